@@ -1,0 +1,337 @@
+"""The grid of pixels that a sample is, and the patches that it is cut into."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import isqrt, prod
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+MAX_GRID_AXES = 3
+MAX_AUTO_CHANNELS = 4
+
+
+@dataclass(frozen=True)
+class PatchGrid:
+    """A sample's shape, cut into patches.
+
+    Patches are numbered in C order over the grid of patches. All channels of a pixel are in its patch. Where the
+    patch does not divide an axis, the last patch of that axis is smaller.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Shape of one sample, channels included.
+    channel_axis : int or None
+        Axis of `image_shape` that holds the channels.
+    patch_shape : tuple of int
+        Pixels of a patch along each axis of the grid.
+    """
+
+    image_shape: tuple[int, ...]
+    channel_axis: int | None
+    patch_shape: tuple[int, ...]
+
+    @classmethod
+    def build(cls, image_shape: tuple[int, ...], channel_axis: int | None, patch: Any) -> "PatchGrid":
+        """Check `patch` against the shape; a patch larger than an axis is clipped to it."""
+        grid_shape = _without(image_shape, channel_axis)
+        return cls(image_shape, channel_axis, check_patch(patch, grid_shape))
+
+    @cached_property
+    def grid_shape(self) -> tuple[int, ...]:
+        """Pixels along each axis, channels left out."""
+        return _without(self.image_shape, self.channel_axis)
+
+    @property
+    def n_channels(self) -> int:
+        return 1 if self.channel_axis is None else self.image_shape[self.channel_axis]
+
+    @property
+    def n_pixels(self) -> int:
+        return prod(self.grid_shape)
+
+    @property
+    def n_features(self) -> int:
+        return prod(self.image_shape)
+
+    @cached_property
+    def patches_per_axis(self) -> tuple[int, ...]:
+        return tuple(-(-size // patch) for size, patch in zip(self.grid_shape, self.patch_shape, strict=True))
+
+    @property
+    def n_patches(self) -> int:
+        return prod(self.patches_per_axis)
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether all patches have the same size."""
+        return all(size % patch == 0 for size, patch in zip(self.grid_shape, self.patch_shape, strict=True))
+
+    @cached_property
+    def pixel_of_feature(self) -> np.ndarray:
+        """(n_features,) the pixel that each feature belongs to."""
+        pixels = np.arange(self.n_pixels).reshape(self.grid_shape)
+        if self.channel_axis is not None:
+            pixels = np.expand_dims(pixels, self.channel_axis)
+        return np.broadcast_to(pixels, self.image_shape).ravel()
+
+    @cached_property
+    def patch_of_pixel(self) -> np.ndarray:
+        """(n_pixels,) the patch that each pixel belongs to."""
+        along = [np.arange(size) // patch for size, patch in zip(self.grid_shape, self.patch_shape, strict=True)]
+        return np.ravel_multi_index(np.meshgrid(*along, indexing="ij"), self.patches_per_axis).ravel()
+
+    @cached_property
+    def patch_of_feature(self) -> np.ndarray:
+        """(n_features,) the patch that each feature belongs to."""
+        return self.patch_of_pixel[self.pixel_of_feature]
+
+    @cached_property
+    def features_of_patch(self) -> list[np.ndarray]:
+        """For each patch, its features in ascending order."""
+        order = np.argsort(self.patch_of_feature, kind="stable")
+        ends = np.cumsum(np.bincount(self.patch_of_feature, minlength=self.n_patches))
+        return np.split(order, ends[:-1])
+
+    def patchify(self, X: np.ndarray) -> np.ndarray:
+        """View of `X` as (n_samples, \\*patches_per_axis, \\*patch_shape, n_channels).
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+
+        Returns
+        -------
+        array
+            A view wherever `X` is laid out in C order. ``.reshape(n, n_patches, -1)`` makes tokens of it.
+
+        Raises
+        ------
+        ValueError
+            If the patch does not divide the grid; the message names the sizes that do.
+        """
+        self._require_regular()
+        images = X.reshape(len(X), *self.image_shape)
+        if self.channel_axis is None:
+            images = images[..., np.newaxis]
+        else:
+            images = np.moveaxis(images, 1 + self.channel_axis, -1)
+        split = [n for pair in zip(self.patches_per_axis, self.patch_shape, strict=True) for n in pair]
+        images = images.reshape(len(X), *split, self.n_channels)
+        return images.transpose(0, *self._interleaved(), images.ndim - 1)
+
+    def unpatchify(self, patches: np.ndarray) -> np.ndarray:
+        """Undo `patchify`; tokens of shape (n_samples, n_patches, patch size) are taken as well.
+
+        Returns
+        -------
+        array of shape (n_samples, \\*image_shape)
+        """
+        self._require_regular()
+        n_samples = len(patches)
+        patches = patches.reshape(n_samples, *self.patches_per_axis, *self.patch_shape, self.n_channels)
+        back = np.argsort([0, *self._interleaved(), patches.ndim - 1])
+        images = patches.transpose(back).reshape(n_samples, *self.grid_shape, self.n_channels)
+        if self.channel_axis is None:
+            return images[..., 0]
+        return np.moveaxis(images, -1, 1 + self.channel_axis)
+
+    def _interleaved(self) -> list[int]:
+        """Axes of (n, h, p, w, q, c) that hold the patch numbers, then those within a patch."""
+        first = range(1, 2 * len(self.grid_shape), 2)
+        return [*first, *(axis + 1 for axis in first)]
+
+    def _require_regular(self) -> None:
+        if self.is_regular:
+            return
+        allowed = [[p for p in range(1, size + 1) if size % p == 0] for size in self.grid_shape]
+        raise ValueError(
+            f"patch={self.patch_shape} does not divide the grid {self.grid_shape}. Sizes that divide it, axis by axis: "
+            + "; ".join(map(str, allowed))
+            + "."
+        )
+
+    def pixel_distances(self, pixels: Any = None) -> np.ndarray:
+        """Euclidean distance from some pixels (all of them by default) to every pixel, in pixels.
+
+        Returns
+        -------
+        array of shape (len(pixels), n_pixels)
+        """
+        where = np.indices(self.grid_shape).reshape(len(self.grid_shape), -1).T.astype(float)  # (n_pixels, axes)
+        origins = where if pixels is None else where[np.atleast_1d(pixels)]
+        return np.sqrt(((origins[:, np.newaxis] - where) ** 2).sum(-1))
+
+    def read_visible(self, visible: Any, n_samples: int) -> np.ndarray:
+        """Read what a user says is visible.
+
+        Parameters
+        ----------
+        visible : array-like of bool
+            Per patch, (n_patches,), or per feature, (n_features,) or `image_shape`; for all samples, or with a
+            leading axis of n_samples.
+        n_samples : int
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples or 1, n_patches or n_features)
+
+        Raises
+        ------
+        ValueError
+            If `visible` is not bool, fits neither patches nor features, or could mean either.
+        """
+        visible = np.asarray(visible)
+        if visible.dtype != bool:
+            raise ValueError(
+                f"visible must be an array of bool, True where a sample may be seen; got dtype {visible.dtype}. "
+                f"Compare first, as in weights > 0.5."
+            )
+        shapes = {(self.n_patches,), (self.n_features,), self.image_shape}
+        readings = {
+            (len(visible) if leading else 1, prod(shape))
+            for shape in shapes
+            for leading in ((), (n_samples,))
+            if visible.shape == leading + shape
+        }
+        if len(readings) != 1:
+            raise ValueError(self._visible_message(visible.shape, n_samples, ambiguous=bool(readings)))
+        return visible.reshape(readings.pop())
+
+    def per_feature(self, units: np.ndarray) -> np.ndarray:
+        """Spread (n, n_patches) over features; (n, n_features) is returned as it is."""
+        if units.shape[1] == self.n_features:
+            return units
+        return units[:, self.patch_of_feature]
+
+    def _visible_message(self, shape: tuple[int, ...], n_samples: int, *, ambiguous: bool) -> str:
+        problem = "can be read in two ways" if ambiguous else "fits neither patches nor features"
+        return (
+            f"visible has shape {shape}, which {problem}. Pass ({self.n_patches},) for patches, ({self.n_features},) "
+            f"or {self.image_shape} for features, or one row per sample: ({n_samples}, {self.n_patches}) or "
+            f"({n_samples}, {self.n_features})."
+        )
+
+
+def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+    return shape if axis is None else shape[:axis] + shape[axis + 1 :]
+
+
+def check_patch(patch: Any, grid_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """One patch size per axis of the grid, none larger than the axis."""
+    sizes = (patch,) * len(grid_shape) if isinstance(patch, Integral) else tuple(patch)
+    if len(sizes) != len(grid_shape):
+        raise ValueError(
+            f"patch={patch!r} has {len(sizes)} sizes, but the grid {grid_shape} has {len(grid_shape)} axes. "
+            f"Pass one int, or one int per axis (channels are not an axis of the grid)."
+        )
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+        raise ValueError(f"patch={patch!r} is not made of whole numbers of pixels >= 1. Pass for example patch=4.")
+    return tuple(min(int(size), axis) for size, axis in zip(sizes, grid_shape, strict=True))
+
+
+def resolve_shape(
+    image_shape: Sequence[int] | None,
+    channel_axis: Any,
+    *,
+    n_features: int,
+    sample_shape: tuple[int, ...] | None,
+) -> tuple[tuple[int, ...], int | None]:
+    """Work out the shape of one sample and where its channels are.
+
+    Parameters
+    ----------
+    image_shape : sequence of int or None
+        The user's parameter; None infers.
+    channel_axis : "auto", int or None
+        The user's parameter, an axis of one sample.
+    n_features : int
+        Columns of the flattened data.
+    sample_shape : tuple of int or None
+        Shape of a sample as it came, None if it came flat.
+
+    Returns
+    -------
+    image_shape : tuple of int
+    channel_axis : int or None
+        Counted from the front.
+
+    Raises
+    ------
+    ValueError
+        If the parameters do not fit the data, or each other.
+    """
+    if image_shape is not None:
+        shape = _check_image_shape(image_shape, n_features, sample_shape)
+    elif sample_shape is not None:
+        shape = sample_shape
+    else:
+        shape = _guess_shape(n_features, channel_axis)
+    axis = _resolve_channel_axis(channel_axis, shape)
+    n_axes = len(_without(shape, axis))
+    if not 1 <= n_axes <= MAX_GRID_AXES:
+        raise ValueError(
+            f"image_shape={shape} with channel_axis={channel_axis!r} leaves a grid of {n_axes} axes; 1 to "
+            f"{MAX_GRID_AXES} are supported. Say where the channels are with channel_axis, or reshape the samples."
+        )
+    return shape, axis
+
+
+def _check_image_shape(
+    image_shape: Sequence[int], n_features: int, sample_shape: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    if not image_shape or not all(isinstance(size, Integral) and int(size) >= 1 for size in image_shape):
+        raise ValueError(
+            f"image_shape={image_shape!r} is not a shape: pass the sizes of one sample, whole numbers >= 1, "
+            f"channels included, for example (32, 32, 3)."
+        )
+    shape = tuple(int(size) for size in image_shape)
+    if sample_shape is not None and sample_shape != shape:
+        raise ValueError(
+            f"image_shape={shape}, but the samples of X have shape {sample_shape}. Pass image_shape={sample_shape}, or "
+            f"leave it None to take the shape from X."
+        )
+    if prod(shape) != n_features:
+        raise ValueError(
+            f"image_shape={shape} has {prod(shape)} values, but X has {n_features} features. Pass the shape of one "
+            f"sample, channels included, whose product is {n_features}."
+        )
+    return shape
+
+
+def _guess_shape(n_features: int, channel_axis: Any) -> tuple[int, ...]:
+    """Square grey, square RGB, or a 1-D signal. A guess: pass image_shape unless square."""
+    side, rest = isqrt(n_features), n_features % 3
+    if isinstance(channel_axis, Integral):
+        side = isqrt(n_features // 3)
+        if rest or side * side * 3 != n_features or not -3 <= channel_axis < 3:
+            raise ValueError(
+                f"channel_axis={channel_axis} says that the samples have channels, but X came flat with {n_features} "
+                f"features and image_shape is None. Pass image_shape, channels included."
+            )
+        shape = [side, side]
+        shape.insert(int(channel_axis) % 3, 3)
+        return tuple(shape)
+    if side * side == n_features:
+        return (side, side)
+    side = isqrt(n_features // 3)
+    if channel_axis is not None and rest == 0 and side * side * 3 == n_features:
+        return (side, side, 3)
+    return (n_features,)
+
+
+def _resolve_channel_axis(channel_axis: Any, shape: tuple[int, ...]) -> int | None:
+    if channel_axis is None:
+        return None
+    if channel_axis == "auto":
+        has_channels = len(shape) > MAX_GRID_AXES or (len(shape) == 3 and shape[-1] <= MAX_AUTO_CHANNELS)
+        return len(shape) - 1 if has_channels else None
+    if not -len(shape) <= channel_axis < len(shape):
+        raise ValueError(
+            f"channel_axis={channel_axis} is not an axis of image_shape={shape}: pass {-len(shape)} to "
+            f"{len(shape) - 1}, or None if there are no channels."
+        )
+    return int(channel_axis) % len(shape)

@@ -1,0 +1,154 @@
+"""CIFAR-10, from the official archive or from files that are already there."""
+
+import hashlib
+import os
+import tarfile
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import numpy as np
+from sklearn.datasets import get_data_home
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import validate_params
+
+from skmae._compat import StrOptions
+
+_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+_RECORD = 1 + 3 * 32 * 32  # a label, then red, green and blue planes
+_CHUNK = 1 << 20
+_TIMEOUT = 60
+
+
+@validate_params(
+    {
+        "data_home": [str, os.PathLike, None],
+        "subset": [StrOptions({"train", "test"})],
+        "download_if_missing": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def fetch_cifar10(data_home: Any = None, *, subset: str = "train", download_if_missing: bool = True) -> Bunch:
+    """Load CIFAR-10: 50,000 training and 10,000 test images of 10 classes.
+
+    If the environment variable ``SKMAE_DATA`` names a folder, the files ``cifar10_train1.npz`` to
+    ``cifar10_train5.npz`` and ``cifar10_test.npz`` in it are read (arrays ``x``, (n, 32, 32, 3) of uint8, and ``y``).
+    Otherwise the official archive is read from `data_home`, and downloaded first if it is not there: 162 MiB, its
+    md5 checked, a broken download taken up where it broke off.
+
+    Parameters
+    ----------
+    data_home : path-like or None, default=None
+        Folder of the archive; None is scikit-learn's data folder.
+    subset : {"train", "test"}, default="train"
+    download_if_missing : bool, default=True
+        If False, a missing archive is an error.
+
+    Returns
+    -------
+    Bunch
+        images : ndarray of uint8 of shape (n_samples, 32, 32, 3)
+            0 to 255, red, green, blue.
+        data : ndarray of uint8 of shape (n_samples, 3072)
+            The same, flat.
+        target : ndarray of shape (n_samples,)
+            0 to 9.
+        target_names : list of str
+
+    Raises
+    ------
+    OSError
+        If the archive is missing and cannot or must not be downloaded, or its md5 is wrong.
+
+    References
+    ----------
+    .. [1] A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
+
+    Examples
+    --------
+    >>> from skmae.datasets import fetch_cifar10
+    >>> cifar = fetch_cifar10(subset="test")  # doctest: +SKIP
+    >>> cifar.images.shape  # doctest: +SKIP
+    (10000, 32, 32, 3)
+    """
+    local = os.environ.get("SKMAE_DATA")
+    if local:
+        images, target = _read_npz(Path(local), subset)
+    else:
+        archive = Path(get_data_home(data_home)) / Path(_URL).name
+        if not archive.exists():
+            if not download_if_missing:
+                raise OSError(f"{archive} is not there, and download_if_missing=False. Pass True to download it.")
+            _download(_URL, archive, _MD5)
+        images, target = _read_archive(archive, subset)
+    return Bunch(images=images, data=images.reshape(len(images), -1), target=target, target_names=list(_CLASSES))
+
+
+def _read_npz(folder: Path, subset: str) -> tuple[np.ndarray, np.ndarray]:
+    names = ["cifar10_test.npz"] if subset == "test" else [f"cifar10_train{i}.npz" for i in range(1, 6)]
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise OSError(
+            f"SKMAE_DATA={folder} has no {', '.join(missing)}. Point it at a folder that has them, or unset it to use "
+            f"the official archive."
+        )
+    parts = []
+    for name in names:
+        with np.load(folder / name) as file:
+            parts.append((file["x"], file["y"].astype(np.int64)))
+    images, target = zip(*parts, strict=True)
+    return np.concatenate(images), np.concatenate(target)
+
+
+def _read_archive(archive: Path, subset: str) -> tuple[np.ndarray, np.ndarray]:
+    wanted = ["test_batch.bin"] if subset == "test" else [f"data_batch_{i}.bin" for i in range(1, 6)]
+    found = {}
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                name = Path(member.name).name
+                content = tar.extractfile(member)
+                if name in wanted and content is not None:
+                    found[name] = np.frombuffer(content.read(), np.uint8).reshape(-1, _RECORD)
+        records = np.concatenate([found[name] for name in wanted])
+    except (tarfile.TarError, EOFError, KeyError, ValueError, OSError) as error:
+        raise OSError(f"{archive} is damaged ({error}). Delete it and call fetch_cifar10 again.") from error
+    planes = records[:, 1:].reshape(-1, 3, 32, 32)
+    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64)
+
+
+def _download(url: str, target: Path, md5: str) -> None:
+    """Fetch `url` beside `target`, check it, and only then give it its name."""
+    part = target.with_name(target.name + ".part")
+    done = part.stat().st_size if part.exists() else 0
+    request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})
+    try:
+        with urlopen(request, timeout=_TIMEOUT) as response:
+            resumed = response.status == 206  # a server that can't resume starts over
+            with open(part, "ab" if resumed else "wb") as file:
+                whole = file.tell() + int(response.headers["Content-Length"])
+                while chunk := response.read(_CHUNK):
+                    file.write(chunk)
+                if file.tell() < whole:
+                    raise OSError(f"the connection closed after {file.tell()} of {whole} bytes")
+    except HTTPError as error:
+        if error.code != 416:  # nothing left to send: the part is whole, or worthless, as the md5 will tell
+            raise OSError(f"{url} answered {error.code} {error.reason}. Download it by hand to {target}.") from error
+    except (URLError, OSError) as error:
+        raise OSError(
+            f"Downloading {url} broke off ({error}). What came is in {part}; call again to go on from there."
+        ) from error
+    _check_md5(part, md5)
+    part.replace(target)
+
+
+def _check_md5(part: Path, md5: str) -> None:
+    with open(part, "rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != md5:
+        size = part.stat().st_size
+        part.unlink()
+        raise OSError(f"The download ({size} bytes) has md5 {found}, not {md5}; it was deleted. Call again to retry.")

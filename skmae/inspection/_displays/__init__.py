@@ -1,0 +1,6 @@
+"""Displays in scikit-learn's manner: arrays in ``__init__``, pictures in ``plot``."""
+
+from skmae.inspection._displays._components import ComponentsDisplay
+from skmae.inspection._displays._reconstruction import ReconstructionDisplay
+
+__all__ = ["ComponentsDisplay", "ReconstructionDisplay"]

@@ -1,0 +1,165 @@
+"""Samples beside what a model makes of them when patches are hidden."""
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skmae._grid import PatchGrid
+from skmae._rows import flatten_samples
+from skmae.inspection._displays._pictures import as_pictures, axes_for, montage
+
+_HIDDEN_GREY = 0.5
+_LABELS = ("Original", "Visible part", "Reconstructed")
+
+
+class ReconstructionDisplay:
+    """Three rows: samples, what the model may see of them, and its reconstruction.
+
+    It is recommended to use `from_estimator`. All rows share the scale of the originals: 0 to 255 for 8-bit data, their
+    range otherwise. What is hidden is drawn in mid-grey. For 1-D samples the three are bands, with a line per sample.
+
+    Parameters
+    ----------
+    originals : ndarray of shape (n_samples, n_features)
+    visible : ndarray of bool of shape (n_samples, n_features)
+    reconstructions : ndarray of shape (n_samples, n_features)
+    image_shape : tuple of int
+        Shape of one sample, channels included.
+    channel_axis : int or None
+        Axis of `image_shape` that holds the channels.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    im_ : matplotlib AxesImage
+
+    See Also
+    --------
+    ComponentsDisplay : The features themselves.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearMAE
+    >>> from skmae.inspection import ReconstructionDisplay
+    >>> X = load_digits().images
+    >>> mae = LinearMAE(32, mask=0.5, patch=2).fit(X[:1000])
+    >>> display = ReconstructionDisplay.from_estimator(mae, X[1000:1006])
+    >>> display.figure_.savefig("reconstruction.png")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        originals: Any,
+        visible: Any,
+        reconstructions: Any,
+        *,
+        image_shape: tuple[int, ...],
+        channel_axis: int | None = None,
+    ):
+        self.originals = originals
+        self.visible = visible
+        self.reconstructions = reconstructions
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        *,
+        visible: Any = None,
+        n_samples: int = 8,
+        random_state: Any = 0,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Hide parts of some samples and draw what a fitted estimator makes of the rest.
+
+        Parameters
+        ----------
+        estimator : fitted autoencoder
+            Anything with `reconstruct`, `sample_visible`, `image_shape_`, `channel_axis_`.
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        visible : array-like of bool or None, default=None
+            As in `reconstruct`; None draws masks as the estimator's training does.
+        n_samples : int, default=8
+            Samples drawn, from the first of X.
+        random_state : int, RandomState instance or None, default=0
+            For the masks.
+        ax : matplotlib Axes or None, default=None
+        **kwargs
+            For ``Axes.imshow``.
+
+        Returns
+        -------
+        ReconstructionDisplay
+        """
+        check_is_fitted(estimator)
+        shape, channel_axis = estimator.image_shape_, estimator.channel_axis_
+        grid = PatchGrid.build(shape, channel_axis, getattr(estimator, "patch", 1))
+        if visible is None:
+            visible = estimator.sample_visible(len(X), random_state)
+        units = grid.read_visible(visible, len(X))
+        rows = np.asarray(flatten_samples(X[:n_samples])[0])
+        units = units[:n_samples] if len(units) == len(X) else units[0]
+        reconstructions = estimator.reconstruct(rows, units)
+        shown = np.broadcast_to(grid.per_feature(np.atleast_2d(units)), rows.shape)
+        display = cls(rows, shown, reconstructions, image_shape=shape, channel_axis=channel_axis)
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+        **kwargs
+            For ``Axes.imshow``.
+
+        Returns
+        -------
+        self
+        """
+        low, high = _value_range(self.originals)
+        originals, reconstructions = (
+            np.clip((np.asarray(rows, dtype=float) - low) / (high - low), 0, 1)
+            for rows in (self.originals, self.reconstructions)
+        )
+        bands = [
+            as_pictures(rows, self.image_shape, self.channel_axis)
+            for rows in (originals, np.where(self.visible, originals, _HIDDEN_GREY), reconstructions)
+        ]
+        n, height, width = bands[0].shape[:3]
+        if height == 1:  # signals: a band of n lines each
+            bands, columns = [band[:, 0][np.newaxis] for band in bands], 1
+            height, size = n, (6.0, 4.0)
+        else:
+            columns, size = (
+                n,
+                (1.2 * n * width / max(height, width) + 1, 3.6 * height / max(height, width) + 0.2),
+            )
+        canvas = montage(np.concatenate(bands), columns, fill=1.0)
+        self.figure_, self.ax_ = axes_for(ax, type(self).__name__, figsize=size)
+        style = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest", "aspect": "equal"}
+        if len(bands[0]) == 1:
+            style["aspect"] = "auto"
+        self.im_ = self.ax_.imshow(canvas, **{**style, **kwargs})
+        self.ax_.set(xticks=[], yticks=[height / 2 + (height + 1) * i for i in range(3)], yticklabels=_LABELS)
+        self.ax_.tick_params(length=0)
+        self.ax_.spines[:].set_visible(False)
+        return self
+
+
+def _value_range(originals: Any) -> tuple[float, float]:
+    originals = np.asarray(originals)
+    if originals.dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = float(originals.min()), float(originals.max())
+    return low, high if high > low else low + 1

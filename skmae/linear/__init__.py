@@ -1,0 +1,5 @@
+"""Linear autoencoders in closed form."""
+
+from skmae.linear._estimators import LinearAE, LinearDAE, LinearMAE
+
+__all__ = ["LinearAE", "LinearDAE", "LinearMAE"]

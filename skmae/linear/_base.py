@@ -1,0 +1,467 @@
+"""What the linear autoencoders share: data in, moments, solution, features out."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from numbers import Integral
+from threading import Lock
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skmae._compat import Interval, RealNotInt, StrOptions, _fit_context
+from skmae._constraints import GRID
+from skmae._grid import PatchGrid, resolve_shape
+from skmae._rows import (
+    centred_blocks,
+    check_finite,
+    check_numeric_columns,
+    flatten_samples,
+    floating_dtype,
+)
+from skmae.linear._corruption import Corruption
+from skmae.linear._rrr import Solution, solve
+from skmae.moments import Moments
+
+# Products summed in float32 are good to 1e-7 or so; a V that is worse conditioned than this needs float64's
+_RCOND_FOR_FLOAT32 = 1e-8
+
+
+# Set by the solution; after `partial_fit` they are made when first asked for
+_SOLVED = (
+    "components_",
+    "decoder_",
+    "mean_",
+    "eigenvalues_",
+    "explained_variance_ratio_",
+    "expected_loss_",
+    "n_components_",
+    "solver_",
+)
+
+
+class _Problem(NamedTuple):
+    """What is to be solved, as the parameters stood when the data came."""
+
+    grid: PatchGrid
+    corruption: Corruption
+    n_components: int | float | None
+    whiten: bool
+    solver: str
+
+
+class _PicklableLock:
+    """A lock that a pickle or a copy replaces by a fresh one."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return _PicklableLock, ()
+
+
+@contextmanager
+def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
+    """Give the estimator its old state back if the block fails."""
+    before = dict(estimator.__dict__)
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__.clear()
+        estimator.__dict__.update(before)
+        raise
+
+
+def _can_go_on(estimator: "LinearAutoencoder") -> bool:
+    return "moments_" in estimator.__dict__ or "components_" not in estimator.__dict__
+
+
+class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """Base of the linear autoencoders: a subclass says how it corrupts, and on which patches.
+
+    To add a corruption, write a subclass with ``__init__`` and `_corruption`.
+    """
+
+    n_components: int | float | None
+    image_shape: tuple[int, ...] | None
+    channel_axis: Any
+    whiten: bool
+    solver: str
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            None,
+        ],
+        **GRID,
+        "whiten": ["boolean"],
+        "solver": [StrOptions({"auto", "cholesky", "eigh"})],
+    }
+
+    def _corruption(self, grid: PatchGrid) -> Corruption:
+        """The corruption that this autoencoder learns to undo."""
+        raise NotImplementedError  # pragma: no cover
+
+    def _patch(self) -> Any:
+        """Patch size: what `visible` hides at once. A pixel, unless the model has patches."""
+        return 1
+
+    # -- fitting ------------------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+        """Fit in closed form, in one pass over `X`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+            Any real type; 8-bit, memory-mapped and read-only arrays are read in blocks and never copied whole.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or infinity, has fewer than two samples, or does not fit `image_shape`; if `n_components`
+            exceeds min(n_samples, n_features).
+        """
+        with _all_or_nothing(self):
+            X = self._check_X(X, reset=True)
+            self._problem = self._pose()
+            narrow = X.dtype in (np.float16, np.float32)
+            moments = Moments.from_data(X, dtype=np.float32 if narrow else np.float64)
+            solution = _solve(self._problem, moments)
+            if narrow and solution.rcond < _RCOND_FOR_FLOAT32:
+                moments = Moments.from_data(X, dtype=np.float64)
+                solution = _solve(self._problem, moments)
+            self._forget()
+            self.__dict__.update(_fitted_attributes(moments, solution))
+            self.n_samples_seen_ = moments.n
+        return self
+
+    @available_if(_can_go_on)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+        """Add a batch. Any order and any batch size gives the answer of `fit` on all of the data.
+
+        The batch goes into ``moments_``; the closed form is solved once, when a fitted attribute or `transform` is
+        next asked for.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NotFittedError
+            After `fit`, which keeps no moments to go on from.
+        ValueError
+            For the same faults of X as `fit`. A batch that is refused leaves the estimator as it was.
+        """
+        first = "moments_" not in self.__dict__
+        with _all_or_nothing(self):
+            X = self._check_X(X, reset=first)
+            problem = self._pose()
+            moments = Moments(X.shape[1]) if first else self.moments_
+            moments.update(X)
+            self._postpone(problem, moments)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_moments(self, moments: Moments) -> Self:
+        """Fit from moments that were gathered elsewhere: by a stream, by other machines, by adding folds.
+
+        Parameters
+        ----------
+        moments : Moments
+            They are copied; `partial_fit` may go on from them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If `moments` is not a `Moments`.
+        """
+        if not isinstance(moments, Moments):
+            raise TypeError(
+                f"moments must be a skmae.Moments, got {type(moments).__name__}. Make one with Moments.from_data(X)."
+            )
+        with _all_or_nothing(self):
+            self.__dict__.pop("feature_names_in_", None)
+            self.n_features_in_ = moments.n_features
+            self._set_grid(None)
+            self._postpone(self._pose(), moments + Moments(moments.n_features))
+        return self
+
+    def _pose(self) -> _Problem:
+        """The problem that the parameters state, on the grid that the data came on."""
+        grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self._patch())
+        return _Problem(grid, self._corruption(grid), self.n_components, self.whiten, self.solver)
+
+    def _postpone(self, problem: _Problem, moments: Moments) -> None:
+        """Keep the moments, and solve when the solution is asked for."""
+        self._forget()
+        self._problem = problem
+        self._solving = _PicklableLock()
+        self.moments_ = moments
+        self.n_samples_seen_ = moments.n
+
+    def _forget(self) -> None:
+        for name in (*_SOLVED, "moments_"):
+            self.__dict__.pop(name, None)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _SOLVED and "moments_" in self.__dict__:
+            with self._solving:
+                if name not in self.__dict__:
+                    self.__dict__.update(_fitted_attributes(self.moments_, _solve(self._problem, self.moments_)))
+            return self.__dict__[name]
+        if name == "partial_fit":  # hidden by available_if
+            raise NotFittedError(
+                f"partial_fit cannot go on from fit, which keeps no moments. Start with partial_fit on a fresh "
+                f"{type(self).__name__}, or with fit_moments(Moments.from_data(X))."
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "components_" in self.__dict__ or "moments_" in self.__dict__
+
+    # -- data ---------------------------------------------------------------------------------------------------
+
+    def _check_X(self, X: Any, *, reset: bool) -> np.ndarray:
+        """Rows in the type they came in, not yet checked for NaN; with `reset`, the grid is learned from them."""
+        X, sample_shape = flatten_samples(X)
+        check_numeric_columns(X, type(self).__name__)
+        X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+        if reset:
+            self._set_grid(sample_shape)
+        elif sample_shape is not None and sample_shape != self.image_shape_:
+            raise ValueError(
+                f"The samples of X have shape {sample_shape}, but {type(self).__name__} was fitted on samples of shape "
+                f"{self.image_shape_}. Pass samples of that shape, or flat rows of {self.n_features_in_} features."
+            )
+        return X
+
+    def _set_grid(self, sample_shape: tuple[int, ...] | None) -> None:
+        self.image_shape_, self.channel_axis_ = resolve_shape(
+            self.image_shape, self.channel_axis, n_features=self.n_features_in_, sample_shape=sample_shape
+        )
+
+    def _apply(self, X: np.ndarray, function: Callable[..., np.ndarray], width: int) -> np.ndarray:
+        """Rows of `function(centred rows, slice)`, block by block, in X's floating-point type."""
+        dtype = floating_dtype(X)
+        out = np.empty((len(X), width), dtype)
+        for rows, block in centred_blocks(X, self.mean_, dtype):
+            out[rows] = function(block, rows)
+            if not np.isfinite(out[rows]).all():
+                check_finite(X)
+        return out
+
+    # -- using --------------------------------------------------------------------------------------------------
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Encode whole samples: ``(X - mean_) @ components_.T``. Nothing is hidden, nothing is random.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_components_)
+            float32, or wider where X is.
+
+        Raises
+        ------
+        ValueError
+            If X has another width or sample shape than the training data, or holds NaN or infinity.
+        """
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        encoder = self.components_.T.astype(floating_dtype(X))
+        return self._apply(X, lambda block, _: block @ encoder, encoder.shape[1])
+
+    def inverse_transform(self, X: Any) -> np.ndarray:
+        """Decode features: ``X @ decoder_.T + mean_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_components_)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features_in_)
+
+        Raises
+        ------
+        ValueError
+            If X does not have n_components_ columns.
+        """
+        check_is_fitted(self)
+        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        if Z.shape[1] != self.n_components_:
+            raise ValueError(
+                f"X has {Z.shape[1]} features, but inverse_transform of this {type(self).__name__} takes the "
+                f"{self.n_components_} that transform gives (n_components_)."
+            )
+        return Z @ self.decoder_.T.astype(Z.dtype) + self.mean_.astype(Z.dtype)
+
+    def reconstruct(self, X: Any, visible: Any = None) -> np.ndarray:
+        """Hide part of each sample, encode what is left, and decode.
+
+        What is hidden is set to the mean, and what is left is divided by the share that is visible, as in training. A
+        sample of which nothing is visible is reconstructed as the mean.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        visible : array-like of bool, default=None
+            True where the sample may be seen: per patch, (n_patches,), or per feature, (n_features,) or `image_shape_`;
+            for all samples, or with a leading axis of n_samples. None hides nothing.
+
+        Returns
+        -------
+        ndarray
+            In the shape that X came in; float32, or wider where X is.
+
+        Raises
+        ------
+        ValueError
+            If `visible` is not bool or fits neither patches nor features; for the same faults of X as `transform`.
+        """
+        check_is_fitted(self)
+        shape = np.shape(X)
+        X = self._check_X(X, reset=False)
+        dtype = floating_dtype(X)
+        encoder, decoder, mean = (a.astype(dtype) for a in (self.components_.T, self.decoder_.T, self.mean_))
+        grid = self._problem.grid
+        shown = None if visible is None else grid.read_visible(visible, len(X))
+
+        def rebuild(block: np.ndarray, rows: slice) -> np.ndarray:
+            if shown is not None:
+                units = shown[rows] if len(shown) == len(X) else shown
+                share = units.mean(axis=1, keepdims=True, dtype=dtype)
+                block *= grid.per_feature(units) / np.where(share > 0, share, 1)
+            return block @ encoder @ decoder + mean
+
+        return self._apply(X, rebuild, len(mean)).reshape(shape)
+
+    def sample_visible(self, n_samples: int, random_state: Any = None) -> np.ndarray:
+        """Draw what is visible of `n_samples` samples, as this model's training hides it.
+
+        Parameters
+        ----------
+        n_samples : int
+        random_state : int, RandomState instance or None, default=None
+
+        Returns
+        -------
+        ndarray of bool of shape (n_samples, n_patches)
+            For `reconstruct`. All True, unless the model hides patches.
+        """
+        check_is_fitted(self)
+        grid = self._problem.grid
+        return self._problem.corruption.draw(n_samples, grid.n_patches, check_random_state(random_state))
+
+    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
+        """Minus the expected error of reconstructing corrupted samples, per feature, in closed form.
+
+        It compares models under one corruption. It cannot choose the mask or the patch: hiding less is always easier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            Mean over samples, features and corruptions of minus the squared error, in units of X squared.
+
+        Raises
+        ------
+        ValueError
+            For the same faults of X as `transform`.
+        """
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        total = 0.0
+        grid, corruption, *_ = self._problem
+        for rows, block in centred_blocks(X, self.mean_, np.float64):
+            error = corruption.expected_error(block, self.components_, self.decoder_, grid).sum()
+            if not np.isfinite(error):
+                check_finite(X[rows])
+            total += error
+        return -total / X.size
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def _solve(problem: _Problem, moments: Moments) -> Solution:
+    """Theorem 1 on these moments, scaled as `whiten` asks."""
+    n, d = moments.n, moments.n_features
+    limit = min(n, d)
+    if n < 2:
+        raise ValueError(f"n_samples={n} is too few: at least 2 samples are needed.")
+    if isinstance(problem.n_components, Integral) and problem.n_components > limit:
+        raise ValueError(
+            f"n_components={problem.n_components} is larger than min(n_samples={n}, n_features={d}) = {limit}. Pass at "
+            f"most {limit}, or None to keep every direction that carries signal."
+        )
+    S = moments.second
+    solution = solve(S, problem.corruption.second(S, problem.grid), problem.n_components, problem.solver)
+    if not problem.whiten:
+        return solution
+    # A = Λ^{1/2}: features of corrupted samples have unit second moment; a direction without signal stays zero
+    scale = np.sqrt(solution.eigenvalues)
+    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+    return replace(solution, encoder=inverse[:, np.newaxis] * solution.encoder, decoder=solution.decoder * scale)
+
+
+def _fitted_attributes(moments: Moments, solution: Solution) -> dict[str, Any]:
+    total = moments.total_variance
+    explained = solution.eigenvalues.sum()
+    return {
+        "components_": solution.encoder,
+        "decoder_": solution.decoder,
+        "mean_": moments.mean,
+        "eigenvalues_": solution.eigenvalues,
+        "explained_variance_ratio_": solution.eigenvalues / (total or 1.0),
+        "expected_loss_": float(max(total - explained, 0.0) / moments.n_features),
+        "n_components_": len(solution.eigenvalues),
+        "solver_": solution.solver,
+    }

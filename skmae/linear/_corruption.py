@@ -1,0 +1,91 @@
+"""What a corruption does to second moments."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skmae._grid import PatchGrid
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A corruption with E[x̃ | x] = x, by its second moment.
+
+    cross = E[x x̃ᵀ] = S and V = E[x̃ x̃ᵀ] = across·S + within·BD(S) + noise·I, where BD(S) keeps the entries of S
+    that join features of one patch.
+
+    Parameters
+    ----------
+    across, within, noise : float
+    hidden : float
+        Expected share of patches that are hidden.
+    n_visible : int or None
+        Patches that are left, where that number is fixed.
+    """
+
+    across: float = 1.0
+    within: float = 0.0
+    noise: float = 0.0
+    hidden: float = 0.0
+    n_visible: int | None = None
+
+    @classmethod
+    def bernoulli(cls, mask: float) -> "Corruption":
+        """Each patch hidden with probability `mask`, what is left divided by 1 − mask (Eq. 1, Lemma 1)."""
+        return cls(within=mask / (1 - mask), hidden=mask)
+
+    @classmethod
+    def exact(cls, n_visible: int, n_patches: int) -> "Corruption":
+        """Exactly `n_visible` of `n_patches` patches left, divided by the share q = n_visible / n_patches."""
+        q = n_visible / n_patches
+        a = q * (n_visible - 1) / (n_patches - 1) if n_patches > 1 else 0.0  # both of two patches visible
+        return cls(across=a / q**2, within=(q - a) / q**2, hidden=1 - q, n_visible=n_visible)
+
+    def draw(self, n_samples: int, n_patches: int, random_state: np.random.RandomState) -> np.ndarray:
+        """(n_samples, n_patches) bool, True where visible."""
+        level = random_state.random_sample((n_samples, n_patches))
+        if self.n_visible is None:
+            return level >= self.hidden
+        rank = level.argsort(axis=1).argsort(axis=1)
+        return rank < self.n_visible
+
+    def second(self, S: np.ndarray, grid: PatchGrid) -> np.ndarray:
+        """V, in a new array in Fortran order."""
+        V = np.multiply(S, self.across, order="F")
+        if self.within:
+            for features in grid.features_of_patch:
+                block = np.ix_(features, features)
+                V[block] += self.within * S[block]
+        if self.noise:
+            V[np.diag_indices_from(V)] += self.noise
+        return V
+
+    def expected_error(self, X: np.ndarray, encoder: np.ndarray, decoder: np.ndarray, grid: PatchGrid) -> np.ndarray:
+        """E‖x − W2 W1 x̃‖² of each centred row of `X`, without forming anything d×d.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, d)
+        encoder : ndarray of shape (k, d)
+        decoder : ndarray of shape (d, k)
+        grid : PatchGrid
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        gram = decoder.T @ decoder  # (k, k): ‖W2 z‖² = zᵀ gram z
+        Z = X @ encoder.T  # (n, k)
+
+        def energy(Z: np.ndarray) -> Any:
+            return np.einsum("nk,nk->n", Z @ gram, Z)
+
+        error = np.einsum("nd,nd->n", X, X) - 2 * np.einsum("nk,nk->n", X @ decoder, Z)
+        error += self.across * energy(Z)
+        if self.within:
+            for features in grid.features_of_patch:
+                error += self.within * energy(X[:, features] @ encoder[:, features].T)
+        if self.noise:
+            error += self.noise * np.einsum("kd,kd->", gram @ encoder, encoder)
+        return error

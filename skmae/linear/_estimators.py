@@ -1,0 +1,324 @@
+"""The three linear autoencoders: they differ in their corruption alone."""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skmae._compat import Interval, StrOptions
+from skmae._constraints import MASKING
+from skmae._grid import PatchGrid
+from skmae.linear._base import LinearAutoencoder
+from skmae.linear._corruption import Corruption
+
+
+class LinearMAE(LinearAutoencoder):
+    """Masked autoencoder with a linear encoder and decoder, solved in closed form.
+
+    It finds the k features from which whole samples are best reconstructed while random patches of them are hidden:
+    a PCA that prefers what is shared between patches to what stays inside one. With ``mask=0`` it is PCA.
+
+    Parameters
+    ----------
+    n_components : int, float or None, default=None
+        Number of features k. A float in (0, 1) takes the smallest k that reaches this share of the second moment that
+        could be explained at all under this corruption. None takes every direction that carries signal.
+    mask : float, default=0.75
+        Share of patches hidden during training, 0 <= mask < 1.
+    patch : int or tuple of int, default=4
+        Pixels of a patch along each axis of the grid, or one number for all axes. The last patch of an axis may be
+        smaller; a patch larger than an axis is clipped.
+    image_shape : tuple of int or None, default=None
+        Shape of one sample, channels included. None takes it from X if X has more than two axes; flat rows are read as
+        a square image, a square RGB image, or a 1-D signal. That guess can be wrong (a signal of 1024 samples,
+        channel-first rows): pass image_shape unless the images are square.
+    channel_axis : "auto", int or None, default="auto"
+        Axis of one sample that holds its channels; all channels of a pixel are hidden together. "auto": the last of
+        3 axes if its size is at most 4, the last of 4 axes, none of 1 or 2 axes.
+    mask_sampling : {"bernoulli", "exact"}, default="bernoulli"
+        "bernoulli" hides every patch with probability `mask`, independently, as the paper does; "exact" hides a fixed
+        number of patches, as training code does: round((1 - mask) * n_patches) stay visible, at least one.
+    loss : {"all"}, default="all"
+        Features whose reconstruction counts: all of them, hidden and visible (Eq. 1).
+    whiten : bool, default=False
+        Scale features so that those of corrupted samples have unit second moment (divisor n).
+    solver : {"auto", "cholesky", "eigh"}, default="auto"
+        Factorisation of the second moment of corrupted samples. "auto" takes Cholesky, or the pseudo-inverse by
+        "eigh" where that moment is singular (constant or redundant features, few samples).
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components_, n_features_in_)
+        Encoder, one feature per row, scaled for whole samples. Signs are such that the largest entry of each row is
+        positive.
+    decoder_ : ndarray of shape (n_features_in_, n_components_)
+        Decoder; its columns are orthonormal unless `whiten`.
+    mean_ : ndarray of shape (n_features_in_,)
+    eigenvalues_ : ndarray of shape (n_components_,)
+        λ of Theorem 1, descending: the second moment that each direction explains under this corruption, in units of
+        X squared.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        ``eigenvalues_`` over the total variance of X.
+    expected_loss_ : float
+        Expected squared error of reconstructing corrupted training samples, per feature: ``-score(X)``.
+    n_components_ : int
+    image_shape_ : tuple of int
+    channel_axis_ : int or None
+        Counted from the front of `image_shape_`.
+    mask_ : float
+        Share of patches hidden in effect: with ``mask_sampling="exact"``, `mask` rounded to whole patches.
+    n_samples_seen_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had any.
+    solver_ : {"cholesky", "eigh"}
+        The factorisation that was used.
+    moments_ : Moments
+        Only after `partial_fit` or `fit_moments`.
+
+    See Also
+    --------
+    LinearAE : The same without corruption: PCA.
+    LinearDAE : The same with additive noise.
+
+    Notes
+    -----
+    A hidden feature is set to its mean; what is visible is divided by 1 - mask, as dropout does in training, so that
+    whole samples are encoded and reconstructed at their own scale. With S the second moment of X about its mean and
+    BD(S) its part within patches, training needs only V = S + γ BD(S), where γ = mask / (1 - mask) (Lemma 1). The
+    decoder is made of the leading eigenvectors E of S V⁻¹ S, and the encoder is Eᵀ S V⁻¹ (Theorem 1, Eqs. 3 and 4).
+
+    `fit` takes O(n d²) for S and O(d³) for the rest, and memory for two d × d arrays of float64.
+
+    References
+    ----------
+    .. [1] "From Linearity to Non-Linearity: How Masked Autoencoders Capture Spatial Correlations".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearMAE
+    >>> X = load_digits().images  # (1797, 8, 8)
+    >>> mae = LinearMAE(n_components=10, mask=0.5, patch=2).fit(X)
+    >>> mae.transform(X).shape
+    (1797, 10)
+    >>> visible = mae.sample_visible(len(X), random_state=0)  # (1797, 16), one per patch
+    >>> mae.reconstruct(X, visible).shape
+    (1797, 8, 8)
+    """
+
+    _parameter_constraints = {
+        **LinearAutoencoder._parameter_constraints,
+        **MASKING,
+        "mask_sampling": [StrOptions({"bernoulli", "exact"})],
+        "loss": [StrOptions({"all"})],
+    }
+
+    def __init__(
+        self,
+        n_components: int | float | None = None,
+        *,
+        mask: float = 0.75,
+        patch: int | tuple[int, ...] = 4,
+        image_shape: tuple[int, ...] | None = None,
+        channel_axis: Any = "auto",
+        mask_sampling: str = "bernoulli",
+        loss: str = "all",
+        whiten: bool = False,
+        solver: str = "auto",
+    ):
+        self.n_components = n_components
+        self.mask = mask
+        self.patch = patch
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.mask_sampling = mask_sampling
+        self.loss = loss
+        self.whiten = whiten
+        self.solver = solver
+
+    def _patch(self) -> Any:
+        return self.patch
+
+    def _corruption(self, grid: PatchGrid) -> Corruption:
+        if self.mask_sampling == "bernoulli":
+            return Corruption.bernoulli(self.mask)
+        n_visible = int(np.clip(round((1 - self.mask) * grid.n_patches), 1, grid.n_patches))
+        return Corruption.exact(n_visible, grid.n_patches)
+
+    @property
+    def mask_(self) -> float:
+        check_is_fitted(self)
+        return self._problem.corruption.hidden
+
+
+class LinearDAE(LinearAutoencoder):
+    """Denoising autoencoder with a linear encoder and decoder, solved in closed form.
+
+    It finds the k features from which samples are best reconstructed after white Gaussian noise was added to them
+    (Eq. 7). With ``noise_std=0`` it is PCA.
+
+    Parameters
+    ----------
+    n_components : int, float or None, default=None
+        Number of features k. A float in (0, 1) takes the smallest k that reaches this share of the second moment that
+        could be explained at all under this noise. None takes every direction that carries signal.
+    noise_std : float, default=1.0
+        Standard deviation of the noise, in the units of X: 1 is much for images in [0, 1] and next to nothing for
+        images in 0..255.
+    image_shape : tuple of int or None, default=None
+        Shape of one sample, channels included; None infers it, see `LinearMAE`. The model does not depend on it.
+    channel_axis : "auto", int or None, default="auto"
+        Axis of one sample that holds its channels, see `LinearMAE`.
+    whiten : bool, default=False
+        Scale features so that those of corrupted samples have unit second moment (divisor n).
+    solver : {"auto", "cholesky", "eigh"}, default="auto"
+        Factorisation of the second moment of corrupted samples, see `LinearMAE`.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components_, n_features_in_)
+        Encoder, one feature per row. Signs are such that the largest entry of each row is positive.
+    decoder_ : ndarray of shape (n_features_in_, n_components_)
+        Decoder; its columns are orthonormal unless `whiten`.
+    mean_ : ndarray of shape (n_features_in_,)
+    eigenvalues_ : ndarray of shape (n_components_,)
+        λ of Theorem 1, descending, in units of X squared.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        ``eigenvalues_`` over the total variance of X.
+    expected_loss_ : float
+        Expected squared error of reconstructing corrupted training samples, per feature: ``-score(X)``.
+    n_components_ : int
+    image_shape_ : tuple of int
+    channel_axis_ : int or None
+    n_samples_seen_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had any.
+    solver_ : {"cholesky", "eigh"}
+        The factorisation that was used.
+    moments_ : Moments
+        Only after `partial_fit` or `fit_moments`.
+
+    See Also
+    --------
+    LinearMAE : The same with hidden patches.
+
+    Notes
+    -----
+    V = S + σ² I in Theorem 1. The decoder spans the leading principal components, and each feature is shrunk by
+    s / (s + σ²), where s is the variance along its component.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearDAE
+    >>> X = load_digits().data
+    >>> LinearDAE(n_components=10, noise_std=4.0).fit_transform(X).shape
+    (1797, 10)
+    """
+
+    _parameter_constraints = {
+        **LinearAutoencoder._parameter_constraints,
+        "noise_std": [Interval(Real, 0, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        n_components: int | float | None = None,
+        *,
+        noise_std: float = 1.0,
+        image_shape: tuple[int, ...] | None = None,
+        channel_axis: Any = "auto",
+        whiten: bool = False,
+        solver: str = "auto",
+    ):
+        self.n_components = n_components
+        self.noise_std = noise_std
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.whiten = whiten
+        self.solver = solver
+
+    def _corruption(self, grid: PatchGrid) -> Corruption:  # noqa: ARG002
+        return Corruption(noise=self.noise_std**2)
+
+
+class LinearAE(LinearAutoencoder):
+    """Autoencoder with a linear encoder and decoder and no corruption: PCA, in the same clothes as `LinearMAE`.
+
+    Parameters
+    ----------
+    n_components : int, float or None, default=None
+        Number of features k. A float in (0, 1) takes the smallest k that explains this share of the variance. None
+        takes every direction that carries signal.
+    image_shape : tuple of int or None, default=None
+        Shape of one sample, channels included; None infers it, see `LinearMAE`. The model does not depend on it.
+    channel_axis : "auto", int or None, default="auto"
+        Axis of one sample that holds its channels, see `LinearMAE`.
+    whiten : bool, default=False
+        Scale features to unit second moment (divisor n; PCA's is n - 1).
+    solver : {"auto", "cholesky", "eigh"}, default="auto"
+        Factorisation of the second moment, see `LinearMAE`.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components_, n_features_in_)
+        Encoder, one feature per row. Signs are such that the largest entry of each row is positive.
+    decoder_ : ndarray of shape (n_features_in_, n_components_)
+        Decoder; its columns are orthonormal unless `whiten`.
+    mean_ : ndarray of shape (n_features_in_,)
+    eigenvalues_ : ndarray of shape (n_components_,)
+        Variance (divisor n) along each component, descending, in units of X squared.
+    explained_variance_ratio_ : ndarray of shape (n_components_,)
+        ``eigenvalues_`` over the total variance of X.
+    expected_loss_ : float
+        Mean squared error of reconstructing the training samples: ``-score(X)``.
+    n_components_ : int
+    image_shape_ : tuple of int
+    channel_axis_ : int or None
+    n_samples_seen_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had any.
+    solver_ : {"cholesky", "eigh"}
+        The factorisation that was used.
+    moments_ : Moments
+        Only after `partial_fit` or `fit_moments`.
+
+    See Also
+    --------
+    LinearMAE : The same with hidden patches.
+    sklearn.decomposition.PCA : The same features, up to sign.
+
+    Notes
+    -----
+    V = S in Theorem 1 (Baldi and Hornik's result). A `visible` given to `reconstruct` is per pixel or per feature.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearAE
+    >>> X = load_digits().data
+    >>> LinearAE(n_components=0.95).fit(X).n_components_
+    29
+    """
+
+    def __init__(
+        self,
+        n_components: int | float | None = None,
+        *,
+        image_shape: tuple[int, ...] | None = None,
+        channel_axis: Any = "auto",
+        whiten: bool = False,
+        solver: str = "auto",
+    ):
+        self.n_components = n_components
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.whiten = whiten
+        self.solver = solver
+
+    def _corruption(self, grid: PatchGrid) -> Corruption:  # noqa: ARG002
+        return Corruption()
