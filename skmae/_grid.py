@@ -306,14 +306,14 @@ def _guess_shape(n_features: int, channel_axis: Any) -> tuple[int, ...]:
     """Square grey, square RGB, or a 1-D signal. A guess: pass image_shape unless square."""
     side, rest = isqrt(n_features), n_features % 3
     if isinstance(channel_axis, Integral):
-        side = isqrt(n_features // 3)
-        if rest or side * side * 3 != n_features or not -3 <= channel_axis < 3:
+        side, axis = isqrt(n_features // 3), int(channel_axis)
+        if rest or side * side * 3 != n_features or not -3 <= axis < 3:
             raise ValueError(
                 f"channel_axis={channel_axis} says that the samples have channels, but X came flat with {n_features} "
                 f"features and image_shape is None. Pass image_shape, channels included."
             )
         shape = [side, side]
-        shape.insert(int(channel_axis) % 3, 3)
+        shape.insert(axis % 3, 3)
         return tuple(shape)
     if side * side == n_features:
         return (side, side)

@@ -112,16 +112,20 @@ class Moments:
     @property
     def second(self) -> np.ndarray:
         self._require_data()
-        S = self._scatter / self.n
-        S = dsyr(-1.0, self._first / self.n, lower=1, a=S, overwrite_a=1)
-        mirror_lower(S)
+        return self._centred(self._scatter.copy(order="F"))
+
+    def release_second(self) -> np.ndarray:
+        """`second` in the memory of the sums themselves, which are lost: the last use of moments that are not kept."""
+        self._require_data()
+        S, self._scatter = self._centred(self._scatter), np.empty((0, 0))
         return S
 
-    @property
-    def total_variance(self) -> float:
-        """Trace of `second`."""
-        self._require_data()
-        return float((self._scatter.diagonal() / self.n - (self._first / self.n) ** 2).sum())
+    def _centred(self, scatter: np.ndarray) -> np.ndarray:
+        """scatter / n less the product of means, both triangles, in place."""
+        scatter /= self.n
+        S = dsyr(-1.0, self._first / self.n, lower=1, a=scatter, overwrite_a=1)
+        mirror_lower(S)
+        return S
 
     def update(self, X: Any) -> "Moments":
         """Add samples.

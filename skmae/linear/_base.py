@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from numbers import Integral
 from threading import Lock
 from typing import Any, NamedTuple, Self
@@ -145,14 +144,13 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             X = self._check_X(X, reset=True)
             self._problem = self._pose()
             narrow = X.dtype in (np.float16, np.float32)
-            moments = Moments.from_data(X, dtype=np.float32 if narrow else np.float64)
-            solution = _solve(self._problem, moments)
-            if narrow and solution.rcond < _RCOND_FOR_FLOAT32:
-                moments = Moments.from_data(X, dtype=np.float64)
-                solution = _solve(self._problem, moments)
+            fast = Moments.from_data(X, dtype=np.float32 if narrow else np.float64)
+            attributes, rcond = _solve(self._problem, fast, keep=False)
+            if narrow and rcond < _RCOND_FOR_FLOAT32:
+                attributes, _ = _solve(self._problem, Moments.from_data(X), keep=False)
             self._forget()
-            self.__dict__.update(_fitted_attributes(moments, solution))
-            self.n_samples_seen_ = moments.n
+            self.__dict__.update(attributes)
+            self.n_samples_seen_ = len(X)
         return self
 
     @available_if(_can_go_on)
@@ -239,7 +237,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         if name in _SOLVED and "moments_" in self.__dict__:
             with self._solving:
                 if name not in self.__dict__:
-                    self.__dict__.update(_fitted_attributes(self.moments_, _solve(self._problem, self.moments_)))
+                    self.__dict__.update(_solve(self._problem, self.moments_, keep=True)[0])
             return self.__dict__[name]
         if name == "partial_fit":  # hidden by available_if
             raise NotFittedError(
@@ -431,37 +429,40 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         return tags
 
 
-def _solve(problem: _Problem, moments: Moments) -> Solution:
-    """Theorem 1 on these moments, scaled as `whiten` asks."""
-    n, d = moments.n, moments.n_features
-    limit = min(n, d)
-    if n < 2:
-        raise ValueError(f"n_samples={n} is too few: at least 2 samples are needed.")
-    if isinstance(problem.n_components, Integral) and problem.n_components > limit:
-        raise ValueError(
-            f"n_components={problem.n_components} is larger than min(n_samples={n}, n_features={d}) = {limit}. Pass at "
-            f"most {limit}, or None to keep every direction that carries signal."
-        )
-    S = moments.second
+def _solve(problem: _Problem, moments: Moments, *, keep: bool) -> tuple[dict[str, Any], float]:
+    """The fitted attributes, by Theorem 1, and V's reciprocal condition; unless `keep`, the moments are used up."""
+    _check_rank(problem.n_components, moments.n, moments.n_features)
+    mean = moments.mean
+    S = moments.second if keep else moments.release_second()
+    total = float(np.trace(S))
     solution = solve(S, problem.corruption.second(S, problem.grid), problem.n_components, problem.solver)
-    if not problem.whiten:
-        return solution
-    # A = Λ^{1/2}: features of corrupted samples have unit second moment; a direction without signal stays zero
-    scale = np.sqrt(solution.eigenvalues)
-    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
-    return replace(solution, encoder=inverse[:, np.newaxis] * solution.encoder, decoder=solution.decoder * scale)
-
-
-def _fitted_attributes(moments: Moments, solution: Solution) -> dict[str, Any]:
-    total = moments.total_variance
-    explained = solution.eigenvalues.sum()
-    return {
-        "components_": solution.encoder,
-        "decoder_": solution.decoder,
-        "mean_": moments.mean,
+    encoder, decoder = _whitened(solution) if problem.whiten else (solution.encoder, solution.decoder)
+    attributes = {
+        "components_": encoder,
+        "decoder_": decoder,
+        "mean_": mean,
         "eigenvalues_": solution.eigenvalues,
         "explained_variance_ratio_": solution.eigenvalues / (total or 1.0),
-        "expected_loss_": float(max(total - explained, 0.0) / moments.n_features),
+        "expected_loss_": max(total - float(solution.eigenvalues.sum()), 0.0) / len(S),
         "n_components_": len(solution.eigenvalues),
         "solver_": solution.solver,
     }
+    return attributes, solution.rcond
+
+
+def _check_rank(n_components: int | float | None, n: int, d: int) -> None:
+    if n < 2:
+        raise ValueError(f"n_samples={n} is too few: a linear autoencoder needs at least 2 samples.")
+    limit = min(n, d)
+    if isinstance(n_components, Integral) and int(n_components) > limit:
+        raise ValueError(
+            f"n_components={n_components} is larger than min(n_samples={n}, n_features={d}) = {limit}. Pass at most "
+            f"{limit}, or None to keep every direction that carries signal."
+        )
+
+
+def _whitened(solution: Solution) -> tuple[np.ndarray, np.ndarray]:
+    """A = Λ^{1/2}: features of corrupted samples have unit second moment; those without signal stay zero."""
+    scale = np.sqrt(solution.eigenvalues)
+    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+    return inverse[:, np.newaxis] * solution.encoder, solution.decoder * scale

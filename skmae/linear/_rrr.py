@@ -46,7 +46,7 @@ class Solution:
     solver : {"cholesky", "eigh"}
         How V was factorised.
     rcond : float
-        Reciprocal condition number of V, 0 where it is singular.
+        Reciprocal condition number of V less its constant features; 0 where that is singular.
     """
 
     encoder: np.ndarray
@@ -90,6 +90,8 @@ def solve(cross: np.ndarray, second: np.ndarray, n_components: int | float | Non
         If solver="cholesky" and V is singular, or if there is no signal to choose a rank by.
     """
     active = _active(second)
+    if not active.any():
+        return _no_signal(len(cross), n_components)
     if not active.all():
         return _embed(_solve_active(cross[:, active], second[np.ix_(active, active)], n_components, solver), active)
     return _solve_active(cross, second, n_components, solver)
@@ -97,8 +99,6 @@ def solve(cross: np.ndarray, second: np.ndarray, n_components: int | float | Non
 
 def _solve_active(cross: np.ndarray, second: np.ndarray, n_components: int | float | None, solver: str) -> Solution:
     """`solve`, given that no feature of x̃ is constant: cross is (d, a) and second (a, a)."""
-    if not second.size:
-        return _no_signal(len(cross), n_components)
     cross = np.asfortranarray(cross)
     factor = _factorise(np.asfortranarray(second), solver)
     eigenvalues, E = _leading(cross, factor, n_components)
@@ -129,7 +129,7 @@ def _embed(part: Solution, active: np.ndarray) -> Solution:
     """Give the features that were left out a weight of zero: the minimum-norm minimiser does."""
     encoder = np.zeros((len(part.encoder), len(active)))
     encoder[:, active] = part.encoder
-    return replace(part, encoder=encoder, rcond=0.0)
+    return replace(part, encoder=encoder)
 
 
 def _no_signal(d: int, n_components: int | float | None) -> Solution:

@@ -1,0 +1,40 @@
+"""Set up what has to be set before anything is imported, and shared data."""
+
+import os
+
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # or scikit-learn's array API checks skip themselves
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+settings.register_profile("skmae", deadline=None, max_examples=40, derandomize=True)
+settings.load_profile("skmae")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def cifar10_small():
+    """(X_train, X_test): 5,000 and 1,000 CIFAR-10 images as uint8."""
+    folder = os.environ.get("SKMAE_DATA")
+    path = os.path.join(folder or "", "cifar10_small.npz")
+    if not folder or not os.path.exists(path):
+        pytest.skip(reason="SKMAE_DATA names no folder with cifar10_small.npz")
+    with np.load(path) as file:
+        return file["x_train"], file["x_test"]
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """(X_train, X_test): patches of different photographs as uint8."""
+    pytest.importorskip("skimage", reason="load_photo_patches needs scikit-image")
+    from skmae.datasets import load_photo_patches
+
+    train = load_photo_patches(4000, size=16)
+    test = load_photo_patches(1000, size=16, subset="test")
+    return train.images, test.images

@@ -1,0 +1,155 @@
+"""CIFAR-10: the archive, its download, and local files, with a small stand-in for each."""
+
+import hashlib
+import io
+import os
+import tarfile
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from skmae.datasets import _cifar10, fetch_cifar10
+
+RECORDS = np.random.default_rng(0).integers(0, 256, (6, 4, _cifar10._RECORD), dtype=np.uint8)
+RECORDS[:, :, 0] %= 10
+
+
+def archive_bytes():
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, records in zip(
+            [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"], RECORDS, strict=True
+        ):
+            info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            info.size = records.nbytes
+            tar.addfile(info, io.BytesIO(records.tobytes()))
+    return buffer.getvalue()
+
+
+class Server(HTTPServer):
+    """Serves one file; may break off after some bytes, and may not know ranges."""
+
+    def __init__(self, content, knows_ranges=True):
+        self.content, self.knows_ranges, self.break_after, self.ranges = content, knows_ranges, None, []
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}/cifar-10-binary.tar.gz"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        asked = self.headers.get("Range")
+        self.server.ranges.append(asked)
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.server.knows_ranges else 0
+        if start and start >= len(self.server.content):
+            self.send_error(416)
+            return
+        body = self.server.content[start:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body[: self.server.break_after])
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.delenv("SKMAE_DATA", raising=False)
+    content = archive_bytes()
+    server = Server(content)
+    monkeypatch.setattr(_cifar10, "_URL", server.url)
+    monkeypatch.setattr(_cifar10, "_MD5", hashlib.md5(content).hexdigest())
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def assert_is_cifar(bunch, records):
+    records = records.reshape(-1, _cifar10._RECORD)
+    assert_array_equal(bunch.target, records[:, 0])
+    assert bunch.images.shape == (len(records), 32, 32, 3)
+    assert_array_equal(bunch.images[2, 5, 7], records[2, [1 + 32 * 5 + 7 + 1024 * c for c in range(3)]])
+    assert_array_equal(bunch.data, bunch.images.reshape(len(records), -1))
+    assert bunch.target_names[3] == "cat"
+
+
+def test_download_then_read_without_asking_again(server, tmp_path):
+    assert_is_cifar(fetch_cifar10(tmp_path), RECORDS[:5])
+    assert_is_cifar(fetch_cifar10(tmp_path, subset="test", download_if_missing=False), RECORDS[5:])
+    assert server.ranges == [None]
+    assert os.listdir(tmp_path) == ["cifar-10-binary.tar.gz"]
+
+
+@pytest.mark.parametrize("knows_ranges", [True, False])
+def test_a_broken_download_is_taken_up_again(server, tmp_path, knows_ranges):
+    server.knows_ranges = knows_ranges
+    server.break_after = 1000
+    with pytest.raises(OSError, match=r"broke off.*after 1000 of .*call again to go on from there"):
+        fetch_cifar10(tmp_path)
+    assert os.listdir(tmp_path) == ["cifar-10-binary.tar.gz.part"]
+    server.break_after = None
+    assert_is_cifar(fetch_cifar10(tmp_path), RECORDS[:5])
+    assert server.ranges == [None, "bytes=1000-"]
+
+
+def test_a_whole_part_needs_only_its_name(server, tmp_path):
+    (tmp_path / "cifar-10-binary.tar.gz.part").write_bytes(server.content)
+    assert_is_cifar(fetch_cifar10(tmp_path), RECORDS[:5])
+
+
+@pytest.mark.usefixtures("server")
+def test_a_wrong_md5_is_refused_and_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(_cifar10, "_MD5", "0" * 32)
+    with pytest.raises(OSError, match=r"has md5 .*, not 0000.*it was deleted. Call again"):
+        fetch_cifar10(tmp_path)
+    assert not os.listdir(tmp_path)
+
+
+def test_an_archive_that_is_not_there(server, tmp_path, monkeypatch):
+    with pytest.raises(OSError, match="is not there, and download_if_missing=False"):
+        fetch_cifar10(tmp_path, download_if_missing=False)
+    monkeypatch.setattr(_cifar10, "_URL", server.url.replace("http://127.0.0.1", "http://localhost") + "x")
+    server.content = b""
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(OSError, match="broke off"):
+        fetch_cifar10(tmp_path)
+
+
+def test_a_truncated_archive_says_what_to_do(server, tmp_path):
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(server.content[:-2000])
+    with pytest.raises(OSError, match=r"is damaged .* Delete it and call fetch_cifar10 again"):
+        fetch_cifar10(tmp_path)
+
+
+def test_local_npz_files_come_first(server, tmp_path, monkeypatch):
+    images = np.random.default_rng(1).integers(0, 256, (6, 3, 32, 32, 3), dtype=np.uint8)
+    names = [*(f"cifar10_train{i}.npz" for i in range(1, 6)), "cifar10_test.npz"]
+    for name, x in zip(names, images, strict=True):
+        np.savez(tmp_path / name, x=x, y=np.arange(3, dtype=np.uint8))
+    monkeypatch.setenv("SKMAE_DATA", str(tmp_path))
+    assert_array_equal(fetch_cifar10().images, images[:5].reshape(-1, 32, 32, 3))
+    assert_array_equal(fetch_cifar10(subset="test").target, [0, 1, 2])
+    assert not server.ranges
+    (tmp_path / "cifar10_train3.npz").unlink()
+    with pytest.raises(OSError, match=r"has no cifar10_train3.npz. Point it at a folder that has them"):
+        fetch_cifar10()
+
+
+@pytest.mark.skipif(
+    not os.path.exists(os.path.join(os.environ.get("SKMAE_DATA", ""), "cifar10_test.npz")),
+    reason="SKMAE_DATA names no folder with cifar10_test.npz",
+)
+def test_the_real_test_set():
+    cifar = fetch_cifar10(subset="test")
+    assert cifar.images.shape == (10_000, 32, 32, 3)
+    assert_array_equal(np.bincount(cifar.target), [1000] * 10)
+    np.testing.assert_allclose(cifar.images.mean(axis=(0, 1, 2)) / 255, [0.49422, 0.48513, 0.45041], atol=1e-5)

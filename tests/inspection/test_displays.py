@@ -1,0 +1,104 @@
+"""Displays: what is drawn is what the model holds."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.exceptions import NotFittedError
+
+from skmae import LinearAE, LinearMAE
+from skmae.inspection import ComponentsDisplay, ReconstructionDisplay
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def fitted(rng, shape, **parameters):
+    X = rng.normal(size=(60, *shape)) + rng.normal(size=(60, *[1] * len(shape)))
+    parameters = {"patch": 2, "image_shape": shape} | parameters
+    return LinearMAE(4, mask=0.5, **parameters).fit(X), X
+
+
+@pytest.mark.parametrize("which", ["encoder", "decoder"])
+def test_components_are_drawn_in_order_each_on_its_own_scale(which, rng):
+    model, _ = fitted(rng, (4, 6))
+    display = ComponentsDisplay.from_estimator(model, which=which)
+    canvas = display.im_.get_array()
+    assert canvas.shape == (2 * 5 - 1, 2 * 7 - 1)
+    weights = model.components_ if which == "encoder" else model.decoder_.T
+    for number, (top, left) in enumerate([(0, 0), (0, 7), (5, 0), (5, 7)]):
+        drawn = canvas[top : top + 4, left : left + 6]
+        assert_allclose(drawn.ravel(), weights[number] / np.abs(weights[number]).max())
+    assert display.im_.get_clim() == (-1, 1)
+    assert display.ax_.figure is display.figure_
+
+
+@pytest.mark.parametrize(
+    ("shape", "canvas"),
+    [((12,), (4, 12)), ((4, 4, 3), (9, 9, 3)), ((4, 4, 2), (9, 9)), ((3, 4, 4, 1), (9, 9)), ((3, 4, 6), (9, 13))],
+)
+def test_components_of_any_grid(shape, canvas, rng):
+    model, _ = fitted(rng, shape)
+    assert ComponentsDisplay.from_estimator(model).im_.get_array().shape == canvas
+
+
+def test_a_figure_may_be_shared_and_imshow_told(rng):
+    model, X = fitted(rng, (4, 6))
+    figure, axes = plt.subplots(1, 2)
+    display = ComponentsDisplay.from_estimator(model, n_components=2, ax=axes[0], cmap="PuOr")
+    assert display.ax_ is axes[0]
+    assert display.figure_ is figure
+    assert display.im_.get_cmap().name == "PuOr"
+    assert ReconstructionDisplay.from_estimator(model, X, ax=axes[1]).ax_ is axes[1]
+
+
+def test_reconstruction_draws_original_visible_part_and_reconstruction(rng):
+    model, _ = fitted(rng, (4, 6))
+    X = rng.integers(0, 256, (5, 4, 6)).astype(np.uint8)
+    visible = np.array([True, False, True, False, True, False])
+    display = ReconstructionDisplay.from_estimator(model, X, visible=visible, n_samples=3)
+    canvas = display.im_.get_array()
+    assert canvas.shape == (3 * 5 - 1, 3 * 7 - 1)
+    second = [canvas[top : top + 4, 7:13] for top in (0, 5, 10)]
+    assert_allclose(second[0], X[1] / 255)
+    shown = np.repeat(np.repeat(visible.reshape(2, 3), 2, axis=0), 2, axis=1)
+    assert_allclose(second[1], np.where(shown, X[1] / 255, 0.5))
+    assert_allclose(second[2], np.clip(model.reconstruct(X, visible)[1] / 255, 0, 1), atol=1e-6)
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == [
+        "Original",
+        "Visible part",
+        "Reconstructed",
+    ]
+
+
+def test_masks_are_drawn_by_the_estimator_and_seeded(rng):
+    model, X = fitted(rng, (4, 6), mask_sampling="exact")
+    a, b, c = (ReconstructionDisplay.from_estimator(model, X, random_state=seed) for seed in (0, 0, 1))
+    assert (a.visible == b.visible).all()
+    assert (a.visible != c.visible).any()
+    assert_allclose(a.visible.mean(axis=1), 0.5)
+
+
+@pytest.mark.parametrize("shape", [(12,), (4, 4, 3), (3, 4, 6)])
+def test_reconstructions_of_any_grid(shape, rng):
+    model, X = fitted(rng, shape)
+    display = ReconstructionDisplay.from_estimator(model, X.reshape(60, -1), n_samples=6)
+    height = 6 if len(shape) == 1 else 4
+    assert display.im_.get_array().shape[0] == 3 * (height + 1) - 1
+
+
+def test_a_model_without_masks_hides_nothing(rng):
+    X = rng.normal(size=(40, 4, 4))
+    display = ReconstructionDisplay.from_estimator(LinearAE(3).fit(X), X)
+    assert display.visible.all()
+
+
+def test_errors(rng):
+    with pytest.raises(NotFittedError):
+        ComponentsDisplay.from_estimator(LinearMAE())
+    model, _ = fitted(rng, (4, 6))
+    with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got 'weights'"):
+        ComponentsDisplay.from_estimator(model, which="weights")

@@ -1,0 +1,192 @@
+"""Theorem 1: the closed form against descent, its critical points, and its solvers against each other."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import eigh
+from scipy.optimize import minimize
+
+from skmae.linear import _rrr
+from skmae.linear._rrr import solve
+
+
+def problem(rng, d, rank=None):
+    """cross and V of a random corruption, and the trace of S."""
+    x = rng.normal(size=(rank or 3 * d, d)) @ rng.normal(size=(d, d))
+    noisy = x * (rng.random(x.shape) < 0.7) + 0.3 * rng.normal(size=x.shape) @ np.diag(rng.random(d))
+    return x.T @ noisy / len(x), noisy.T @ noisy / len(x), np.trace(x.T @ x) / len(x)
+
+
+def loss(W1, W2, cross, V, trace):
+    B = W2 @ W1
+    return trace - 2 * np.sum(B * cross) + np.sum((B @ V) * B)
+
+
+def gradients(W1, W2, cross, V):
+    error = W2 @ W1 @ V - cross
+    return 2 * W2.T @ error, 2 * error @ W1.T
+
+
+@given(st.integers(2, 8), st.data())
+def test_the_solution_is_a_critical_point_with_the_promised_loss(d, data):
+    k = data.draw(st.integers(1, d))
+    cross, V, trace = problem(np.random.default_rng(data.draw(st.integers(0, 99))), d)
+    found = solve(cross, V.copy(), k)
+    scale = np.linalg.norm(cross)
+    for gradient in gradients(found.encoder, found.decoder, cross, V):
+        assert np.abs(gradient).max() < 1e-8 * scale
+    np.testing.assert_allclose(
+        loss(found.encoder, found.decoder, cross, V, trace), trace - found.eigenvalues.sum(), rtol=1e-9
+    )
+    np.testing.assert_allclose(found.decoder.T @ found.decoder, np.eye(k), atol=1e-10)
+
+
+@pytest.mark.parametrize(("d", "k"), [(6, 1), (6, 3), (9, 5)])
+def test_descent_from_random_starts_ends_where_the_closed_form_is(d, k, rng):
+    cross, V, trace = problem(rng, d)
+    scale = trace
+    best = solve(cross, V.copy(), k)
+
+    def objective(w):
+        W1, W2 = w[: k * d].reshape(k, d), w[k * d :].reshape(d, k)
+        slopes = gradients(W1, W2, cross, V)
+        return loss(W1, W2, cross, V, trace) / scale, np.concatenate([g.ravel() for g in slopes]) / scale
+
+    for _ in range(5):
+        start = rng.normal(size=2 * d * k) / np.sqrt(d)
+        options = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 1e-16, "gtol": 1e-12}
+        end = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+        W1, W2 = end.x[: k * d].reshape(k, d), end.x[k * d :].reshape(d, k)
+        np.testing.assert_allclose(end.fun * scale, trace - best.eigenvalues.sum(), rtol=1e-8)
+        np.testing.assert_allclose(
+            W2 @ W1, best.decoder @ best.encoder, atol=1e-3 * np.abs(best.decoder @ best.encoder).max()
+        )
+
+
+def test_any_subset_of_eigenvectors_is_critical_and_only_the_top_is_lowest(rng):
+    """Lemmas 2 and 3."""
+    d, k = 7, 3
+    cross, V, trace = problem(rng, d)
+    values, E = np.linalg.eigh(cross @ np.linalg.solve(V, cross.T))
+    best = loss(*(lambda s: (s.encoder, s.decoder))(solve(cross, V.copy(), k)), cross, V, trace)
+    for _ in range(20):
+        subset = rng.choice(d, k, replace=False)
+        A = rng.normal(size=(k, k))
+        W2 = E[:, subset] @ A
+        W1 = np.linalg.solve(A, E[:, subset].T @ np.linalg.solve(V, cross.T).T)
+        scale = np.linalg.norm(cross) * max(np.linalg.norm(W1), np.linalg.norm(W2))
+        for gradient in gradients(W1, W2, cross, V):
+            assert np.abs(gradient).max() < 1e-9 * scale
+        here = loss(W1, W2, cross, V, trace)
+        np.testing.assert_allclose(here, trace - values[subset].sum(), rtol=1e-8)
+        if set(subset) != set(range(d - k, d)):
+            assert here > best + 1e-9 * trace
+
+
+def test_the_encoder_solves_the_generalised_eigenproblem(rng):
+    cross, V, _ = problem(rng, 8)
+    found = solve(cross, V.copy(), 4)
+    U = found.encoder.T / np.sqrt(found.eigenvalues)
+    np.testing.assert_allclose(cross.T @ cross @ U, V @ U * found.eigenvalues, atol=1e-8 * np.linalg.norm(cross) ** 2)
+    np.testing.assert_allclose(U.T @ V @ U, np.eye(4), atol=1e-9)
+
+
+def test_factorisations_agree(rng):
+    cross, V, _ = problem(rng, 30)
+    a, b = (solve(cross, V.copy(), 5, solver) for solver in ("cholesky", "eigh"))
+    assert (a.solver, b.solver) == ("cholesky", "eigh")
+    np.testing.assert_allclose(a.encoder, b.encoder, atol=1e-8 * np.abs(a.encoder).max())
+    np.testing.assert_allclose(a.decoder, b.decoder, atol=1e-8)
+    np.testing.assert_allclose(a.rcond, b.rcond, rtol=10)  # one is of the 1-norm, estimated
+
+
+def pseudo_inverse_solution(cross, V, k):
+    plus = np.linalg.pinv(V, rcond=1e-10, hermitian=True)
+    values, E = eigh(cross @ plus @ cross.T)
+    E = E[:, ::-1][:, :k]
+    return E @ E.T @ cross @ plus, values[::-1][:k]
+
+
+@pytest.mark.parametrize("fault", ["constant", "duplicate", "few"])
+def test_a_singular_moment_gets_the_minimum_norm_minimiser(fault, rng):
+    x = rng.normal(size=(12 if fault == "few" else 200, 20)) @ rng.normal(size=(20, 20))
+    if fault == "constant":
+        x[:, [3, 7]] = 0
+    if fault == "duplicate":
+        x[:, 3] = x[:, 7]
+    S = x.T @ x / len(x)
+    blocks = np.kron(np.eye(5), np.ones((4, 4)))
+    V = S + 3 * S * blocks if fault == "constant" else S
+    found = solve(S, V.copy(), 6)
+    B, values = pseudo_inverse_solution(S, V, 6)
+    np.testing.assert_allclose(found.eigenvalues, values, rtol=1e-8)
+    np.testing.assert_allclose(found.decoder @ found.encoder, B, atol=1e-7 * np.abs(B).max())
+    if fault != "constant":  # constant features are left out, and the rest is regular
+        assert found.solver == "eigh"
+        assert found.rcond < 1e-12
+        with pytest.raises(
+            ValueError, match=r'solver="cholesky" needs a second moment of full rank.*Use solver="auto"'
+        ):
+            solve(S, V.copy(), 6, "cholesky")
+
+
+def test_directions_without_signal_are_zero(rng):
+    x = rng.normal(size=(4, 10))
+    S = x.T @ x / 4  # rank 4
+    found = solve(S, S.copy(), 7)
+    assert np.count_nonzero(found.eigenvalues) == 4
+    assert not found.encoder[4:].any()
+    np.testing.assert_allclose(found.decoder.T @ found.decoder, np.eye(7), atol=1e-10)
+    assert len(solve(S, S.copy(), None).eigenvalues) == 4
+
+
+def test_no_signal_at_all():
+    nothing = np.zeros((5, 5))
+    found = solve(nothing, nothing.copy(), 2)
+    assert not found.encoder.any()
+    assert found.decoder.shape == (5, 2)
+    with pytest.raises(ValueError, match=r"X carries no signal.*n_components=None"):
+        solve(nothing, nothing.copy(), None)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+def test_a_share_is_reached_by_the_fewest_components(share, rng):
+    cross, V, _ = problem(rng, 15)
+    every = solve(cross, V.copy(), None).eigenvalues
+    k = len(solve(cross, V.copy(), share).eigenvalues)
+    assert every[:k].sum() >= share * every.sum() > every[: k - 1].sum()
+
+
+def natural_moment(rng, d):
+    """A second moment whose spectrum falls like that of images."""
+    basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    return basis * (1.0 / np.arange(1, d + 1) ** 1.5) @ basis.T
+
+
+def test_the_krylov_space_finds_what_a_dense_solver_finds(rng, monkeypatch):
+    d, k = 600, 12
+    S = natural_moment(rng, d)
+    V = S + 3 * S * np.kron(np.eye(60), np.ones((10, 10)))
+    calls = []
+    original = _rrr._block_krylov
+    monkeypatch.setattr(_rrr, "_block_krylov", lambda *a: calls.append(1) or original(*a))
+    fast = solve(S, V.copy(), k)
+    assert calls == [1]
+    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", d + 1)
+    dense = solve(S, V.copy(), k)
+    assert calls == [1]
+    np.testing.assert_allclose(fast.eigenvalues, dense.eigenvalues, rtol=1e-10)
+    np.testing.assert_allclose(fast.decoder, dense.decoder, atol=1e-6)
+    np.testing.assert_allclose(fast.encoder, dense.encoder, atol=1e-6 * np.abs(dense.encoder).max())
+
+
+@pytest.mark.parametrize("spectrum", ["flat", "low rank"])
+def test_where_the_krylov_space_fails_the_dense_solver_takes_over(spectrum, rng):
+    d, k = 600, 12
+    flat, low_rank = 1 + 1e-3 * rng.random(d), np.r_[np.arange(5, 0, -1.0), np.zeros(d - 5)]
+    values = flat if spectrum == "flat" else low_rank
+    basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    S = basis * values @ basis.T
+    found = solve(S, S.copy(), k)
+    np.testing.assert_allclose(found.eigenvalues, np.sort(values)[::-1][:k], rtol=1e-8, atol=1e-12)

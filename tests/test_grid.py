@@ -1,0 +1,124 @@
+"""PatchGrid: shapes, patches, distances, masks, against brute force."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
+
+from skmae._grid import PatchGrid, resolve_shape
+
+
+@st.composite
+def grids(draw, regular=False):
+    n_axes = draw(st.integers(1, 3))
+    patch = [draw(st.integers(1, 4)) for _ in range(n_axes)]
+    size = [p * draw(st.integers(1, 3)) if regular else draw(st.integers(1, 7)) for p in patch]
+    n_channels = draw(st.sampled_from([None, 1, 2, 3, 5]))
+    if n_channels is None:
+        return PatchGrid.build(tuple(size), None, tuple(patch))
+    axis = draw(st.integers(0, n_axes))
+    return PatchGrid.build((*size[:axis], n_channels, *size[axis:]), axis, tuple(patch))
+
+
+@given(grids())
+def test_features_belong_to_the_patch_that_a_walk_over_the_image_finds(grid):
+    for feature, where in enumerate(itertools.product(*map(range, grid.image_shape))):
+        pixel = [w for axis, w in enumerate(where) if axis != grid.channel_axis]
+        number = 0
+        for w, patch, size in zip(pixel, grid.patch_shape, grid.grid_shape, strict=True):
+            number = number * (-(-size // patch)) + w // patch
+        assert grid.patch_of_feature[feature] == number
+        assert feature in grid.features_of_patch[number]
+    assert sum(map(len, grid.features_of_patch)) == grid.n_features
+    assert len(grid.features_of_patch) == grid.n_patches
+
+
+@given(grids(regular=True))
+def test_patchify_gathers_each_patch_and_unpatchify_undoes_it(grid):
+    X = np.arange(2 * grid.n_features).reshape(2, -1)
+    patches = grid.patchify(X)
+    assert np.shares_memory(patches, X)
+    tokens = patches.reshape(2, grid.n_patches, -1)
+    for number, features in enumerate(grid.features_of_patch):
+        assert set(tokens[1, number]) == set(X[1, features])
+    images = X.reshape(2, *grid.image_shape)
+    np.testing.assert_array_equal(grid.unpatchify(tokens), images)
+    np.testing.assert_array_equal(grid.unpatchify(grid.patchify(images)), images)
+
+
+def test_tokens_hold_pixels_in_order_with_channels_last():
+    grid = PatchGrid.build((3, 4, 4), 0, 2)
+    X = np.arange(48)[np.newaxis]
+    first = grid.patchify(X).reshape(1, 4, 12)[0, 0]
+    assert first.tolist() == [0, 16, 32, 1, 17, 33, 4, 20, 36, 5, 21, 37]
+
+
+def test_patchify_of_a_ragged_grid_names_the_sizes_that_divide():
+    with pytest.raises(
+        ValueError, match=r"patch=\(4, 4\) does not divide the grid \(6, 8\).*\[1, 2, 3, 6\]; \[1, 2, 4, 8\]"
+    ):
+        PatchGrid.build((6, 8), None, 4).patchify(np.zeros((1, 48)))
+
+
+@given(grids())
+def test_pixel_distances_are_euclidean(grid):
+    where = np.array(list(itertools.product(*map(range, grid.grid_shape))), dtype=float)
+    np.testing.assert_allclose(grid.pixel_distances(), cdist(where, where), atol=1e-12)
+    np.testing.assert_allclose(grid.pixel_distances([0]), cdist(where[:1], where), atol=1e-12)
+
+
+def test_a_patch_larger_than_an_axis_is_clipped():
+    grid = PatchGrid.build((3, 10), None, 4)
+    assert grid.patch_shape == (3, 4)
+    assert grid.patches_per_axis == (1, 3)
+    assert [len(features) for features in grid.features_of_patch] == [12, 12, 6]
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "channel_axis", "n_features", "sample_shape", "expected"),
+    [
+        (None, "auto", 64, None, ((8, 8), None)),
+        (None, "auto", 3072, None, ((32, 32, 3), 2)),
+        (None, "auto", 10, None, ((10,), None)),
+        (None, None, 12, None, ((12,), None)),  # 3 · 2² would need channels
+        (None, 0, 3072, None, ((3, 32, 32), 0)),
+        (None, -1, 3072, None, ((32, 32, 3), 2)),
+        (None, "auto", 24, (4, 6), ((4, 6), None)),
+        (None, "auto", 48, (4, 4, 3), ((4, 4, 3), 2)),
+        (None, "auto", 80, (4, 4, 5), ((4, 4, 5), None)),  # five is taken for depth
+        (None, None, 48, (4, 4, 3), ((4, 4, 3), None)),
+        (None, "auto", 640, (4, 4, 8, 5), ((4, 4, 8, 5), 3)),
+        (None, 0, 640, (5, 4, 4, 8), ((5, 4, 4, 8), 0)),
+        ((8, 128), "auto", 1024, None, ((8, 128), None)),
+        ([1024], "auto", 1024, None, ((1024,), None)),
+        ((2, 100), 0, 200, None, ((2, 100), 0)),
+    ],
+)
+def test_shape_and_channels_are_resolved(image_shape, channel_axis, n_features, sample_shape, expected):
+    assert resolve_shape(image_shape, channel_axis, n_features=n_features, sample_shape=sample_shape) == expected
+
+
+@pytest.mark.parametrize(
+    ("visible_shape", "n_samples"),
+    [((4,), 7), ((16,), 7), ((4, 4), 7), ((7, 4), 7), ((7, 16), 7), ((7, 4, 4), 7)],
+)
+def test_visible_is_read_per_patch_or_per_feature(visible_shape, n_samples, rng):
+    grid = PatchGrid.build((4, 4), None, 2)
+    visible = rng.random(visible_shape) < 0.5
+    units = grid.read_visible(visible, n_samples)
+    features = grid.per_feature(units)
+    assert features.shape[1] == 16
+    if visible.size in (4, 28):
+        for patch, members in enumerate(grid.features_of_patch):
+            assert (features[:, members] == units[:, [patch]]).all()
+    else:
+        np.testing.assert_array_equal(features.ravel(), visible.ravel())
+
+
+def test_visible_that_could_mean_two_things_is_refused():
+    grid = PatchGrid.build((4, 4), None, 2)  # 4 samples of 4 patches, or one image of 4 × 4 pixels?
+    with pytest.raises(ValueError, match=r"visible has shape \(4, 4\), which can be read in two ways"):
+        grid.read_visible(np.ones((4, 4), bool), 4)

@@ -1,0 +1,153 @@
+"""Moments, against NumPy on the whole array at once."""
+
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from skmae import Moments
+
+DTYPES = ["bool", "int8", "uint8", "int16", "uint16", "int32", "int64", "float16", "float32", "float64"]
+
+
+def reference(X):
+    X = np.asarray(X, dtype=np.longdouble).reshape(len(X), -1)
+    mean = X.mean(axis=0)
+    return mean.astype(float), ((X - mean).T @ (X - mean) / len(X)).astype(float)
+
+
+def assert_moments(moments, X, rtol):
+    mean, second = reference(X)
+    assert moments.n == len(X)
+    np.testing.assert_allclose(moments.mean, mean, rtol=rtol, atol=rtol * np.abs(mean).max())
+    assert np.linalg.norm(moments.second - second) <= rtol * np.linalg.norm(second)
+    np.testing.assert_array_equal(moments.second, moments.second.T)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_type_gives_the_moments_of_the_same_numbers(dtype, rng):
+    X = (rng.random((2500, 7)) * 100).astype(dtype)
+    assert_moments(Moments.from_data(X), X, 1e-12)
+
+
+@given(
+    hnp.arrays(
+        np.float64, hnp.array_shapes(min_dims=2, max_dims=4, min_side=2, max_side=6), elements=st.floats(-100, 100)
+    ),
+    st.integers(1, 4),
+    st.data(),
+)
+def test_parts_add_up_and_subtract_in_any_order(X, batch_size, data):
+    order = data.draw(st.permutations(range(len(X))))
+    cut = data.draw(st.integers(1, len(X) - 1))
+    whole = Moments.from_data(X, batch_size=batch_size)
+    a, b = Moments.from_data(X[order[:cut]]), Moments.from_data(X[order[cut:]])
+    mean, second = reference(X)
+    for joined in (whole, a + b, b + a, Moments(a.n_features) + a + b, Moments.from_data(X[:1]).update(X[1:])):
+        assert joined.n == len(X)
+        np.testing.assert_allclose(joined.mean, mean, atol=1e-11)
+        np.testing.assert_allclose(joined.second, second, atol=1e-9)
+    rest = whole - b
+    np.testing.assert_allclose(rest.second, a.second, atol=1e-8)
+    np.testing.assert_allclose(rest.mean, a.mean, atol=1e-9)
+
+
+def test_adding_leaves_the_terms_alone(rng):
+    a, b = (Moments.from_data(rng.normal(i, 1, (50, 4))) for i in range(2))
+    before = a.second, b.second
+    assert (a + b).n == 100
+    np.testing.assert_array_equal(a.second, before[0])
+    np.testing.assert_array_equal(b.second, before[1])
+
+
+def test_eight_bit_sums_are_exact_whatever_the_order(rng):
+    X = rng.integers(0, 256, (5000, 30), dtype=np.uint8)
+    X[:2000] = 255  # as far from the mid-point as can be
+    shuffled = rng.permutation(X)
+    by_batches = Moments.from_data(shuffled[:1234], batch_size=77) + Moments.from_data(shuffled[1234:])
+    np.testing.assert_array_equal(by_batches.second, Moments.from_data(X).second)
+    wide = X.astype(np.int64)
+    raw = wide.T @ wide * len(X) - np.outer(wide.sum(axis=0), wide.sum(axis=0))  # n² S in whole numbers
+    np.testing.assert_allclose(Moments.from_data(X).second, raw / len(X) ** 2, rtol=1e-13, atol=1e-9)
+
+
+@pytest.mark.parametrize(("offset", "rtol"), [(1.0, 1e-12), (1e3, 1e-12), (1e6, 1e-10), (1e9, 1e-7)])
+def test_a_mean_that_is_large_against_the_spread_does_not_cancel(offset, rtol, rng):
+    X = rng.normal(offset, 1, (3000, 5))
+    assert_moments(Moments.from_data(X), X, rtol)
+
+
+def test_sorted_data_keeps_its_digits(rng):
+    X = np.sort(rng.normal(1e6, 1, (20_000, 4)), axis=0)
+    assert_moments(Moments.from_data(X), X, 1e-11)
+
+
+def test_single_rows_add_up_to_the_whole(rng):
+    X = rng.normal(50, 1, (200, 6))
+    moments = Moments(6)
+    for row in X:
+        moments.update(row[np.newaxis])
+    assert_moments(moments, X, 1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1.0, 1e25])
+def test_float32_products_stay_in_range(scale, rng):
+    X = (rng.normal(1, 1, (3000, 6)) * scale).astype(np.float32)
+    assert_moments(Moments.from_data(X, dtype=np.float32), X, 1e-6)
+
+
+def test_layouts_agree(tmp_path, rng):
+    images = rng.integers(0, 256, (300, 5, 4, 3), dtype=np.uint8)
+    path = tmp_path / "images.npy"
+    np.save(path, images)
+    read_only = images.copy()
+    read_only.flags.writeable = False
+    expected = Moments.from_data(images.reshape(300, -1)).second
+    for X in (
+        np.load(path, mmap_mode="r"),
+        np.asfortranarray(images),
+        read_only,
+        np.repeat(images, 2, axis=0)[::2],
+        images.tolist(),
+    ):
+        np.testing.assert_allclose(Moments.from_data(X).second, expected, rtol=1e-12)
+
+
+def test_pickle_keeps_everything(rng):
+    moments = Moments.from_data(rng.normal(size=(30, 4)))
+    back = pickle.loads(pickle.dumps(moments))
+    np.testing.assert_array_equal(back.second, moments.second)
+    assert repr(back) == "Moments(n=30, n_features=4)"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_refused_batch_adds_nothing(bad, rng):
+    moments = Moments.from_data(rng.normal(size=(30, 4)))
+    before = moments.n, moments.second
+    X = rng.normal(size=(3000, 4))
+    X[2500, 2] = bad
+    with pytest.raises(ValueError, match=r"NaN or infinity: X\[2500, 2\] is"):
+        moments.update(X)
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        Moments.from_data(X)
+    assert moments.n == before[0]
+    np.testing.assert_array_equal(moments.second, before[1])
+
+
+def test_errors_say_what_to_do(rng):
+    small, large = Moments.from_data(rng.normal(size=(5, 4))), Moments.from_data(rng.normal(size=(9, 4)))
+    with pytest.raises(ValueError, match="moments of 9 samples from those of 5: subtract a part from its whole"):
+        small - large
+    with pytest.raises(ValueError, match="has 3 features, but these moments have n_features=4"):
+        small + Moments(3)
+    with pytest.raises(ValueError, match="X has 2 features, but these moments have n_features=4"):
+        small.update([[1.0, 2.0]])
+    with pytest.raises(ValueError, match=r"hold no samples \(n=0\)"):
+        Moments(3).second  # noqa: B018
+    with pytest.raises(ValueError, match="0 sample"):
+        Moments.from_data(np.empty((0, 3)))
+    with pytest.raises(TypeError, match="unsupported operand"):
+        small + 1

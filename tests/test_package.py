@@ -1,0 +1,45 @@
+"""The package as a whole: what importing it costs, and what it says it has."""
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+import skmae
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_import_takes_neither_torch_nor_matplotlib():
+    code = (
+        "import sys, skmae, skmae.inspection, skmae.datasets; skmae.LinearMAE;"
+        "print(sorted({'torch', 'matplotlib', 'skimage'} & set(sys.modules)))"
+    )
+    done = run(code)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_names_resolve_and_are_listed():
+    for name in skmae.__all__:
+        assert getattr(skmae, name).__name__ == name
+        assert name in dir(skmae)
+    with pytest.raises(AttributeError, match="no attribute 'PCA'"):
+        skmae.PCA  # noqa: B018
+
+
+def test_version_comes_from_one_place():
+    assert version("skmae") == skmae.__version__
+
+
+def test_missing_library_is_named_with_its_remedy():
+    code = (
+        "import sys; sys.modules['matplotlib.pyplot'] = None;"
+        "from skmae.inspection import ComponentsDisplay; import numpy as np;"
+        "ComponentsDisplay(np.eye(4), image_shape=(2, 2)).plot()"
+    )
+    done = run(code)
+    assert "ImportError: ComponentsDisplay.plot needs matplotlib" in done.stderr
+    assert 'pip install "skmae[plot]"' in done.stderr
