@@ -194,15 +194,18 @@ def _factorise_eigh(second: np.ndarray) -> _Factor:
     )
 
 
+def uses_krylov(d: int, k: int) -> bool:
+    """Whether k is small enough against d for a Krylov space to be faster than a dense solver."""
+    return d >= _KRYLOV_MIN_FEATURES and (k + _OVERSAMPLING) * _STEPS * _KRYLOV_SHARE <= d
+
+
 def _leading(cross: np.ndarray, factor: _Factor, n_components: int | float | None) -> tuple[np.ndarray, np.ndarray]:
     """Leading eigenvalues, descending, and eigenvectors (d, k) of M = cross V⁻¹ crossᵀ."""
     d = len(cross)
-    if isinstance(n_components, Integral):
-        block = int(n_components) + _OVERSAMPLING
-        if d >= _KRYLOV_MIN_FEATURES and block * _STEPS * _KRYLOV_SHARE <= d:
-            found = _block_krylov(cross, factor, int(n_components))
-            if found is not None:
-                return found
+    if isinstance(n_components, Integral) and uses_krylov(d, int(n_components)):
+        found = _block_krylov(cross, factor, int(n_components))
+        if found is not None:
+            return found
     G = factor.whiten(cross.T.copy(order="F"))
     M = dsyrk(1.0, G, trans=1, lower=1)
     wanted = [d - int(n_components), d - 1] if isinstance(n_components, Integral) else None

@@ -1,0 +1,170 @@
+"""LinearMAE beside PCA on real photographs: what `make demo` runs.
+
+Trains on patches of four photographs and tests on patches of three others. Prints a table, draws pictures into demo/.
+With SKMAE_DATA set to a folder with CIFAR-10, classifies that too.
+"""
+
+import os
+from pathlib import Path
+from time import perf_counter
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmae import LinearAE, LinearMAE
+from skmae.datasets import fetch_cifar10, load_photo_patches, make_gabor_targets
+from skmae.inspection import ComponentsDisplay, ReconstructionDisplay
+
+OUT = Path("demo")
+DILATIONS = (1, 2, 4, 6, 8)
+
+
+def hide(images, seed, share=0.75, patch=8):
+    """Where images of 32 × 32 pixels are visible, as (n, 32, 32, 3) bool: whole patches are hidden at random."""
+    side = 32 // patch
+    visible = np.random.default_rng(seed).random((len(images), side, side)) >= share
+    visible = visible.repeat(patch, axis=1).repeat(patch, axis=2)
+    return np.broadcast_to(visible[..., np.newaxis], images.shape)
+
+
+def r2(truth, guess):
+    return 1 - np.mean((truth - guess) ** 2) / np.mean((truth - truth.mean(axis=0)) ** 2)
+
+
+def r2_hidden(truth, guess, visible):
+    """R² of the pixels that were hidden."""
+    error, spread = (truth - guess) ** 2, (truth - truth.mean(axis=0)) ** 2
+    return 1 - error[~visible].sum() / spread[~visible].sum()
+
+
+def gabor_scores(models, train, test):
+    """R² of predicting Gabor targets of the whole image from features, for whole images and for images with holes."""
+    mean = train.mean(axis=0).astype(np.uint8)
+    views = {
+        "whole": (train, test),
+        "75% hidden": tuple(np.where(hide(images, seed), images, mean) for seed, images in enumerate((train, test))),
+    }
+    scores = {}
+    for dilation in DILATIONS:
+        y_train, y_test = (
+            make_gabor_targets(images, frequency=0.25, sigma=1, dilation=dilation).reshape(len(images), -1)
+            for images in (train, test)
+        )
+        for view, (seen_train, seen_test) in views.items():
+            for name, model in models.items():
+                pipe = Pipeline(
+                    [("mae", FrozenEstimator(model)), ("scale", StandardScaler()), ("probe", Ridge(alpha=10))]
+                )
+                pipe.fit(seen_train, y_train)
+                scores[view, name, dilation] = r2(y_test, pipe.predict(seen_test))
+    return scores
+
+
+def search_mask_and_patch(train):
+    """GridSearchCV with a scorer of one fixed task: fill in 4 × 4 holes over half of each image."""
+
+    def fill_in(model, X, y=None):  # noqa: ARG001
+        visible = hide(X, seed=0, share=0.5, patch=4)
+        return r2_hidden(X.astype(float), model.reconstruct(X, visible), visible)
+
+    grid = {"mask": [0.25, 0.5, 0.75], "patch": [2, 4, 8]}
+    return GridSearchCV(LinearMAE(64), grid, scoring=fill_in, cv=2, refit=False).fit(train)
+
+
+def probe_accuracy(features, train, test):
+    pipe = make_pipeline(features, StandardScaler(), LogisticRegression(max_iter=1000))
+    return pipe.fit(*train).score(*test)
+
+
+def draw(model, test, scores):
+    figure = plt.figure(figsize=(13, 4), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
+    ReconstructionDisplay.from_estimator(model, test, n_samples=7, ax=left)
+    left.set_title("LinearMAE(64, mask=0.75, patch=8): photographs it never saw")
+    for name, style in (("PCA", "o--"), ("LinearMAE", "s-")):
+        right.plot(DILATIONS, [scores["75% hidden", name, s] for s in DILATIONS], style, label=f"{name}, 8 features")
+    right.set(xlabel="Dilation of the Gabor target", ylabel="R² on test photographs", ylim=(0, None))
+    right.set_title("Seeing a quarter of each image")
+    right.legend()
+    figure.savefig(OUT / "linear_mae.png", dpi=100)
+    display = ComponentsDisplay.from_estimator(model, n_components=36)
+    display.figure_.savefig(OUT / "components.png", dpi=100)
+
+
+def table(title, header, rows):
+    print(f"\n{title}")
+    print("  " + "".join(f"{text:>12}" for text in header))
+    for row in rows:
+        print("  " + "".join(f"{cell:>12.3f}" if isinstance(cell, float) else f"{cell:>12}" for cell in row))
+
+
+def main():
+    start = perf_counter()
+    OUT.mkdir(exist_ok=True)
+    train, test = load_photo_patches(8000).images, load_photo_patches(2000, subset="test").images
+    print(f"{len(train)} training and {len(test)} test patches of {train.shape[1:]}, from different photographs")
+
+    small = {"PCA": LinearAE(8).fit(train), "LinearMAE": LinearMAE(8, mask=0.75, patch=8).fit(train)}
+    scores = gabor_scores(small, train, test)
+    for view in ("75% hidden", "whole"):
+        rows = []
+        for s in DILATIONS:
+            pca, mae = (float(scores[view, name, s]) for name in small)
+            rows.append((s, pca, mae, mae - pca))
+        table(f"Gabor task, 8 features, {view} images: R²", ("dilation", *small, "gap"), rows)
+
+    models = {"PCA": LinearAE(64).fit(train), "LinearMAE": LinearMAE(64, mask=0.75, patch=8).fit(train)}
+    visible = hide(test, seed=2)
+    rows = [
+        (
+            name,
+            float(r2_hidden(test, model.reconstruct(test, visible), visible)),
+            float(r2(test, model.reconstruct(test))),
+        )
+        for name, model in models.items()
+    ]
+    table("Reconstruction, 64 features: R²", ("", "hidden", "whole"), rows)
+
+    search = search_mask_and_patch(train[::2])
+    results = search.cv_results_
+    by = {(p["mask"], p["patch"]): float(v) for p, v in zip(results["params"], results["mean_test_score"], strict=True)}
+    masks, patches = sorted({m for m, _ in by}), sorted({p for _, p in by})
+    rows = [(f"mask {m}", *(by[m, p] for p in patches)) for m in masks]
+    table("GridSearchCV, filling 4 × 4 holes: R²", ("", *(f"patch {p}" for p in patches)), rows)
+    print(f"  best: {search.best_params_}")
+
+    X, y = load_digits(return_X_y=True)
+    digits = [
+        cross_val_score(make_pipeline(m, StandardScaler(), LogisticRegression(max_iter=1000)), X, y, cv=5).mean()
+        for m in (PCA(16), LinearMAE(16, mask=0.5, patch=2))
+    ]
+    rows = [("digits", *map(float, digits))]
+    if os.environ.get("SKMAE_DATA"):
+        a, b = fetch_cifar10(), fetch_cifar10(subset="test")
+        pairs = (a.data[:20_000], a.target[:20_000]), (b.data, b.target)
+        rows.append(
+            (
+                "CIFAR-10",
+                *(probe_accuracy(m, *pairs) for m in (PCA(16, random_state=0), LinearMAE(16, mask=0.5, patch=8))),
+            )
+        )
+    table("Logistic probe, 16 features: accuracy", ("", "PCA", "LinearMAE"), rows)
+
+    draw(models["LinearMAE"], test, scores)
+    print(f"\nPictures: {OUT / 'linear_mae.png'}, {OUT / 'components.png'}")
+    print(f"{perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
