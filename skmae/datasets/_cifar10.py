@@ -57,6 +57,7 @@ def fetch_cifar10(data_home: Any = None, *, subset: str = "train", download_if_m
         target : ndarray of shape (n_samples,)
             0 to 9.
         target_names : list of str
+            The classes, in order.
 
     Raises
     ------

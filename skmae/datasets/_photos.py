@@ -63,6 +63,7 @@ def load_photo_patches(
         photo : ndarray of shape (n_samples,)
             Which photograph a crop is from.
         photo_names : list of str
+            Their names.
 
     Raises
     ------

@@ -49,16 +49,16 @@ class LinearMAE(LinearAutoencoder):
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components_, n_features_in_)
+    components_ : ndarray of shape (n_components, n_features)
         Encoder, one feature per row, scaled for whole samples. Signs are such that the largest entry of each row is
         positive.
-    decoder_ : ndarray of shape (n_features_in_, n_components_)
+    decoder_ : ndarray of shape (n_features, n_components)
         Decoder; its columns are orthonormal unless `whiten`.
-    mean_ : ndarray of shape (n_features_in_,)
-    eigenvalues_ : ndarray of shape (n_components_,)
+    mean_ : ndarray of shape (n_features,)
+    eigenvalues_ : ndarray of shape (n_components,)
         λ of Theorem 1, descending: the second moment that each direction explains under this corruption, in units of
         X squared.
-    explained_variance_ratio_ : ndarray of shape (n_components_,)
+    explained_variance_ratio_ : ndarray of shape (n_components,)
         ``eigenvalues_`` over the total variance of X.
     expected_loss_ : float
         Expected squared error of reconstructing corrupted training samples, per feature: ``-score(X)``.
@@ -70,7 +70,7 @@ class LinearMAE(LinearAutoencoder):
         Share of patches hidden in effect: with ``mask_sampling="exact"``, `mask` rounded to whole patches.
     n_samples_seen_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if X had any.
     solver_ : {"cholesky", "eigh"}
         The factorisation that was used.
@@ -178,14 +178,14 @@ class LinearDAE(LinearAutoencoder):
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components_, n_features_in_)
+    components_ : ndarray of shape (n_components, n_features)
         Encoder, one feature per row. Signs are such that the largest entry of each row is positive.
-    decoder_ : ndarray of shape (n_features_in_, n_components_)
+    decoder_ : ndarray of shape (n_features, n_components)
         Decoder; its columns are orthonormal unless `whiten`.
-    mean_ : ndarray of shape (n_features_in_,)
-    eigenvalues_ : ndarray of shape (n_components_,)
+    mean_ : ndarray of shape (n_features,)
+    eigenvalues_ : ndarray of shape (n_components,)
         λ of Theorem 1, descending, in units of X squared.
-    explained_variance_ratio_ : ndarray of shape (n_components_,)
+    explained_variance_ratio_ : ndarray of shape (n_components,)
         ``eigenvalues_`` over the total variance of X.
     expected_loss_ : float
         Expected squared error of reconstructing corrupted training samples, per feature: ``-score(X)``.
@@ -194,7 +194,7 @@ class LinearDAE(LinearAutoencoder):
     channel_axis_ : int or None
     n_samples_seen_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if X had any.
     solver_ : {"cholesky", "eigh"}
         The factorisation that was used.
@@ -264,14 +264,14 @@ class LinearAE(LinearAutoencoder):
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components_, n_features_in_)
+    components_ : ndarray of shape (n_components, n_features)
         Encoder, one feature per row. Signs are such that the largest entry of each row is positive.
-    decoder_ : ndarray of shape (n_features_in_, n_components_)
+    decoder_ : ndarray of shape (n_features, n_components)
         Decoder; its columns are orthonormal unless `whiten`.
-    mean_ : ndarray of shape (n_features_in_,)
-    eigenvalues_ : ndarray of shape (n_components_,)
+    mean_ : ndarray of shape (n_features,)
+    eigenvalues_ : ndarray of shape (n_components,)
         Variance (divisor n) along each component, descending, in units of X squared.
-    explained_variance_ratio_ : ndarray of shape (n_components_,)
+    explained_variance_ratio_ : ndarray of shape (n_components,)
         ``eigenvalues_`` over the total variance of X.
     expected_loss_ : float
         Mean squared error of reconstructing the training samples: ``-score(X)``.
@@ -280,7 +280,7 @@ class LinearAE(LinearAutoencoder):
     channel_axis_ : int or None
     n_samples_seen_ : int
     n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if X had any.
     solver_ : {"cholesky", "eigh"}
         The factorisation that was used.

@@ -1,0 +1,40 @@
+"""What is written for people is true: README's code runs, and every public name has its page."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skmae
+from skmae import datasets, inspection
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_code_in_the_readme_runs(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(blocks) >= 2
+    code = "\n".join(blocks)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.glob("*.png")} == {"filled.png", "components.png"}
+    assert re.search(r"\{'mae__mask': .*\} 0\.\d+", done.stdout)
+
+
+def test_files_and_words_that_the_readme_names_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"make (\w+)", README):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+    for path in re.findall(r"`(?:python )?((?:benchmarks|examples|docs)/[\w/.]+)`|\]\((docs/[\w/.]+)\)", README):
+        assert (ROOT / (path[0] or path[1])).exists(), path
+
+
+@pytest.mark.parametrize("module", [skmae, inspection, datasets])
+def test_every_public_name_is_in_the_api_reference(module):
+    listed = (ROOT / "docs" / "api.rst").read_text().split()
+    for name in module.__all__:
+        assert f"{module.__name__}.{name}" in listed
+        assert "Examples\n" in getattr(module, name).__doc__, f"{name} has no example"
