@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -95,5 +96,8 @@ def test_joblib_in_another_process(digits, tmp_path):
     assert_allclose(np.load(tmp_path / "out.npy"), pipe.decision_function(X), rtol=1e-10)
 
 
+@pytest.mark.skipif(
+    not hasattr(BaseEstimator, "_get_fitted_attr_html"), reason="scikit-learn shows fitted attributes from 1.9 on"
+)
 def test_the_html_repr_shows_the_shape_that_was_inferred(digits):
     assert "image_shape_" in LinearMAE(3).fit(digits[0])._repr_html_()
