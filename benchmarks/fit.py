@@ -32,7 +32,7 @@ def phases(X: np.ndarray) -> dict[str, float]:
     marks = [perf_counter()]
     moments = Moments.from_data(X)
     marks.append(perf_counter())
-    S = moments.release_second()
+    S = moments._release_second()
     V = model._problem.corruption.second(S, model._problem.grid)
     marks.append(perf_counter())
     factor = _rrr._factorise(V, "auto")

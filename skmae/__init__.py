@@ -17,13 +17,16 @@ _MODULE_OF = {
     "LinearMAE": "skmae.linear",
     "Moments": "skmae.moments",
 }
+_SUBMODULES = ("datasets", "inspection")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return import_module(f"skmae.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'skmae' has no attribute {name!r}")
     return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -96,6 +96,12 @@ class PatchGrid:
         ends = np.cumsum(np.bincount(self.patch_of_feature, minlength=self.n_patches))
         return np.split(order, ends[:-1])
 
+    @cached_property
+    def patch_shares(self) -> np.ndarray:
+        """(n_features,) weights that sum to 1, each patch counting the same: what is visible, in patches."""
+        sizes = np.bincount(self.patch_of_feature)
+        return 1 / (self.n_patches * sizes[self.patch_of_feature])
+
     def patchify(self, X: np.ndarray) -> np.ndarray:
         """View of `X` as (n_samples, \\*patches_per_axis, \\*patch_shape, n_channels).
 
@@ -171,18 +177,19 @@ class PatchGrid:
         Parameters
         ----------
         visible : array-like of bool
-            Per patch, (n_patches,), or per feature, (n_features,) or `image_shape`; for all samples, or with a
-            leading axis of n_samples.
+            Per patch, (n_patches,) or `patches_per_axis`; per pixel, `grid_shape`; or per feature, (n_features,) or
+            `image_shape`. With a leading axis of n_samples or 1, or for all samples. The first that fits counts, in
+            this order, masks per sample before shared ones: what `sample_visible` draws is always read as drawn.
         n_samples : int
 
         Returns
         -------
-        ndarray of bool of shape (n_samples or 1, n_patches or n_features)
+        ndarray of bool of shape (n_samples or 1, n_patches, n_pixels or n_features)
 
         Raises
         ------
         ValueError
-            If `visible` is not bool, fits neither patches nor features, or could mean either.
+            If `visible` is not bool, or fits none of these shapes.
         """
         visible = np.asarray(visible)
         if visible.dtype != bool:
@@ -190,30 +197,24 @@ class PatchGrid:
                 f"visible must be an array of bool, True where a sample may be seen; got dtype {visible.dtype}. "
                 f"Compare first, as in weights > 0.5."
             )
-        shapes = {(self.n_patches,), (self.n_features,), self.image_shape}
-        readings = {
-            (len(visible) if leading else 1, prod(shape))
-            for shape in shapes
-            for leading in ((), (n_samples,))
-            if visible.shape == leading + shape
-        }
-        if len(readings) != 1:
-            raise ValueError(self._visible_message(visible.shape, n_samples, ambiguous=bool(readings)))
-        return visible.reshape(readings.pop())
-
-    def per_feature(self, units: np.ndarray) -> np.ndarray:
-        """Spread (n, n_patches) over features; (n, n_features) is returned as it is."""
-        if units.shape[1] == self.n_features:
-            return units
-        return units[:, self.patch_of_feature]
-
-    def _visible_message(self, shape: tuple[int, ...], n_samples: int, *, ambiguous: bool) -> str:
-        problem = "can be read in two ways" if ambiguous else "fits neither patches nor features"
-        return (
-            f"visible has shape {shape}, which {problem}. Pass ({self.n_patches},) for patches, ({self.n_features},) "
-            f"or {self.image_shape} for features, or one row per sample: ({n_samples}, {self.n_patches}) or "
+        shapes = ((self.n_patches,), self.patches_per_axis, self.grid_shape, (self.n_features,), self.image_shape)
+        for leading in ((n_samples,), (1,), ()):
+            for shape in shapes:
+                if visible.shape == leading + shape:
+                    return visible.reshape(*(leading or (1,)), prod(shape))
+        raise ValueError(
+            f"visible has shape {visible.shape}, which fits neither patches, pixels nor features. Pass "
+            f"({self.n_patches},) for patches, {self.grid_shape} for pixels, ({self.n_features},) for features, or one "
+            f"row per sample: ({n_samples}, {self.n_patches}), {(n_samples, *self.grid_shape)} or "
             f"({n_samples}, {self.n_features})."
         )
+
+    def per_feature(self, units: np.ndarray) -> np.ndarray:
+        """Spread (n, n_patches) or (n, n_pixels) over features; (n, n_features) is returned as it is."""
+        width = units.shape[1]
+        if width == self.n_features:
+            return units
+        return units[:, self.patch_of_feature if width == self.n_patches else self.pixel_of_feature]
 
 
 def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:

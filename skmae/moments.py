@@ -1,5 +1,6 @@
 """First and second moments of data, in one pass: all that a linear autoencoder needs to know."""
 
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from skmae._rows import (
 _MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool_): 0.0}
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
+EPS = np.finfo(np.float64).eps
 _PANEL = 256  # columns of a triangle handled at a time
 
 
@@ -41,6 +43,8 @@ class Moments:
         Second moment about the mean (the covariance with divisor n), S of the equations, in units of X squared.
     n_features : int
         Width of the data.
+    sample_shape : tuple of int or None
+        Shape of a sample, if the data came with more than two axes.
 
     See Also
     --------
@@ -68,6 +72,7 @@ class Moments:
 
     def __init__(self, n_features: int):
         self.n = 0
+        self.sample_shape: tuple[int, ...] | None = None
         self._shift = np.zeros(n_features)  # chosen with the first data, then kept
         self._first = np.zeros(n_features)  # Σ (x − shift)
         self._scatter = np.zeros((n_features, n_features), order="F")  # Σ (x − shift)(x − shift)ᵀ, lower triangle
@@ -81,7 +86,7 @@ class Moments:
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
             Any real type.
         batch_size : int, default=1024
-            Rows converted at a time. It changes memory and speed, not the result.
+            Rows converted at a time. It changes memory and speed, and the result by rounding at most.
         dtype : {float32, float64}, default=float64
             Type of the products within a batch. float32 takes half the time for floating-point data, and keeps about
             7 digits. 8-bit data is exact, and as fast, either way.
@@ -95,8 +100,13 @@ class Moments:
         ValueError
             If X holds NaN or infinity, is empty, or is not numeric.
         """
-        X = check_rows(X)
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
+        if not isinstance(batch_size, Integral) or batch_size < 1:
+            raise ValueError(f"batch_size must be a whole number of rows >= 1, got {batch_size!r}.")
+        X, sample_shape = check_rows(X)
         moments = cls(X.shape[1])
+        moments.sample_shape = sample_shape
         moments._add(X, np.dtype(dtype), batch_size)
         return moments
 
@@ -114,16 +124,22 @@ class Moments:
         self._require_data()
         return self._centred(self._scatter.copy(order="F"))
 
-    def release_second(self) -> np.ndarray:
+    def _release_second(self) -> np.ndarray:
         """`second` in the memory of the sums themselves, which are lost: the last use of moments that are not kept."""
         self._require_data()
-        S, self._scatter = self._centred(self._scatter), np.empty((0, 0))
+        S = self._centred(self._scatter)
+        self.n = 0
         return S
 
     def _centred(self, scatter: np.ndarray) -> np.ndarray:
-        """scatter / n less the product of means, both triangles, in place."""
+        """scatter / n less the product of means, both triangles, in place; constant features are exactly zero."""
         scatter /= self.n
-        S = dsyr(-1.0, self._first / self.n, lower=1, a=scatter, overwrite_a=1)
+        offset = self._first / self.n
+        rounding = 16 * EPS * offset**2 + (4 * EPS * (self._shift + offset)) ** 2
+        S = dsyr(-1.0, offset, lower=1, a=scatter, overwrite_a=1)
+        constant = S.diagonal() <= rounding
+        S[constant] = 0
+        S[:, constant] = 0
         mirror_lower(S)
         return S
 
@@ -143,14 +159,20 @@ class Moments:
         ValueError
             If X holds NaN or infinity, is empty, or has another width; nothing of X has been added then.
         """
-        X = check_rows(X)
+        X, sample_shape = check_rows(X)
         self._require_width(X.shape[1], "X")
+        shape = self._shared_shape(sample_shape, "X")
         check_finite(X)
+        self.sample_shape = shape
         self._add(X, np.dtype(np.float64), BLOCK_ROWS)
         return self
 
     def __add__(self, other: Any) -> "Moments":
         return self._combine(other, sign=1)
+
+    def __radd__(self, other: Any) -> "Moments":
+        """So that `sum` adds moments, starting from 0."""
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __sub__(self, other: Any) -> "Moments":
         return self._combine(other, sign=-1)
@@ -160,10 +182,10 @@ class Moments:
 
     def _add(self, X: np.ndarray, dtype: np.dtype, batch_size: int) -> None:
         if self.n == 0:
-            self._shift = _choose_shift(X)
-        exact = X.dtype in _MIDPOINT
-        in_float32 = (exact or dtype == np.float32) and np.array_equal(self._shift.astype(np.float32), self._shift)
+            self._shift = _choose_shift(X, dtype)
         # less its mid-point, 8-bit data is at most 2⁷: 1024 products sum to at most 2²⁴
+        exact = X.dtype in _MIDPOINT and bool((self._shift == _MIDPOINT[X.dtype]).all())
+        in_float32 = exact or (dtype == np.float32 and np.array_equal(self._shift.astype(np.float32), self._shift))
         size = min(batch_size, BLOCK_ROWS) if exact else batch_size
         sums = _Float32Sums(self._scatter, exact=exact) if in_float32 else None
         for rows, block in centred_blocks(X, self._shift, np.float32 if in_float32 else np.float64, size):
@@ -186,6 +208,7 @@ class Moments:
                 f"Cannot take the moments of {other.n} samples from those of {self.n}: subtract a part from its whole."
             )
         result = Moments(self.n_features)
+        result.sample_shape = self._shared_shape(other.sample_shape, "the other moments")
         base = self if self.n else other
         result.n = self.n + sign * other.n
         result._shift = base._shift.copy()
@@ -205,6 +228,13 @@ class Moments:
     def _require_data(self) -> None:
         if self.n == 0:
             raise ValueError("These moments hold no samples (n=0): call update(X) first.")
+
+    def _shared_shape(self, shape: tuple[int, ...] | None, what: str) -> tuple[int, ...] | None:
+        if shape is None or self.sample_shape is None or shape == self.sample_shape:
+            return shape or self.sample_shape
+        raise ValueError(
+            f"{what} came in samples of shape {shape}, but these moments in {self.sample_shape}. Reshape one of them."
+        )
 
     def _require_width(self, n_features: int, what: str) -> None:
         if n_features != self.n_features:
@@ -247,12 +277,14 @@ def _accumulate(block: np.ndarray, scatter: np.ndarray) -> None:
     dsyrk(1.0, block.T, beta=1.0, c=scatter, overwrite_c=1, lower=1)
 
 
-def _choose_shift(X: np.ndarray) -> np.ndarray:
-    """A centre near the data: the mid-point of an 8-bit type, else the first rows' mean, rounded to float32."""
+def _choose_shift(X: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """A centre near the data that `dtype` can hold: the mid-point of an 8-bit type, else the mean of the first rows."""
     if X.dtype in _MIDPOINT:
         return np.full(X.shape[1], _MIDPOINT[X.dtype])
     check_finite(X[:BLOCK_ROWS])
     mean = X[:BLOCK_ROWS].mean(axis=0, dtype=np.float64)
+    if dtype == np.float64:
+        return mean
     with np.errstate(over="ignore"):
         rounded = mean.astype(np.float32).astype(np.float64)
     return np.where(np.isfinite(rounded), rounded, mean)
@@ -268,8 +300,8 @@ def mirror_lower(A: np.ndarray) -> None:
         corner[upper] = corner.T[upper]
 
 
-def check_rows(X: Any) -> np.ndarray:
-    """Flatten array-likes to (n_samples, n_features), real, not yet checked for NaN."""
-    X, _ = flatten_samples(X)
+def check_rows(X: Any) -> tuple[np.ndarray, tuple[int, ...] | None]:
+    """Rows of real numbers, not yet checked for NaN, and the shape that a sample had if it was not flat."""
+    X, sample_shape = flatten_samples(X)
     check_numeric_columns(X, "Moments")
-    return check_array(X, dtype="numeric", ensure_all_finite=False, input_name="X")
+    return check_array(X, dtype="numeric", ensure_all_finite=False, input_name="X"), sample_shape

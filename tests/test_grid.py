@@ -118,7 +118,17 @@ def test_visible_is_read_per_patch_or_per_feature(visible_shape, n_samples, rng)
         np.testing.assert_array_equal(features.ravel(), visible.ravel())
 
 
-def test_visible_that_could_mean_two_things_is_refused():
+def test_visible_per_pixel_covers_all_channels(rng):
+    grid = PatchGrid.build((3, 4, 6), 0, 2)
+    pixels = rng.random((5, 4, 6)) < 0.5
+    expected = np.broadcast_to(pixels[:, np.newaxis], (5, 3, 4, 6)).reshape(5, -1)
+    np.testing.assert_array_equal(grid.per_feature(grid.read_visible(pixels, 5)), expected)
+    patches = rng.random((2, 3)) < 0.5  # the grid of patches
+    for visible in (patches, patches.reshape(1, 6)):
+        np.testing.assert_array_equal(grid.read_visible(visible, 5), patches.reshape(1, 6))
+
+
+def test_masks_per_sample_come_before_shared_ones():
     grid = PatchGrid.build((4, 4), None, 2)  # 4 samples of 4 patches, or one image of 4 × 4 pixels?
-    with pytest.raises(ValueError, match=r"visible has shape \(4, 4\), which can be read in two ways"):
-        grid.read_visible(np.ones((4, 4), bool), 4)
+    assert grid.read_visible(np.ones((4, 4), bool), 4).shape == (4, 4)
+    assert grid.read_visible(np.ones((4, 4), bool), 5).shape == (1, 16)

@@ -116,10 +116,30 @@ def test_layouts_agree(tmp_path, rng):
         np.testing.assert_allclose(Moments.from_data(X).second, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("first", ["bool", "int8", "uint8", "float32", "float64"])
+@pytest.mark.parametrize("centre", [0, 50])
+def test_types_may_be_mixed_in_one_stream(first, centre, rng):
+    a = (
+        rng.normal(centre, 10, (1500, 6)) > centre + 5 if first == "bool" else rng.normal(centre, 10, (1500, 6))
+    ).astype(first)
+    b, c = rng.integers(0, 256, (3000, 6), dtype=np.uint8), rng.normal(1e6, 1, (900, 6))
+    stream = Moments.from_data(a).update(b).update(c)
+    assert_moments(stream, np.concatenate([a, b, c]).astype(float), 1e-12)
+    assert_moments(stream - Moments.from_data(c), np.concatenate([a, b]).astype(float), 1e-5)
+    assert_moments(Moments.from_data(c) + Moments.from_data(b), np.concatenate([c, b]), 1e-12)
+
+
+@pytest.mark.parametrize("bad", [{"batch_size": 0}, {"batch_size": 2.5}, {"dtype": "int8"}])
+def test_parameters_of_from_data(bad):
+    with pytest.raises(ValueError, match=f"{next(iter(bad))} must be .*, got"):
+        Moments.from_data(np.ones((3, 3)), **bad)
+
+
 def test_pickle_keeps_everything(rng):
     moments = Moments.from_data(rng.normal(size=(30, 4)))
     back = pickle.loads(pickle.dumps(moments))
     np.testing.assert_array_equal(back.second, moments.second)
+    assert sum([moments, moments]).n == 60
     assert repr(back) == "Moments(n=30, n_features=4)"
 
 

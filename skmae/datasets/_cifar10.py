@@ -34,8 +34,9 @@ _TIMEOUT = 60
 def fetch_cifar10(data_home: Any = None, *, subset: str = "train", download_if_missing: bool = True) -> Bunch:
     """Load CIFAR-10: 50,000 training and 10,000 test images of 10 classes.
 
-    If the environment variable ``SKMAE_DATA`` names a folder, the files ``cifar10_train1.npz`` to
-    ``cifar10_train5.npz`` and ``cifar10_test.npz`` in it are read (arrays ``x``, (n, 32, 32, 3) of uint8, and ``y``).
+    If `data_home` is None and the environment variable ``SKMAE_DATA`` names a folder, the files
+    ``cifar10_train1.npz`` to ``cifar10_train5.npz`` and ``cifar10_test.npz`` in it are read (arrays ``x``,
+    (n, 32, 32, 3) of uint8, and ``y``).
     Otherwise the official archive is read from `data_home`, and downloaded first if it is not there: 162 MiB, its
     md5 checked, a broken download taken up where it broke off.
 
@@ -76,7 +77,7 @@ def fetch_cifar10(data_home: Any = None, *, subset: str = "train", download_if_m
     (10000, 32, 32, 3)
     """
     local = os.environ.get("SKMAE_DATA")
-    if local:
+    if local and data_home is None:
         images, target = _read_npz(Path(local), subset)
     else:
         archive = Path(get_data_home(data_home)) / Path(_URL).name
@@ -130,7 +131,7 @@ def _download(url: str, target: Path, md5: str) -> None:
         with urlopen(request, timeout=_TIMEOUT) as response:
             resumed = response.status == 206  # a server that can't resume starts over
             with open(part, "ab" if resumed else "wb") as file:
-                whole = file.tell() + int(response.headers["Content-Length"])
+                whole = file.tell() + int(response.headers.get("Content-Length", 0))
                 while chunk := response.read(_CHUNK):
                     file.write(chunk)
                 if file.tell() < whole:

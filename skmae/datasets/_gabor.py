@@ -8,6 +8,7 @@ from scipy.signal import fftconvolve
 from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval
+from skmae._grid import MAX_AUTO_CHANNELS
 
 
 @validate_params(
@@ -38,7 +39,7 @@ def make_gabor_targets(
     Parameters
     ----------
     images : array-like of shape (n_samples, height, width) or (n_samples, height, width, n_channels)
-        Channels are averaged.
+        Channels, at most 4, are averaged.
     frequency : float, default=0.25
         f, in cycles per pixel at dilation 1.
     phase : float, default=0.0
@@ -69,10 +70,11 @@ def make_gabor_targets(
     (10, 32, 32)
     """
     images = np.asarray(images)
-    if images.ndim not in (3, 4) or 0 in images.shape:
+    if images.ndim not in (3, 4) or 0 in images.shape or (images.ndim == 4 and images.shape[3] > MAX_AUTO_CHANNELS):
         raise ValueError(
-            f"images must have shape (n_samples, height, width) or (n_samples, height, width, n_channels), got "
-            f"{images.shape}. Reshape flat rows first, as in X.reshape(len(X), 32, 32, 3)."
+            f"images must have shape (n_samples, height, width) or (n_samples, height, width, n_channels) with at most "
+            f"{MAX_AUTO_CHANNELS} channels, got {images.shape}. Reshape flat rows first, as in "
+            f"X.reshape(len(X), 32, 32, 3); move leading channels last with np.moveaxis(images, 1, -1)."
         )
     grey = images.mean(axis=3) if images.ndim == 4 else images.astype(float)
     grey -= grey.mean(axis=(1, 2), keepdims=True)

@@ -4,6 +4,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import validate_params
 
@@ -48,7 +49,7 @@ def make_ising(n_samples: int = 1000, size: int = 32, *, coupling: float = 1.0, 
     0.46
     """
     rng = check_random_state(random_state)
-    flip = 1 / (1 + np.exp(2 * coupling))
+    flip = expit(-2 * coupling)
     signs = np.where(rng.random_sample((n_samples, size)) < flip, -1.0, 1.0)
     signs[:, 0] = rng.choice([-1.0, 1.0], size=n_samples)
     return np.cumprod(signs, axis=1)

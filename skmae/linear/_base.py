@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral
 from threading import Lock
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -24,34 +24,11 @@ from skmae._rows import (
     floating_dtype,
 )
 from skmae.linear._corruption import Corruption
-from skmae.linear._rrr import Solution, solve
+from skmae.linear._solution import SOLVED, Problem, check_rank, fitted_attributes
 from skmae.moments import Moments
 
 # Products summed in float32 are good to 1e-7 or so; a V that is worse conditioned than this needs float64's
 _RCOND_FOR_FLOAT32 = 1e-8
-
-
-# Set by the solution; after `partial_fit` they are made when first asked for
-_SOLVED = (
-    "components_",
-    "decoder_",
-    "mean_",
-    "eigenvalues_",
-    "explained_variance_ratio_",
-    "expected_loss_",
-    "n_components_",
-    "solver_",
-)
-
-
-class _Problem(NamedTuple):
-    """What is to be solved, as the parameters stood when the data came."""
-
-    grid: PatchGrid
-    corruption: Corruption
-    n_components: int | float | None
-    whiten: bool
-    solver: str
 
 
 class _PicklableLock:
@@ -77,7 +54,8 @@ def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        estimator.__dict__.clear()
+        for name in estimator.__dict__.keys() - before.keys():
+            del estimator.__dict__[name]
         estimator.__dict__.update(before)
         raise
 
@@ -121,7 +99,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
-        """Fit in closed form, in one pass over `X`.
+        """Fit in closed form.
 
         Parameters
         ----------
@@ -142,12 +120,14 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """
         with _all_or_nothing(self):
             X = self._check_X(X, reset=True)
+            check_rank(self.n_components, *X.shape)
             self._problem = self._pose()
-            narrow = X.dtype in (np.float16, np.float32)
-            fast = Moments.from_data(X, dtype=np.float32 if narrow else np.float64)
-            attributes, rcond = _solve(self._problem, fast, keep=False)
+            # where to stop counting directions is a matter of the last digits
+            narrow = X.dtype in (np.float16, np.float32) and isinstance(self.n_components, Integral)
+            moments = Moments.from_data(X, dtype=np.float32 if narrow else np.float64)
+            attributes, rcond = fitted_attributes(self._problem, moments, keep=False)
             if narrow and rcond < _RCOND_FOR_FLOAT32:
-                attributes, _ = _solve(self._problem, Moments.from_data(X), keep=False)
+                attributes, _ = fitted_attributes(self._problem, Moments.from_data(X), keep=False)
             self._forget()
             self.__dict__.update(attributes)
             self.n_samples_seen_ = len(X)
@@ -159,7 +139,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """Add a batch. Any order and any batch size gives the answer of `fit` on all of the data.
 
         The batch goes into ``moments_``; the closed form is solved once, when a fitted attribute or `transform` is
-        next asked for.
+        next asked for. Parameters count as they stood at the last call; to change them, ``fit_moments(self.moments_)``.
 
         Parameters
         ----------
@@ -180,11 +160,13 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """
         first = "moments_" not in self.__dict__
         with _all_or_nothing(self):
+            sample_shape = flatten_samples(X)[1]
             X = self._check_X(X, reset=first)
             problem = self._pose()
-            moments = Moments(X.shape[1]) if first else self.moments_
-            moments.update(X)
-            self._postpone(problem, moments)
+            with self.__dict__.setdefault("_solving", _PicklableLock()):
+                moments = Moments(X.shape[1]) if first else self.moments_
+                moments.update(X.reshape(len(X), *sample_shape) if sample_shape else X)
+                self._postpone(problem, moments)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -194,7 +176,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Parameters
         ----------
         moments : Moments
-            They are copied; `partial_fit` may go on from them.
+            They are copied; `partial_fit` may go on from them. If they came from flat rows, `image_shape` says what a
+            sample looks like.
 
         Returns
         -------
@@ -204,47 +187,57 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         ------
         TypeError
             If `moments` is not a `Moments`.
+        ValueError
+            If they hold fewer than two samples, or fewer than `n_components`; if they do not fit `image_shape`.
         """
         if not isinstance(moments, Moments):
             raise TypeError(
                 f"moments must be a skmae.Moments, got {type(moments).__name__}. Make one with Moments.from_data(X)."
             )
+        check_rank(self.n_components, moments.n, moments.n_features)
         with _all_or_nothing(self):
             self.__dict__.pop("feature_names_in_", None)
             self.n_features_in_ = moments.n_features
-            self._set_grid(None)
-            self._postpone(self._pose(), moments + Moments(moments.n_features))
+            self._set_grid(moments.sample_shape)
+            with self.__dict__.setdefault("_solving", _PicklableLock()):
+                self._postpone(self._pose(), moments + Moments(moments.n_features))
         return self
 
-    def _pose(self) -> _Problem:
+    def _pose(self) -> Problem:
         """The problem that the parameters state, on the grid that the data came on."""
+        self._validate_params()
         grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self._patch())
-        return _Problem(grid, self._corruption(grid), self.n_components, self.whiten, self.solver)
+        return Problem(grid, self._corruption(grid), self.n_components, self.whiten, self.solver)
 
-    def _postpone(self, problem: _Problem, moments: Moments) -> None:
+    def _postpone(self, problem: Problem, moments: Moments) -> None:
         """Keep the moments, and solve when the solution is asked for."""
         self._forget()
         self._problem = problem
-        self._solving = _PicklableLock()
         self.moments_ = moments
         self.n_samples_seen_ = moments.n
 
     def _forget(self) -> None:
-        for name in (*_SOLVED, "moments_"):
+        for name in (*SOLVED, "moments_"):
             self.__dict__.pop(name, None)
 
     def __getattr__(self, name: str) -> Any:
-        if name in _SOLVED and "moments_" in self.__dict__:
+        if name in SOLVED and "moments_" in self.__dict__:
             with self._solving:
                 if name not in self.__dict__:
-                    self.__dict__.update(_solve(self._problem, self.moments_, keep=True)[0])
-            return self.__dict__[name]
+                    self.__dict__.update(self._solve_late())
+                return self.__dict__[name]
         if name == "partial_fit":  # hidden by available_if
             raise NotFittedError(
                 f"partial_fit cannot go on from fit, which keeps no moments. Start with partial_fit on a fresh "
                 f"{type(self).__name__}, or with fit_moments(Moments.from_data(X))."
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _solve_late(self) -> dict[str, Any]:
+        try:
+            return fitted_attributes(self._problem, self.moments_, keep=True)[0]
+        except ValueError as error:  # an AttributeError too, so that hasattr says False while samples are too few
+            raise NotFittedError(str(error)) from error
 
     def __sklearn_is_fitted__(self) -> bool:
         return "components_" in self.__dict__ or "moments_" in self.__dict__
@@ -321,7 +314,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             If X does not have `n_components_` columns.
         """
         check_is_fitted(self)
-        Z = check_array(X, dtype=[np.float64, np.float32], input_name="X")
+        Z = check_array(X, dtype="numeric", input_name="X")
+        Z = Z.astype(floating_dtype(Z), copy=False)
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"X has {Z.shape[1]} features, but inverse_transform of this {type(self).__name__} takes the "
@@ -332,15 +326,18 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     def reconstruct(self, X: Any, visible: Any = None) -> np.ndarray:
         """Hide part of each sample, encode what is left, and decode.
 
-        What is hidden is set to the mean, and what is left is divided by the share that is visible, as in training. A
-        sample of which nothing is visible is reconstructed as the mean.
+        What is hidden is set to the mean, and what is left is divided by the share of patches that is visible.
+        (Training with ``mask_sampling="bernoulli"`` divides by ``1 - mask``, whatever that share.) Visible parts are
+        reconstructed, too. A sample of which nothing is visible becomes the mean.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
         visible : array-like of bool, default=None
-            True where the sample may be seen: per patch, (n_patches,), or per feature, (n_features,) or `image_shape_`;
-            for all samples, or with a leading axis of n_samples. None hides nothing.
+            True where the sample may be seen. Per patch: (n_patches,), or the grid of patches; per pixel: the shape of
+            the image without channels; or per feature: (n_features,), or `image_shape_`. With a leading axis of
+            n_samples or 1, or for all samples. Where a shape fits more than one of these, masks per sample come first,
+            and patches before pixels before features. None hides nothing.
 
         Returns
         -------
@@ -350,7 +347,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Raises
         ------
         ValueError
-            If `visible` is not bool or fits neither patches nor features; for the same faults of X as `transform`.
+            If `visible` is not bool or fits neither patches, pixels nor features; for the same faults of X as
+            `transform`.
         """
         check_is_fitted(self)
         shape = np.shape(X)
@@ -362,9 +360,9 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
         def rebuild(block: np.ndarray, rows: slice) -> np.ndarray:
             if shown is not None:
-                units = shown[rows] if len(shown) == len(X) else shown
-                share = units.mean(axis=1, keepdims=True, dtype=dtype)
-                block *= grid.per_feature(units) / np.where(share > 0, share, 1)
+                seen = grid.per_feature(shown[rows] if len(shown) == len(X) else shown)
+                share = (seen @ grid.patch_shares.astype(dtype))[:, np.newaxis]
+                block *= seen / np.where(share > 0, share, 1)
             return block @ encoder @ decoder + mean
 
         return self._apply(X, rebuild, len(mean)).reshape(shape)
@@ -419,6 +417,11 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         return -total / X.size
 
     @property
+    def patch_(self) -> tuple[int, ...]:
+        check_is_fitted(self)
+        return self._problem.grid.patch_shape
+
+    @property
     def _n_features_out(self) -> int:
         return self.n_components_
 
@@ -427,42 +430,3 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.three_d_array = True
         return tags
-
-
-def _solve(problem: _Problem, moments: Moments, *, keep: bool) -> tuple[dict[str, Any], float]:
-    """The fitted attributes, by Theorem 1, and V's reciprocal condition; unless `keep`, the moments are used up."""
-    _check_rank(problem.n_components, moments.n, moments.n_features)
-    mean = moments.mean
-    S = moments.second if keep else moments.release_second()
-    total = float(np.trace(S))
-    solution = solve(S, problem.corruption.second(S, problem.grid), problem.n_components, problem.solver)
-    encoder, decoder = _whitened(solution) if problem.whiten else (solution.encoder, solution.decoder)
-    attributes = {
-        "components_": encoder,
-        "decoder_": decoder,
-        "mean_": mean,
-        "eigenvalues_": solution.eigenvalues,
-        "explained_variance_ratio_": solution.eigenvalues / (total or 1.0),
-        "expected_loss_": max(total - float(solution.eigenvalues.sum()), 0.0) / len(S),
-        "n_components_": len(solution.eigenvalues),
-        "solver_": solution.solver,
-    }
-    return attributes, solution.rcond
-
-
-def _check_rank(n_components: int | float | None, n: int, d: int) -> None:
-    if n < 2:
-        raise ValueError(f"n_samples={n} is too few: a linear autoencoder needs at least 2 samples.")
-    limit = min(n, d)
-    if isinstance(n_components, Integral) and int(n_components) > limit:
-        raise ValueError(
-            f"n_components={n_components} is larger than min(n_samples={n}, n_features={d}) = {limit}. Pass at most "
-            f"{limit}, or None to keep every direction that carries signal."
-        )
-
-
-def _whitened(solution: Solution) -> tuple[np.ndarray, np.ndarray]:
-    """A = Λ^{1/2}: features of corrupted samples have unit second moment; those without signal stay zero."""
-    scale = np.sqrt(solution.eigenvalues)
-    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
-    return inverse[:, np.newaxis] * solution.encoder, solution.decoder * scale

@@ -32,10 +32,10 @@ class LinearMAE(LinearAutoencoder):
     image_shape : tuple of int or None, default=None
         Shape of one sample, channels included. None takes it from X if X has more than two axes; flat rows are read as
         a square image, a square RGB image, or a 1-D signal. That guess can be wrong (a signal of 1024 samples,
-        channel-first rows): pass image_shape unless the images are square.
+        channel-first rows): pass image_shape unless the images are square, and channel_axis=0 if channels come first.
     channel_axis : "auto", int or None, default="auto"
-        Axis of one sample that holds its channels; all channels of a pixel are hidden together. "auto": the last of
-        3 axes if its size is at most 4, the last of 4 axes, none of 1 or 2 axes.
+        Axis of one sample (not of X) that holds its channels; all channels of a pixel are hidden together. "auto": the
+        last of 3 axes if its size is at most 4, the last of 4 axes, none of 1 or 2 axes.
     mask_sampling : {"bernoulli", "exact"}, default="bernoulli"
         "bernoulli" hides every patch with probability `mask`, independently, as the paper does; "exact" hides a fixed
         number of patches, as training code does: round((1 - mask) * n_patches) stay visible, at least one.
@@ -50,10 +50,10 @@ class LinearMAE(LinearAutoencoder):
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Encoder, one feature per row, scaled for whole samples. Signs are such that the largest entry of each row is
-        positive.
+        Encoder, one feature per row, scaled for whole samples.
     decoder_ : ndarray of shape (n_features, n_components)
-        Decoder; its columns are orthonormal unless `whiten`.
+        Decoder; its columns are orthonormal unless `whiten`. Signs are such that the largest entry of each column is
+        positive.
     mean_ : ndarray of shape (n_features,)
     eigenvalues_ : ndarray of shape (n_components,)
         λ of Theorem 1, descending: the second moment that each direction explains under this corruption, in units of
@@ -66,6 +66,8 @@ class LinearMAE(LinearAutoencoder):
     image_shape_ : tuple of int
     channel_axis_ : int or None
         Counted from the front of `image_shape_`.
+    patch_ : tuple of int
+        Pixels of a patch along each axis of the grid.
     mask_ : float
         Share of patches hidden in effect: with ``mask_sampling="exact"``, `mask` rounded to whole patches.
     n_samples_seen_ : int
@@ -89,7 +91,8 @@ class LinearMAE(LinearAutoencoder):
     BD(S) its part within patches, training needs only V = S + γ BD(S), where γ = mask / (1 - mask) (Lemma 1). The
     decoder is made of the leading eigenvectors E of S V⁻¹ S, and the encoder is Eᵀ S V⁻¹ (Theorem 1, Eqs. 3 and 4).
 
-    `fit` takes O(n d²) for S and O(d³) for the rest, and memory for two d × d arrays of float64.
+    `fit` takes O(n d²) for S and O(d³) for the rest, and memory for two d × d arrays of float64, or up to seven where
+    more than about d / 16 components are asked for.
 
     References
     ----------
@@ -179,9 +182,10 @@ class LinearDAE(LinearAutoencoder):
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Encoder, one feature per row. Signs are such that the largest entry of each row is positive.
+        Encoder, one feature per row.
     decoder_ : ndarray of shape (n_features, n_components)
-        Decoder; its columns are orthonormal unless `whiten`.
+        Decoder; its columns are orthonormal unless `whiten`. Signs are such that the largest entry of each column is
+        positive.
     mean_ : ndarray of shape (n_features,)
     eigenvalues_ : ndarray of shape (n_components,)
         λ of Theorem 1, descending, in units of X squared.
@@ -246,7 +250,7 @@ class LinearDAE(LinearAutoencoder):
 
 
 class LinearAE(LinearAutoencoder):
-    """Autoencoder with a linear encoder and decoder and no corruption: PCA, in the same clothes as `LinearMAE`.
+    """Autoencoder with a linear encoder and decoder and no corruption: PCA, with the interface of `LinearMAE`.
 
     Parameters
     ----------
@@ -265,9 +269,10 @@ class LinearAE(LinearAutoencoder):
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Encoder, one feature per row. Signs are such that the largest entry of each row is positive.
+        Encoder, one feature per row.
     decoder_ : ndarray of shape (n_features, n_components)
-        Decoder; its columns are orthonormal unless `whiten`.
+        Decoder; its columns are orthonormal unless `whiten`. Signs are such that the largest entry of each column is
+        positive.
     mean_ : ndarray of shape (n_features,)
     eigenvalues_ : ndarray of shape (n_components,)
         Variance (divisor n) along each component, descending, in units of X squared.

@@ -13,22 +13,20 @@ from dataclasses import dataclass, replace
 from numbers import Integral
 
 import numpy as np
-from scipy.linalg import LinAlgError, eigh
+from scipy.linalg import LinAlgError, eigh, qr
 from scipy.linalg.blas import dgemm, dsyrk, dtrsm
 from scipy.linalg.lapack import dlange, dpocon, dpotrf
 
-from skmae.moments import mirror_lower
+from skmae.moments import EPS, mirror_lower
 
-EPS = np.finfo(np.float64).eps
-
-# Block Krylov: columns beyond the rank, blocks per cycle, cycles, residual relative to the largest eigenvalue.
-# On CIFAR-10 (d = 3072) 8 blocks reach 1e-11 in half the time of forming M; see benchmarks/solvers.py.
+# Block Krylov: columns beyond the rank, blocks per cycle, cycles, and each residual relative to its own eigenvalue.
+# On CIFAR-10 (d = 3072) one cycle is enough, and takes half the time of forming M; see benchmarks/solvers.py.
 _OVERSAMPLING = 8
 _STEPS = 8
 _MAX_CYCLES = 4
-_TOLERANCE = 1e-10
-_KRYLOV_MIN_FEATURES = 512
-_KRYLOV_SHARE = 3  # its basis may take a third of the space; beyond that, a dense solver is faster
+_TOLERANCE = 1e-8
+_KRYLOV_MIN_FEATURES = 1000
+_KRYLOV_SHARE = 2  # its basis may take half of the space; beyond that, or below, LAPACK is faster
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Solution:
     Attributes
     ----------
     encoder : ndarray of shape (k, d)
-        W1; a direction without signal has a row of zeros.
+        W1, of the least norm; a direction without signal has a row of zeros.
     decoder : ndarray of shape (d, k)
         W2, with orthonormal columns.
     eigenvalues : ndarray of shape (k,)
@@ -58,12 +56,21 @@ class Solution:
 
 @dataclass(frozen=True)
 class _Factor:
-    """V⁺ = R Rᵀ, as two functions: B ↦ RᵀB and B ↦ R B."""
+    """A generalised inverse R Rᵀ of V as two functions, B ↦ RᵀB and B ↦ R B, which may overwrite B.
+
+    If V is singular, `span` is an orthonormal basis of its range, (a, r).
+    """
 
     whiten: Callable[[np.ndarray], np.ndarray]
     unwhiten: Callable[[np.ndarray], np.ndarray]
     solver: str
     rcond: float
+    span: np.ndarray | None = None
+
+    def apply_inverse(self, B: np.ndarray) -> np.ndarray:
+        """V⁺ B for B in the range of V: R Rᵀ B, less what is outside the range, has the least norm."""
+        solved = self.unwhiten(self.whiten(B))
+        return solved if self.span is None else self.span @ (self.span.T @ solved)
 
 
 def solve(cross: np.ndarray, second: np.ndarray, n_components: int | float | None, solver: str = "auto") -> Solution:
@@ -89,7 +96,7 @@ def solve(cross: np.ndarray, second: np.ndarray, n_components: int | float | Non
     ValueError
         If solver="cholesky" and V is singular, or if there is no signal to choose a rank by.
     """
-    active = _active(second)
+    active = second.diagonal() > 0
     if not active.any():
         return _no_signal(len(cross), n_components)
     if not active.all():
@@ -102,27 +109,20 @@ def _solve_active(cross: np.ndarray, second: np.ndarray, n_components: int | flo
     cross = np.asfortranarray(cross)
     factor = _factorise(np.asfortranarray(second), solver)
     eigenvalues, E = _leading(cross, factor, n_components)
-    encoder = factor.unwhiten(factor.whiten(dgemm(1.0, cross, E, trans_a=1))).T  # (k, a)
-    noise = EPS * max(len(second), 10 / np.sqrt(max(factor.rcond, EPS)))
-    has_signal = eigenvalues > noise * eigenvalues[0]
+    has_signal = eigenvalues > len(cross) * EPS * eigenvalues[0]
     if not has_signal.any():
         return _no_signal(len(cross), n_components)
-    encoder[~has_signal] = 0
-    k = _rank(np.where(has_signal, eigenvalues, 0), n_components)
-    signs = _signs(encoder[:k])
+    eigenvalues = np.where(has_signal, eigenvalues, 0)
+    k = _rank(eigenvalues, n_components)
+    E = E[:, :k] * _signs(E[:, :k])
+    encoder = factor.apply_inverse(dgemm(1.0, cross, E, trans_a=1)).T  # (k, a)
     return Solution(
-        encoder=np.ascontiguousarray(encoder[:k] * signs[:, np.newaxis]),
-        decoder=np.ascontiguousarray(E[:, :k] * signs),
-        eigenvalues=np.where(has_signal, eigenvalues, 0)[:k],
+        encoder=np.where(has_signal[:k, np.newaxis], encoder, 0),
+        decoder=np.ascontiguousarray(E),
+        eigenvalues=eigenvalues[:k],
         solver=factor.solver,
         rcond=factor.rcond,
     )
-
-
-def _active(second: np.ndarray) -> np.ndarray:
-    """Which features of x̃ vary at all, to working precision."""
-    energy = np.diag(second)
-    return energy > len(energy) * EPS * energy.max(initial=0)
 
 
 def _embed(part: Solution, active: np.ndarray) -> Solution:
@@ -151,24 +151,29 @@ def _rank(eigenvalues: np.ndarray, n_components: int | float | None) -> int:
     return int(np.searchsorted(reached, n_components)) + 1
 
 
-def _signs(encoder: np.ndarray) -> np.ndarray:
-    """svd_flip's convention: the largest entry of each row becomes positive."""
-    largest = np.abs(encoder).argmax(axis=1)
-    return np.where(encoder[np.arange(len(encoder)), largest] < 0, -1.0, 1.0)
+def _signs(E: np.ndarray) -> np.ndarray:
+    """svd_flip's convention: the largest entry of each eigenvector becomes positive."""
+    largest = np.abs(E).argmax(axis=0)
+    return np.where(E[largest, np.arange(E.shape[1])] < 0, -1.0, 1.0)
 
 
 def _factorise(second: np.ndarray, solver: str) -> _Factor:
-    """The one place where the solver is chosen. Overwrites `second`."""
+    """The one place where the solver is chosen. Overwrites `second`.
+
+    V is scaled to a unit diagonal first: which unit a feature is measured in must not decide whether it counts.
+    """
+    scale = 1 / np.sqrt(second.diagonal())
+    second *= scale
+    second *= scale[:, np.newaxis]
     if solver == "eigh":
-        return _factorise_eigh(second)
-    diagonal = second.diagonal().copy()
+        return _factorise_eigh(second, scale)
     norm = dlange("1", second)
     L, info = dpotrf(second, lower=1, overwrite_a=1, clean=0)
     rcond = dpocon(L, norm, uplo="L")[0] if info == 0 else 0.0
     if rcond > len(L) * EPS:
         return _Factor(
-            whiten=lambda B: dtrsm(1.0, L, B, lower=1, overwrite_b=1),
-            unwhiten=lambda B: dtrsm(1.0, L, B, lower=1, trans_a=1, overwrite_b=1),
+            whiten=lambda B: dtrsm(1.0, L, _scaled(scale, B), lower=1, overwrite_b=1),
+            unwhiten=lambda B: _scaled(scale, dtrsm(1.0, L, B, lower=1, trans_a=1, overwrite_b=1)),
             solver="cholesky",
             rcond=float(rcond),
         )
@@ -178,20 +183,27 @@ def _factorise(second: np.ndarray, solver: str) -> _Factor:
             '(constant or redundant features, or fewer samples than features). Use solver="auto" or "eigh".'
         )
     mirror_lower(L.T)  # the upper triangle was left alone
-    np.fill_diagonal(L, diagonal)
-    return _factorise_eigh(L)
+    np.fill_diagonal(L, 1.0)
+    return _factorise_eigh(L, scale)
 
 
-def _factorise_eigh(second: np.ndarray) -> _Factor:
+def _factorise_eigh(second: np.ndarray, scale: np.ndarray) -> _Factor:
     values, U = eigh(second, overwrite_a=True, check_finite=False)
     keep = values > len(values) * EPS * values[-1]
-    R = np.asfortranarray(U[:, keep] / np.sqrt(values[keep]))  # (a, r)
+    R = np.asfortranarray(U[:, keep] / np.sqrt(values[keep]) * scale[:, np.newaxis])  # (a, r)
+    span = None if keep.all() else qr(U[:, keep] / scale[:, np.newaxis], mode="economic", check_finite=False)[0]
     return _Factor(
         whiten=lambda B: dgemm(1.0, R, B, trans_a=1),
         unwhiten=lambda B: dgemm(1.0, R, B),
         solver="eigh",
         rcond=max(float(values[0] / values[-1]), 0.0),
+        span=span,
     )
+
+
+def _scaled(scale: np.ndarray, B: np.ndarray) -> np.ndarray:
+    B *= scale[:, np.newaxis]
+    return B
 
 
 def uses_krylov(d: int, k: int) -> bool:
@@ -235,7 +247,8 @@ def _block_krylov(cross: np.ndarray, factor: _Factor, k: int) -> tuple[np.ndarra
         values, U = eigh((T + T.T) / 2, subset_by_index=[len(T) - b, len(T) - 1], check_finite=False)
         values, U = values[::-1], np.asfortranarray(U[:, ::-1])
         W = dgemm(1.0, Q, U)  # Ritz vectors: the answer, or the next cycle's start
-        residual = np.linalg.norm(dgemm(1.0, MQ, U[:, :k]) - W[:, :k] * values[:k], axis=0).max() / values[0]
+        residual = np.linalg.norm(dgemm(1.0, MQ, U[:, :k]) - W[:, :k] * values[:k], axis=0)
+        residual = (residual / np.maximum(values[:k], np.finfo(float).tiny)).max()
         if residual <= _TOLERANCE:
             return values[:k], W[:, :k]
         if not residual < previous / 100:

@@ -139,6 +139,7 @@ def test_local_npz_files_come_first(server, tmp_path, monkeypatch):
     assert_array_equal(fetch_cifar10().images, images[:5].reshape(-1, 32, 32, 3))
     assert_array_equal(fetch_cifar10(subset="test").target, [0, 1, 2])
     assert not server.ranges
+    assert_is_cifar(fetch_cifar10(tmp_path / "home"), RECORDS[:5])  # an explicit folder comes before the variable
     (tmp_path / "cifar10_train3.npz").unlink()
     with pytest.raises(OSError, match=r"has no cifar10_train3.npz. Point it at a folder that has them"):
         fetch_cifar10()

@@ -54,5 +54,7 @@ def test_gabor_targets_are_the_sum_of_eq_8_over_displacements(orientation, rng):
 
 
 def test_gabor_targets_need_images():
+    with pytest.raises(ValueError, match=r"got \(5, 3, 16, 16\).*np.moveaxis"):
+        make_gabor_targets(np.zeros((5, 3, 16, 16)))
     with pytest.raises(ValueError, match=r"images must have shape .* got \(5, 64\). Reshape flat rows first"):
         make_gabor_targets(np.zeros((5, 64)))

@@ -74,6 +74,17 @@ def test_reconstruction_draws_original_visible_part_and_reconstruction(rng):
     ]
 
 
+def test_masks_may_be_of_the_samples_drawn_or_of_all(rng):
+    model, X = fitted(rng, (4, 6))
+    visible = model.sample_visible(len(X), 0)
+    everything = ReconstructionDisplay.from_estimator(model, X, visible=visible, n_samples=3)
+    drawn = ReconstructionDisplay.from_estimator(model, X, visible=visible[:3], n_samples=3)
+    assert (everything.visible == drawn.visible).all()
+    model.set_params(patch=4)  # what was fitted counts
+    again = ReconstructionDisplay.from_estimator(model, X, visible=visible[:3], n_samples=3)
+    assert_allclose(again.reconstructions, drawn.reconstructions)
+
+
 def test_masks_are_drawn_by_the_estimator_and_seeded(rng):
     model, X = fitted(rng, (4, 6), mask_sampling="exact")
     a, b, c = (ReconstructionDisplay.from_estimator(model, X, random_state=seed) for seed in (0, 0, 1))

@@ -128,7 +128,7 @@ def test_fit_on_images_that_are_not_of_the_given_shape():
         (np.ones(9), r"visible must be an array of bool, True where a sample may be seen; got dtype float64"),
         (
             np.ones(8, bool),
-            r"visible has shape \(8,\), which fits neither patches nor features. Pass \(9,\) for patches",
+            r"visible has shape \(8,\), which fits neither patches, pixels nor features. Pass \(9,\) for patches",
         ),
         (np.ones((29, 9), bool), r"visible has shape \(29, 9\), which fits neither"),
     ],
@@ -137,6 +137,18 @@ def test_visible(visible, message):
     model = LinearMAE(3, patch=2).fit(IMAGES)
     with pytest.raises(ValueError, match=message):
         model.reconstruct(IMAGES, visible)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_parameters_are_checked_again_at_every_call(method):
+    model = getattr(LinearMAE(3, patch=2), method)(IMAGES)
+    with pytest.raises(InvalidParameterError, match="'mask' parameter"):
+        getattr(model.set_params(mask=1.0), method)(IMAGES)
+
+
+def test_values_beyond_float64():
+    with pytest.raises(ValueError, match=r"variance of X is beyond the range of float64. Divide X by a constant"):
+        LinearMAE(3, patch=2).fit(X * 1e160)
 
 
 def test_inverse_transform_of_another_width():

@@ -170,6 +170,7 @@ def test_the_krylov_space_finds_what_a_dense_solver_finds(rng, monkeypatch):
     V = S + 3 * S * np.kron(np.eye(60), np.ones((10, 10)))
     calls = []
     original = _rrr._block_krylov
+    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", 500)
     monkeypatch.setattr(_rrr, "_block_krylov", lambda *a: calls.append(1) or original(*a))
     fast = solve(S, V.copy(), k)
     assert calls == [1]
@@ -181,9 +182,23 @@ def test_the_krylov_space_finds_what_a_dense_solver_finds(rng, monkeypatch):
     np.testing.assert_allclose(fast.encoder, dense.encoder, atol=1e-6 * np.abs(dense.encoder).max())
 
 
+@pytest.mark.parametrize("small", [1e-4, 1e-7, 1e-9])
+def test_a_dominant_direction_does_not_hide_errors_of_the_others(small, rng, monkeypatch):
+    d, k = 600, 6
+    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", 500)
+    basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    values = np.r_[1.0, small / np.arange(1, d)]
+    S = basis * values @ basis.T
+    found = solve(S, S.copy(), k)
+    np.testing.assert_allclose(found.eigenvalues, values[:k], rtol=1e-6)
+    cosines = np.abs(np.sum(found.decoder * basis[:, :k], axis=0))
+    assert cosines.min() > 1 - 1e-6
+
+
 @pytest.mark.parametrize("spectrum", ["flat", "low rank"])
-def test_where_the_krylov_space_fails_the_dense_solver_takes_over(spectrum, rng):
+def test_where_the_krylov_space_fails_the_dense_solver_takes_over(spectrum, rng, monkeypatch):
     d, k = 600, 12
+    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", 500)
     flat, low_rank = 1 + 1e-3 * rng.random(d), np.r_[np.arange(5, 0, -1.0), np.zeros(d - 5)]
     values = flat if spectrum == "flat" else low_rank
     basis = np.linalg.qr(rng.normal(size=(d, d)))[0]

@@ -12,7 +12,8 @@ class ComponentsDisplay:
     """What each feature looks for, or what it draws.
 
     It is recommended to use `from_estimator`. Every component is scaled by its own largest entry: grey or 1-D ones
-    from blue (negative) through white to red (positive), three-channel ones as colours around mid-grey.
+    from blue (negative) through white to red (positive), three-channel ones as colours around mid-grey. Of volumes the
+    middle slice along the first axis is drawn; other numbers of channels are averaged.
 
     Parameters
     ----------

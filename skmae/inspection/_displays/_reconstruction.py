@@ -17,7 +17,8 @@ class ReconstructionDisplay:
     """Three rows: samples, what the model may see of them, and its reconstruction.
 
     It is recommended to use `from_estimator`. All rows share the scale of the originals: 0 to 255 for 8-bit data, their
-    range otherwise. What is hidden is drawn in mid-grey. For 1-D samples the three are bands, with a line per sample.
+    range otherwise. What is hidden is drawn in mid-grey. For 1-D samples the three are bands, with a line per sample;
+    of volumes the middle slice along the first axis is drawn; channels other than three are averaged.
 
     Parameters
     ----------
@@ -84,10 +85,11 @@ class ReconstructionDisplay:
         Parameters
         ----------
         estimator : fitted autoencoder
-            Anything with `reconstruct`, `sample_visible`, `image_shape_`, `channel_axis_`.
+            Anything with `reconstruct`, `sample_visible`, `image_shape_`, `channel_axis_`, `patch_`.
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
         visible : array-like of bool or None, default=None
-            As in `reconstruct`; None draws masks as the estimator's training does.
+            As in `reconstruct`, for the samples drawn or for all of X; None draws masks as the estimator's training
+            does, which for models that hide nothing leaves all visible.
         n_samples : int, default=8
             Samples drawn, from the first of X.
         random_state : int, RandomState instance or None, default=0
@@ -102,14 +104,15 @@ class ReconstructionDisplay:
         """
         check_is_fitted(estimator)
         shape, channel_axis = estimator.image_shape_, estimator.channel_axis_
-        grid = PatchGrid.build(shape, channel_axis, getattr(estimator, "patch", 1))
+        grid = PatchGrid.build(shape, channel_axis, estimator.patch_)
+        drawn = X[:n_samples]
         if visible is None:
-            visible = estimator.sample_visible(len(X), random_state)
-        units = grid.read_visible(visible, len(X))
-        rows = np.asarray(flatten_samples(X[:n_samples])[0])
-        units = units[:n_samples] if len(units) == len(X) else units[0]
-        reconstructions = estimator.reconstruct(rows, units)
-        shown = np.broadcast_to(grid.per_feature(np.atleast_2d(units)), rows.shape)
+            visible = estimator.sample_visible(len(drawn), random_state)
+        elif np.ndim(visible) > 1 and len(visible) == len(X):
+            visible = visible[:n_samples]
+        reconstructions = np.asarray(estimator.reconstruct(drawn, visible)).reshape(len(drawn), -1)
+        rows = np.asarray(flatten_samples(drawn)[0])
+        shown = np.broadcast_to(grid.per_feature(grid.read_visible(visible, len(rows))), rows.shape)
         display = cls(rows, shown, reconstructions, image_shape=shape, channel_axis=channel_axis)
         return display.plot(ax=ax, **kwargs)
 
