@@ -40,6 +40,9 @@ class PatchGrid:
         grid_shape = _without(image_shape, channel_axis)
         return cls(image_shape, channel_axis, check_patch(patch, grid_shape))
 
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+        return PatchGrid, (self.image_shape, self.channel_axis, self.patch_shape)  # leave what is cached behind
+
     @cached_property
     def grid_shape(self) -> tuple[int, ...]:
         """Pixels along each axis, channels left out."""

@@ -11,7 +11,7 @@ import skmae
 from skmae import datasets, inspection
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_code_in_the_readme_runs(tmp_path):
@@ -20,7 +20,7 @@ def test_the_code_in_the_readme_runs(tmp_path):
     code = "\n".join(blocks)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in tmp_path.glob("*.png")} == {"filled.png", "components.png"}
+    assert {path.name for path in tmp_path.glob("*.png")} == {"rebuilt.png", "components.png"}
     assert re.search(r"\{'mae__mask': .*\} 0\.\d+", done.stdout)
 
 
@@ -28,7 +28,7 @@ def test_files_and_words_that_the_readme_names_exist():
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"make (\w+)", README):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
-    for path in re.findall(r"`(?:python )?((?:benchmarks|examples|docs)/[\w/.]+)`|\]\((docs/[\w/.]+)\)", README):
+    for path in re.findall(r"`(?:[.\w/]*python )?((?:benchmarks|examples|docs)/[\w/.]+)`|\]\((docs/[\w/.]+)\)", README):
         assert (ROOT / (path[0] or path[1])).exists(), path
 
 

@@ -1,6 +1,7 @@
 """PatchGrid: shapes, patches, distances, masks, against brute force."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -68,6 +69,15 @@ def test_pixel_distances_are_euclidean(grid):
     where = np.array(list(itertools.product(*map(range, grid.grid_shape))), dtype=float)
     np.testing.assert_allclose(grid.pixel_distances(), cdist(where, where), atol=1e-12)
     np.testing.assert_allclose(grid.pixel_distances([0]), cdist(where[:1], where), atol=1e-12)
+
+
+def test_a_pickle_holds_three_tuples_however_much_was_cached():
+    grid = PatchGrid.build((64, 64, 3), 2, 4)
+    assert len(grid.features_of_patch) == 256
+    assert grid.pixel_of_feature.size == 64 * 64 * 3
+    back = pickle.loads(pickle.dumps(grid))
+    assert back == grid
+    assert len(pickle.dumps(grid)) < 200
 
 
 def test_a_patch_larger_than_an_axis_is_clipped():

@@ -1,5 +1,7 @@
 """Linear autoencoders in closed form."""
 
+from skmae.linear._base import LinearAutoencoder
+from skmae.linear._corruption import Corruption
 from skmae.linear._estimators import LinearAE, LinearDAE, LinearMAE
 
-__all__ = ["LinearAE", "LinearDAE", "LinearMAE"]
+__all__ = ["Corruption", "LinearAE", "LinearAutoencoder", "LinearDAE", "LinearMAE"]
