@@ -53,6 +53,7 @@ bench: $(VENV)/.demo
 	$(BIN)/python benchmarks/fit.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/solvers.py
+	$(BIN)/python benchmarks/wide.py
 	$(BIN)/python benchmarks/cifar10_probe.py
 
 clean:

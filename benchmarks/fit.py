@@ -35,7 +35,7 @@ def phases(X: np.ndarray) -> dict[str, float]:
     S = moments._release_second()
     V = model._problem.corruption.second(S, model._problem.grid)
     marks.append(perf_counter())
-    factor = _rrr._factorise(V, "auto")
+    factor = _rrr.factorise(V, "auto")
     marks.append(perf_counter())
     _rrr._leading(S, factor, K)
     marks.append(perf_counter())

@@ -49,7 +49,7 @@ def main() -> None:
     for side in SIDES:
         S = Moments.from_data(np.ascontiguousarray(images[:, :side, :side])).second
         V = Corruption.bernoulli(0.75).second(S, PatchGrid.build((side, side, 3), 2, 4))
-        factor = _rrr._factorise(V, "auto")
+        factor = _rrr.factorise(V, "auto")
         for k in RANKS:
             times: dict[str, list[float]] = {"krylov": [], "arpack": [], "lapack": []}
             values = {}

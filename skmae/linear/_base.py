@@ -24,7 +24,7 @@ from skmae._rows import (
     floating_dtype,
 )
 from skmae.linear._corruption import Corruption
-from skmae.linear._solution import SOLVED, Problem, check_rank, fitted_attributes
+from skmae.linear._solution import SOLVED, Problem, check_rank, is_dual, solve_from_rows, solve_primal
 from skmae.moments import Moments
 
 # Products summed in float32 are good to 1e-7 or so; a V that is worse conditioned than this needs float64's
@@ -84,7 +84,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         ],
         **GRID,
         "whiten": ["boolean"],
-        "solver": [StrOptions({"auto", "cholesky", "eigh"})],
+        "solver": [StrOptions({"auto", "cholesky", "eigh", "dual"})],
     }
 
     def _corruption(self, grid: PatchGrid) -> Corruption:
@@ -122,12 +122,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             X = self._check_X(X, reset=True)
             check_rank(self.n_components, *X.shape)
             self._problem = self._pose()
-            # where to stop counting directions is a matter of the last digits
-            narrow = X.dtype in (np.float16, np.float32) and isinstance(self.n_components, Integral)
-            moments = Moments.from_data(X, dtype=np.float32 if narrow else np.float64)
-            attributes, rcond = fitted_attributes(self._problem, moments, keep=False)
-            if narrow and rcond < _RCOND_FOR_FLOAT32:
-                attributes, _ = fitted_attributes(self._problem, Moments.from_data(X), keep=False)
+            by_rows = is_dual(self._problem, *X.shape)
+            attributes = solve_from_rows(self._problem, X) if by_rows else self._solve_by_moments(X)
             self._forget()
             self.__dict__.update(attributes)
             self.n_samples_seen_ = len(X)
@@ -203,6 +199,15 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 self._postpone(self._pose(), moments + Moments(moments.n_features))
         return self
 
+    def _solve_by_moments(self, X: np.ndarray) -> dict[str, Any]:
+        # where to stop counting directions is a matter of the last digits: not one for float32
+        narrow = X.dtype in (np.float16, np.float32) and isinstance(self.n_components, Integral)
+        moments = Moments.from_data(X, dtype=np.float32 if narrow else np.float64)
+        attributes, rcond = solve_primal(self._problem, moments, keep=False)
+        if narrow and rcond < _RCOND_FOR_FLOAT32:
+            attributes, _ = solve_primal(self._problem, Moments.from_data(X), keep=False)
+        return attributes
+
     def _pose(self) -> Problem:
         """The problem that the parameters state, on the grid that the data came on."""
         self._validate_params()
@@ -211,6 +216,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def _postpone(self, problem: Problem, moments: Moments) -> None:
         """Keep the moments, and solve when the solution is asked for."""
+        if problem.solver == "dual":
+            raise ValueError('solver="dual" needs all rows at once: use fit, or another solver with moments.')
         self._forget()
         self._problem = problem
         self.moments_ = moments
@@ -235,7 +242,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def _solve_late(self) -> dict[str, Any]:
         try:
-            return fitted_attributes(self._problem, self.moments_, keep=True)[0]
+            return solve_primal(self._problem, self.moments_, keep=True)[0]
         except ValueError as error:  # an AttributeError too, so that hasattr says False while samples are too few
             raise NotFittedError(str(error)) from error
 

@@ -43,9 +43,11 @@ class LinearMAE(LinearAutoencoder):
         Features whose reconstruction counts: all of them, hidden and visible (Eq. 1).
     whiten : bool, default=False
         Scale features so that those of corrupted samples have unit second moment (divisor n).
-    solver : {"auto", "cholesky", "eigh"}, default="auto"
-        Factorisation of the second moment of corrupted samples. "auto" takes Cholesky, or the pseudo-inverse by
-        "eigh" where that moment is singular (constant or redundant features, few samples).
+    solver : {"auto", "cholesky", "eigh", "dual"}, default="auto"
+        "cholesky" factorises the second moment of corrupted samples, "eigh" takes its pseudo-inverse where it is
+        singular (constant or redundant features); both form it, n_features × n_features. "dual" forms only matrices of
+        n_samples × n_samples and of one patch: for fewer samples than features. "auto" takes "dual" where that is
+        cheaper, and else "cholesky", or "eigh" where needed.
 
     Attributes
     ----------
@@ -74,8 +76,8 @@ class LinearMAE(LinearAutoencoder):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if X had any.
-    solver_ : {"cholesky", "eigh"}
-        The factorisation that was used.
+    solver_ : {"cholesky", "eigh", "dual"}
+        The one that was used.
     moments_ : Moments
         Only after `partial_fit` or `fit_moments`.
 
@@ -91,8 +93,9 @@ class LinearMAE(LinearAutoencoder):
     BD(S) its part within patches, training needs only V = S + γ BD(S), where γ = mask / (1 - mask) (Lemma 1). The
     decoder is made of the leading eigenvectors E of S V⁻¹ S, and the encoder is Eᵀ S V⁻¹ (Theorem 1, Eqs. 3 and 4).
 
-    `fit` takes O(n d²) for S and O(d³) for the rest, and memory for two d × d arrays of float64, or up to seven where
-    more than about d / 16 components are asked for.
+    For n samples of d features, `fit` takes O(n d²) for S and O(d³) for the rest, and memory for two d × d arrays of
+    float64, or up to seven where more than about d / 16 components are asked for; by the dual solver O(n² d), and
+    memory for a few n × n arrays.
 
     References
     ----------
@@ -176,8 +179,8 @@ class LinearDAE(LinearAutoencoder):
         Axis of one sample that holds its channels, see `LinearMAE`.
     whiten : bool, default=False
         Scale features so that those of corrupted samples have unit second moment (divisor n).
-    solver : {"auto", "cholesky", "eigh"}, default="auto"
-        Factorisation of the second moment of corrupted samples, see `LinearMAE`.
+    solver : {"auto", "cholesky", "eigh", "dual"}, default="auto"
+        See `LinearMAE`.
 
     Attributes
     ----------
@@ -200,8 +203,8 @@ class LinearDAE(LinearAutoencoder):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if X had any.
-    solver_ : {"cholesky", "eigh"}
-        The factorisation that was used.
+    solver_ : {"cholesky", "eigh", "dual"}
+        The one that was used.
     moments_ : Moments
         Only after `partial_fit` or `fit_moments`.
 
@@ -263,8 +266,8 @@ class LinearAE(LinearAutoencoder):
         Axis of one sample that holds its channels, see `LinearMAE`.
     whiten : bool, default=False
         Scale features to unit second moment (divisor n; PCA's is n - 1).
-    solver : {"auto", "cholesky", "eigh"}, default="auto"
-        Factorisation of the second moment, see `LinearMAE`.
+    solver : {"auto", "cholesky", "eigh", "dual"}, default="auto"
+        See `LinearMAE`.
 
     Attributes
     ----------
@@ -287,8 +290,8 @@ class LinearAE(LinearAutoencoder):
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if X had any.
-    solver_ : {"cholesky", "eigh"}
-        The factorisation that was used.
+    solver_ : {"cholesky", "eigh", "dual"}
+        The one that was used.
     moments_ : Moments
         Only after `partial_fit` or `fit_moments`.
 

@@ -55,7 +55,7 @@ class Solution:
 
 
 @dataclass(frozen=True)
-class _Factor:
+class Factor:
     """A generalised inverse R Rᵀ of V as two functions, B ↦ RᵀB and B ↦ R B, which may overwrite B.
 
     If V is singular, `span` is an orthonormal basis of its range, (a, r).
@@ -98,7 +98,7 @@ def solve(cross: np.ndarray, second: np.ndarray, n_components: int | float | Non
     """
     active = second.diagonal() > 0
     if not active.any():
-        return _no_signal(len(cross), n_components)
+        return no_signal(len(cross), n_components)
     if not active.all():
         return _embed(_solve_active(cross[:, active], second[np.ix_(active, active)], n_components, solver), active)
     return _solve_active(cross, second, n_components, solver)
@@ -107,14 +107,14 @@ def solve(cross: np.ndarray, second: np.ndarray, n_components: int | float | Non
 def _solve_active(cross: np.ndarray, second: np.ndarray, n_components: int | float | None, solver: str) -> Solution:
     """`solve`, given that no feature of x̃ is constant: cross is (d, a) and second (a, a)."""
     cross = np.asfortranarray(cross)
-    factor = _factorise(np.asfortranarray(second), solver)
+    factor = factorise(np.asfortranarray(second), solver)
     eigenvalues, E = _leading(cross, factor, n_components)
     has_signal = eigenvalues > len(cross) * EPS * eigenvalues[0]
     if not has_signal.any():
-        return _no_signal(len(cross), n_components)
+        return no_signal(len(cross), n_components)
     eigenvalues = np.where(has_signal, eigenvalues, 0)
-    k = _rank(eigenvalues, n_components)
-    E = E[:, :k] * _signs(E[:, :k])
+    k = rank_of(eigenvalues, n_components)
+    E = E[:, :k] * signs(E[:, :k])
     encoder = factor.apply_inverse(dgemm(1.0, cross, E, trans_a=1)).T  # (k, a)
     return Solution(
         encoder=np.where(has_signal[:k, np.newaxis], encoder, 0),
@@ -132,7 +132,7 @@ def _embed(part: Solution, active: np.ndarray) -> Solution:
     return replace(part, encoder=encoder)
 
 
-def _no_signal(d: int, n_components: int | float | None) -> Solution:
+def no_signal(d: int, n_components: int | float | None) -> Solution:
     if not isinstance(n_components, Integral):
         raise ValueError(
             f"X carries no signal (all samples are equal), so that n_components={n_components} selects no direction. "
@@ -142,7 +142,7 @@ def _no_signal(d: int, n_components: int | float | None) -> Solution:
     return Solution(np.zeros((k, d)), np.eye(d, k), np.zeros(k), solver="eigh", rcond=0.0)
 
 
-def _rank(eigenvalues: np.ndarray, n_components: int | float | None) -> int:
+def rank_of(eigenvalues: np.ndarray, n_components: int | float | None) -> int:
     if n_components is None:
         return int(np.count_nonzero(eigenvalues))
     if isinstance(n_components, Integral):
@@ -151,13 +151,13 @@ def _rank(eigenvalues: np.ndarray, n_components: int | float | None) -> int:
     return int(np.searchsorted(reached, n_components)) + 1
 
 
-def _signs(E: np.ndarray) -> np.ndarray:
+def signs(E: np.ndarray) -> np.ndarray:
     """svd_flip's convention: the largest entry of each eigenvector becomes positive."""
     largest = np.abs(E).argmax(axis=0)
     return np.where(E[largest, np.arange(E.shape[1])] < 0, -1.0, 1.0)
 
 
-def _factorise(second: np.ndarray, solver: str) -> _Factor:
+def factorise(second: np.ndarray, solver: str) -> Factor:
     """The one place where the solver is chosen. Overwrites `second`.
 
     V is scaled to a unit diagonal first: which unit a feature is measured in must not decide whether it counts.
@@ -171,7 +171,7 @@ def _factorise(second: np.ndarray, solver: str) -> _Factor:
     L, info = dpotrf(second, lower=1, overwrite_a=1, clean=0)
     rcond = dpocon(L, norm, uplo="L")[0] if info == 0 else 0.0
     if rcond > len(L) * EPS:
-        return _Factor(
+        return Factor(
             whiten=lambda B: dtrsm(1.0, L, _scaled(scale, B), lower=1, overwrite_b=1),
             unwhiten=lambda B: _scaled(scale, dtrsm(1.0, L, B, lower=1, trans_a=1, overwrite_b=1)),
             solver="cholesky",
@@ -187,12 +187,12 @@ def _factorise(second: np.ndarray, solver: str) -> _Factor:
     return _factorise_eigh(L, scale)
 
 
-def _factorise_eigh(second: np.ndarray, scale: np.ndarray) -> _Factor:
+def _factorise_eigh(second: np.ndarray, scale: np.ndarray) -> Factor:
     values, U = eigh(second, overwrite_a=True, check_finite=False)
     keep = values > len(values) * EPS * values[-1]
     R = np.asfortranarray(U[:, keep] / np.sqrt(values[keep]) * scale[:, np.newaxis])  # (a, r)
     span = None if keep.all() else qr(U[:, keep] / scale[:, np.newaxis], mode="economic", check_finite=False)[0]
-    return _Factor(
+    return Factor(
         whiten=lambda B: dgemm(1.0, R, B, trans_a=1),
         unwhiten=lambda B: dgemm(1.0, R, B),
         solver="eigh",
@@ -211,7 +211,7 @@ def uses_krylov(d: int, k: int) -> bool:
     return d >= _KRYLOV_MIN_FEATURES and (k + _OVERSAMPLING) * _STEPS * _KRYLOV_SHARE <= d
 
 
-def _leading(cross: np.ndarray, factor: _Factor, n_components: int | float | None) -> tuple[np.ndarray, np.ndarray]:
+def _leading(cross: np.ndarray, factor: Factor, n_components: int | float | None) -> tuple[np.ndarray, np.ndarray]:
     """Leading eigenvalues, descending, and eigenvectors (d, k) of M = cross V⁻¹ crossᵀ."""
     d = len(cross)
     if isinstance(n_components, Integral) and uses_krylov(d, int(n_components)):
@@ -225,7 +225,7 @@ def _leading(cross: np.ndarray, factor: _Factor, n_components: int | float | Non
     return values[::-1], np.asfortranarray(E[:, ::-1])
 
 
-def _block_krylov(cross: np.ndarray, factor: _Factor, k: int) -> tuple[np.ndarray, np.ndarray] | None:
+def _block_krylov(cross: np.ndarray, factor: Factor, k: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Leading eigenpairs of M by Rayleigh-Ritz on a block Krylov space, M never formed; None if it won't converge."""
     d, b = len(cross), k + _OVERSAMPLING
     Q = np.empty((d, b * _STEPS), order="F")

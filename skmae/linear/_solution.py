@@ -7,6 +7,7 @@ import numpy as np
 
 from skmae._grid import PatchGrid
 from skmae.linear._corruption import Corruption
+from skmae.linear._dual import is_cheaper, solve_dual
 from skmae.linear._rrr import Solution, solve
 from skmae.moments import Moments
 
@@ -33,27 +34,46 @@ class Problem(NamedTuple):
     solver: str
 
 
-def fitted_attributes(problem: Problem, moments: Moments, *, keep: bool) -> tuple[dict[str, Any], float]:
-    """The fitted attributes, by Theorem 1, and V's reciprocal condition; unless `keep`, the moments are used up."""
+def solve_primal(problem: Problem, moments: Moments, *, keep: bool) -> tuple[dict[str, Any], float]:
+    """The fitted attributes from moments, and V's reciprocal condition; unless `keep`, the moments are used up."""
     check_rank(problem.n_components, moments.n, moments.n_features)
     mean = moments.mean
     S = moments.second if keep else moments._release_second()
     total = float(np.trace(S))
-    if not np.isfinite(total):
-        raise ValueError("The variance of X is beyond the range of float64. Divide X by a constant first.")
+    _check_total(total)
     solution = solve(S, problem.corruption.second(S, problem.grid), problem.n_components, problem.solver)
+    return _attributes(problem, solution, mean, total), solution.rcond
+
+
+def solve_from_rows(problem: Problem, X: np.ndarray) -> dict[str, Any]:
+    """The fitted attributes from the data itself, for fewer samples than features."""
+    solution, mean, total = solve_dual(X, problem.grid, problem.corruption, problem.n_components)
+    _check_total(total)
+    return _attributes(problem, solution, mean, total)
+
+
+def is_dual(problem: Problem, n: int, d: int) -> bool:
+    """Whether the solver that was asked for, or the cheaper one, is the dual one."""
+    return problem.solver == "dual" or (problem.solver == "auto" and is_cheaper(n, d, problem.grid))
+
+
+def _attributes(problem: Problem, solution: Solution, mean: np.ndarray, total: float) -> dict[str, Any]:
     encoder, decoder = _whitened(solution) if problem.whiten else (solution.encoder, solution.decoder)
-    attributes = {
+    return {
         "components_": encoder,
         "decoder_": decoder,
         "mean_": mean,
         "eigenvalues_": solution.eigenvalues,
         "explained_variance_ratio_": solution.eigenvalues / (total or 1.0),
-        "expected_loss_": max(total - float(solution.eigenvalues.sum()), 0.0) / len(S),
+        "expected_loss_": max(total - float(solution.eigenvalues.sum()), 0.0) / len(mean),
         "n_components_": len(solution.eigenvalues),
         "solver_": solution.solver,
     }
-    return attributes, solution.rcond
+
+
+def _check_total(total: float) -> None:
+    if not np.isfinite(total):
+        raise ValueError("The variance of X is beyond the range of float64. Divide X by a constant first.")
 
 
 def check_rank(n_components: int | float | None, n: int, d: int) -> None:

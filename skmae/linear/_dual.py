@@ -1,0 +1,187 @@
+"""Theorem 1 for fewer samples than features: everything is n × n or a patch, nothing d × d is formed.
+
+With V = α S + D, where D is block diagonal over patches, and X the centred data, let
+
+    H = X Xᵀ / n,    K = X D⁺ Xᵀ / n = Σ_patches X_j D_j⁺ X_jᵀ / n        (both n × n).
+
+Then M = S V⁺ S = Xᵀ K (α K + I)⁻¹ X / n. It shares its eigenvalues with Y Yᵀ, Y = (K (α K + I)⁻¹)^{1/2} X / √n, and
+the encoder is Eᵀ S V⁺ = Eᵀ Xᵀ (α K + I)⁻¹ X D⁺ / n.
+"""
+
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.linalg.blas import dsyrk
+
+from skmae._grid import PatchGrid
+from skmae._rows import check_finite
+from skmae.linear._corruption import Corruption
+from skmae.linear._rrr import Solution, factorise, no_signal, rank_of, signs
+from skmae.moments import EPS, mirror_lower
+
+_FEATURES_AT_A_TIME = 1024
+
+
+def is_cheaper(n: int, d: int, grid: PatchGrid) -> bool:
+    """Whether n × n work is less than d × d work, in flops: two Gram matrices, two eigenproblems, a factor a patch."""
+    patch = grid.n_features / grid.n_patches
+    return n < d and 2 * n**2 * d + 20 * n**3 + d * patch**2 < n * d**2 + 4 * d**3
+
+
+def solve_dual(
+    X: np.ndarray, grid: PatchGrid, corruption: Corruption, n_components: int | float | None
+) -> tuple[Solution, np.ndarray, float]:
+    """Minimise E‖x − W2 W1 x̃‖² at a given rank, without forming S.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Not centred; read a patch at a time.
+    grid : PatchGrid
+    corruption : Corruption
+    n_components : int, float or None
+        As in `_rrr.solve`.
+
+    Returns
+    -------
+    solution : Solution
+    mean : ndarray of shape (d,)
+    total : float
+        tr S.
+    """
+    d = X.shape[1]
+    mean, variance = _mean_and_variance(X)
+    groups = _groups(grid, corruption, variance > 0)
+    H, K = _gram_matrices(X, mean, groups, corruption)
+    values, A, C = _leading(H, K, corruption.across, n_components)
+    encoder, decoder = np.zeros((len(values), d)), np.zeros((d, len(values)))
+    for features in groups:
+        XjT = _centred_columns(X, features, mean)  # (p, n)
+        decoder[features] = XjT @ A
+        if corruption.within:
+            factor = factorise(_own_moment(XjT, corruption), "auto")
+            encoder[:, features] = factor.apply_inverse(np.asfortranarray(XjT @ C)).T
+        else:
+            encoder[:, features] = (XjT @ C).T / (corruption.noise or 1.0)
+    decoder = _completed(decoder, values)
+    orientation = signs(decoder)
+    solution = Solution(
+        encoder=encoder * orientation[:, np.newaxis],
+        decoder=decoder * orientation,
+        eigenvalues=values,
+        solver="dual",
+        rcond=np.nan,
+    )
+    return solution, mean, float(variance.sum())
+
+
+def _mean_and_variance(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each feature, (d,); the variance of a constant one is exactly zero."""
+    n, d = X.shape
+    mean, variance = np.empty(d), np.empty(d)
+    for features in _runs(d):
+        block = X[:, features].astype(np.float64)
+        mean[features] = block.mean(axis=0)
+        block -= mean[features]
+        variance[features] = np.einsum("nd,nd->d", block, block) / n
+    if not np.isfinite(variance.sum()):
+        check_finite(X)
+    variance[variance <= (4 * EPS * mean) ** 2] = 0
+    return mean, variance
+
+
+def _runs(d: int) -> Iterator[slice]:
+    for start in range(0, d, _FEATURES_AT_A_TIME):
+        yield slice(start, min(start + _FEATURES_AT_A_TIME, d))
+
+
+def _groups(grid: PatchGrid, corruption: Corruption, active: np.ndarray) -> list[np.ndarray]:
+    """Features that are read together, patches if D couples them; constant ones left out."""
+    everything = np.arange(len(active))
+    groups = grid.features_of_patch if corruption.within else [everything[run] for run in _runs(len(active))]
+    return [features[active[features]] for features in groups if active[features].any()]
+
+
+def _centred_columns(X: np.ndarray, features: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """X_jᵀ, (p, n), in Fortran order."""
+    columns = X[:, features].astype(np.float64)
+    columns -= mean[features]
+    return columns.T
+
+
+def _own_moment(XjT: np.ndarray, corruption: Corruption) -> np.ndarray:
+    """D_j = within · S_jj + noise · I."""
+    D = dsyrk(corruption.within / XjT.shape[1], XjT, lower=1)
+    mirror_lower(D)
+    D[np.diag_indices_from(D)] += corruption.noise
+    return D
+
+
+def _gram_matrices(
+    X: np.ndarray, mean: np.ndarray, groups: list[np.ndarray], corruption: Corruption
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """H and K; K is None if D = 0, that is, if nothing is corrupted."""
+    n = len(X)
+    H, K = np.zeros((n, n), order="F"), np.zeros((n, n), order="F")
+    for features in groups:
+        XjT = _centred_columns(X, features, mean)
+        H = dsyrk(1 / n, XjT, trans=1, beta=1.0, c=H, lower=1, overwrite_c=1)
+        if corruption.within:
+            Z = factorise(_own_moment(XjT, corruption), "auto").whiten(XjT)  # (rank, n)
+            K = dsyrk(1 / n, np.asfortranarray(Z), trans=1, beta=1.0, c=K, lower=1, overwrite_c=1)
+    mirror_lower(H)
+    mirror_lower(K)
+    if corruption.within:
+        return H, K
+    return H, H / corruption.noise if corruption.noise else None
+
+
+def _leading(
+    H: np.ndarray, K: np.ndarray | None, across: float, n_components: int | float | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """λ, descending, and A and C, (n, k), such that E = XᵀA and W1ᵀ = D⁺ XᵀC (or XᵀC, if D = 0)."""
+    n = len(H)
+    if K is None:
+        kappa, Q, root = None, np.eye(n), np.ones(n)
+    else:
+        kappa, Q = eigh(K, check_finite=False)
+        kappa = np.where(kappa > n * EPS * kappa[-1], kappa, 0)
+        _warn_if_pca(kappa)
+        root = np.sqrt(kappa / (across * kappa + 1))
+    B = Q * root
+    values, U = eigh(B.T @ H @ B, check_finite=False)
+    values, U = values[::-1], U[:, ::-1]
+    values = np.where(values > n * EPS * values[0], values, 0)
+    if not values.any():
+        no_signal(n, n_components)  # raises, unless a number of components was asked for
+    k = rank_of(values, n_components)
+    values = values[:k]
+    A = B @ U[:, :k] / np.sqrt(n * np.where(values > 0, values, np.inf))
+    if kappa is None:
+        return values, A, A
+    C = Q @ ((Q.T @ H @ A) / (across * kappa + 1)[:, np.newaxis])
+    return values, A, C
+
+
+def _warn_if_pca(kappa: np.ndarray) -> None:
+    """If every patch alone tells all samples apart, K is a multiple of the centring matrix, and E is PCA's."""
+    if len(kappa) > 2 and kappa[1] > 0.999999 * kappa[-1]:
+        warnings.warn(
+            f"Every patch alone tells all n_samples={len(kappa)} samples apart, so that the decoder spans what PCA's "
+            f"does and masking changes nothing but scale. Use more samples or smaller patches.",
+            stacklevel=2,
+        )
+
+
+def _completed(decoder: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Columns without signal, which are zero, replaced so that all columns are orthonormal."""
+    missing = values == 0
+    if missing.any():
+        random = np.random.RandomState(0).standard_normal((len(decoder), int(missing.sum())))
+        kept = decoder[:, ~missing]
+        for _ in range(2):
+            random -= kept @ (kept.T @ random)
+        decoder[:, missing] = np.linalg.qr(random)[0]
+    return decoder

@@ -1,0 +1,130 @@
+"""The dual solver gives what the primal one gives, without anything d × d."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from sklearn.decomposition import PCA
+
+from skmae import LinearAE, LinearDAE, LinearMAE
+
+
+def images(rng, n, shape):
+    return rng.normal(size=(n, *shape)) + rng.normal(size=(n, *[1] * len(shape)))
+
+
+def assert_same_model(dual, primal, X, atol=1e-8):
+    assert dual.solver_ == "dual"
+    assert primal.solver_ != "dual"
+    scale = np.abs(primal.transform(X)).max()
+    assert_allclose(dual.eigenvalues_, primal.eigenvalues_, atol=atol * primal.eigenvalues_[0])
+    signs = np.sign(np.sum(dual.decoder_ * primal.decoder_, axis=0))
+    assert_allclose(dual.transform(X) * signs, primal.transform(X), atol=atol * scale)
+    assert_allclose(dual.components_ * signs[:, None], primal.components_, atol=atol * np.abs(primal.components_).max())
+    assert_allclose(dual.explained_variance_ratio_, primal.explained_variance_ratio_, atol=atol)
+    assert_allclose(dual.expected_loss_, primal.expected_loss_, rtol=1e-8, atol=1e-12)
+    assert_allclose(dual.mean_, primal.mean_, atol=1e-12 * np.abs(primal.mean_).max())
+    assert_allclose(dual.score(X), -dual.expected_loss_, rtol=1e-8)
+
+
+SHAPES = [(30,), (5, 7), (6, 4, 3), (3, 5, 5), (3, 4, 2, 2)]
+
+
+@given(
+    st.sampled_from(SHAPES),
+    st.integers(1, 4),
+    st.sampled_from([0.0, 0.3, 0.75, 0.95]),
+    st.sampled_from(["bernoulli", "exact"]),
+    st.booleans(),
+    st.integers(0, 1000),
+)
+@pytest.mark.filterwarnings("ignore:Every patch alone")
+def test_dual_is_primal(shape, patch, mask, sampling, whiten, seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(6, 28))
+    X = images(rng, n, shape)
+    parameters = {"mask": mask, "patch": patch, "mask_sampling": sampling, "whiten": whiten}
+    dual, primal = (LinearMAE(3, solver=solver, **parameters).fit(X) for solver in ("dual", "eigh"))
+    assert_same_model(dual, primal, X)
+
+
+@pytest.mark.parametrize("make", [lambda **kw: LinearDAE(4, noise_std=0.7, **kw), lambda **kw: LinearAE(4, **kw)])
+def test_dual_is_primal_for_the_other_models(make, rng):
+    X = images(rng, 25, (6, 8))
+    assert_same_model(make(solver="dual").fit(X), make(solver="eigh").fit(X), X)
+
+
+@pytest.mark.parametrize("fault", ["constant", "duplicate", "more samples than features", "offset"])
+def test_degenerate_data(fault, rng):
+    X = images(rng, 100 if fault.startswith("more") else 20, (6, 8))
+    if fault == "constant":
+        X[:, 0] = 0.1
+        X[:, :, 3] = 7
+    if fault == "duplicate":
+        X[:, 1] = X[:, 4]
+        X[:, 2] = X[:, 3]
+    if fault == "offset":
+        X += 1e5
+    dual, primal = (LinearMAE(5, mask=0.5, patch=2, solver=solver).fit(X) for solver in ("dual", "auto"))
+    primal = LinearMAE(5, mask=0.5, patch=2, solver="eigh").fit(X)
+    assert_same_model(dual, primal, X, atol=1e-6 if fault == "offset" else 1e-8)
+
+
+@pytest.mark.parametrize("n_components", [None, 0.8])
+def test_the_number_of_components_is_found_as_well(n_components, rng):
+    X = images(rng, 20, (6, 8))
+    dual, primal = (LinearMAE(n_components, patch=2, solver=solver).fit(X) for solver in ("dual", "eigh"))
+    assert dual.n_components_ == primal.n_components_ <= 19
+
+
+def test_directions_without_signal_are_completed(rng):
+    X = images(rng, 10, (6, 8))
+    model = LinearMAE(10, patch=2, solver="dual").fit(X)  # rank 9
+    assert not model.components_[9].any()
+    assert_allclose(model.decoder_.T @ model.decoder_, np.eye(10), atol=1e-9)
+    with pytest.raises(ValueError, match="carries no signal"):
+        LinearMAE(patch=2, solver="dual").fit(np.full((5, 6, 6), 0.1))
+
+
+def test_auto_takes_the_cheaper_one(rng):
+    few, many = images(rng, 20, (24, 24)), images(rng, 600, (5, 5))
+    assert LinearMAE(3, patch=2).fit(few).solver_ == "dual"
+    assert LinearMAE(3, patch=2).fit(many).solver_ == "cholesky"
+    assert LinearMAE(3, patch=2).fit_moments(_moments(few)).solver_ != "dual"
+
+
+def _moments(X):
+    from skmae import Moments
+
+    return Moments.from_data(X)
+
+
+def test_nothing_is_square_in_the_features(rng):
+    """Wide images in less memory than one d × d array, whatever is done with the model."""
+    X = rng.integers(0, 256, (40, 48, 48, 3), dtype=np.uint8)  # d = 6912: d × d is 382 MB
+    tracemalloc.start()
+    model = LinearMAE(5, patch=2).fit(X)
+    model.score(X)
+    model.inverse_transform(model.transform(X))
+    model.reconstruct(X, model.sample_visible(40, 0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert model.solver_ == "dual"
+    assert peak < 0.1 * 6912**2 * 8
+
+
+def test_fewer_samples_than_a_patch_has_features_are_warned_about(rng):
+    X = images(rng, 12, (8, 8))
+    with pytest.warns(UserWarning, match=r"Every patch alone tells all n_samples=12 samples apart.*smaller patches"):
+        model = LinearMAE(3, mask=0.5, patch=4).fit(X)
+    pca = PCA(3).fit(X.reshape(12, -1))
+    assert_allclose(np.abs(model.decoder_.T @ pca.components_.T), np.eye(3), atol=1e-6)
+
+
+def test_rows_are_needed(rng):
+    X = images(rng, 12, (8, 8))
+    with pytest.raises(ValueError, match=r'solver="dual" needs all rows at once: use fit'):
+        LinearMAE(3, patch=2, solver="dual").partial_fit(X)
