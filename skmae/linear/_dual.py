@@ -13,13 +13,13 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.linalg import eigh
-from scipy.linalg.blas import dsyrk
+from scipy.linalg.blas import dgemm, dsyrk
 
 from skmae._grid import PatchGrid
 from skmae._rows import check_finite
 from skmae.linear._corruption import Corruption
 from skmae.linear._rrr import Solution, factorise, no_signal, rank_of, signs
-from skmae.moments import EPS, mirror_lower
+from skmae.moments import EPS, Moments, mirror_lower
 
 _FEATURES_AT_A_TIME = 1024
 
@@ -54,17 +54,23 @@ def solve_dual(
     d = X.shape[1]
     mean, variance = _mean_and_variance(X)
     groups = _groups(grid, corruption, variance > 0)
-    H, K = _gram_matrices(X, mean, groups, corruption)
+    H = _samples_gram(X, mean, groups)
+    K = _own_gram(X, mean, groups, corruption) if corruption.within else None
+    if corruption.noise and K is None:
+        K = H / corruption.noise
     values, A, C = _leading(H, K, corruption.across, n_components)
-    encoder, decoder = np.zeros((len(values), d)), np.zeros((d, len(values)))
+    k = len(values)
+    both = np.asfortranarray(np.hstack([A, C]))  # (n, 2k)
+    encoder, decoder = np.zeros((k, d)), np.zeros((d, k))
     for features in groups:
-        XjT = _centred_columns(X, features, mean)  # (p, n)
-        decoder[features] = XjT @ A
+        columns = X[:, features]
+        projected = dgemm(1.0, _centred(columns, mean[features]), both)  # X_jᵀ [A C], (p, 2k)
+        decoder[features], XjTC = projected[:, :k], projected[:, k:]
         if corruption.within:
-            factor = factorise(_own_moment(XjT, corruption), "auto")
-            encoder[:, features] = factor.apply_inverse(np.asfortranarray(XjT @ C)).T
+            factor = factorise(_own_moment(columns, corruption), "auto")
+            encoder[:, features] = factor.apply_inverse(np.asfortranarray(XjTC)).T
         else:
-            encoder[:, features] = (XjT @ C).T / (corruption.noise or 1.0)
+            encoder[:, features] = XjTC.T / (corruption.noise or 1.0)
     decoder = _completed(decoder, values)
     orientation = signs(decoder)
     solution = Solution(
@@ -104,38 +110,48 @@ def _groups(grid: PatchGrid, corruption: Corruption, active: np.ndarray) -> list
     return [features[active[features]] for features in groups if active[features].any()]
 
 
-def _centred_columns(X: np.ndarray, features: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """X_jᵀ, (p, n), in Fortran order."""
-    columns = X[:, features].astype(np.float64)
-    columns -= mean[features]
-    return columns.T
+def _centred(columns: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """X_jᵀ, (p, n), float64 in Fortran order, from columns (n, p) of any type."""
+    centred = np.ascontiguousarray(columns, dtype=np.float64)
+    return np.subtract(centred, mean, out=centred if centred is not columns else None).T
 
 
-def _own_moment(XjT: np.ndarray, corruption: Corruption) -> np.ndarray:
+def _own_moment(columns: np.ndarray, corruption: Corruption) -> np.ndarray:
     """D_j = within · S_jj + noise · I."""
-    D = dsyrk(corruption.within / XjT.shape[1], XjT, lower=1)
-    mirror_lower(D)
+    D = Moments.from_data(columns).second
+    D *= corruption.within
     D[np.diag_indices_from(D)] += corruption.noise
     return D
 
 
-def _gram_matrices(
-    X: np.ndarray, mean: np.ndarray, groups: list[np.ndarray], corruption: Corruption
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """H and K; K is None if D = 0, that is, if nothing is corrupted."""
-    n = len(X)
-    H, K = np.zeros((n, n), order="F"), np.zeros((n, n), order="F")
+def _samples_gram(X: np.ndarray, mean: np.ndarray, groups: list[np.ndarray]) -> np.ndarray:
+    """H, (n, n)."""
+    n, d = X.shape
+    if X.dtype.itemsize == 1:  # moments of the transpose are exact, and twice as fast; then samples are centred
+        moments = Moments.from_data(X.T)
+        H, m = moments.second, moments.mean
+        H -= H.mean(axis=0)
+        H -= H.mean(axis=1, keepdims=True)
+        H += np.outer(m - m.mean(), m - m.mean())
+        return H * (d / n)
+    H = np.zeros((n, n), order="F")
     for features in groups:
-        XjT = _centred_columns(X, features, mean)
-        H = dsyrk(1 / n, XjT, trans=1, beta=1.0, c=H, lower=1, overwrite_c=1)
-        if corruption.within:
-            Z = factorise(_own_moment(XjT, corruption), "auto").whiten(XjT)  # (rank, n)
-            K = dsyrk(1 / n, np.asfortranarray(Z), trans=1, beta=1.0, c=K, lower=1, overwrite_c=1)
+        H = dsyrk(1 / n, _centred(X[:, features], mean[features]), trans=1, beta=1.0, c=H, lower=1, overwrite_c=1)
     mirror_lower(H)
+    return H
+
+
+def _own_gram(X: np.ndarray, mean: np.ndarray, groups: list[np.ndarray], corruption: Corruption) -> np.ndarray:
+    """K, (n, n)."""
+    n = len(X)
+    K = np.zeros((n, n), order="F")
+    for features in groups:
+        columns = X[:, features]
+        factor = factorise(_own_moment(columns, corruption), "auto")
+        Z = factor.whiten(_centred(columns, mean[features]))  # (rank, n)
+        K = dsyrk(1 / n, np.asfortranarray(Z), trans=1, beta=1.0, c=K, lower=1, overwrite_c=1)
     mirror_lower(K)
-    if corruption.within:
-        return H, K
-    return H, H / corruption.noise if corruption.noise else None
+    return K
 
 
 def _leading(
