@@ -54,6 +54,7 @@ bench: $(VENV)/.demo
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/solvers.py
 	$(BIN)/python benchmarks/wide.py
+	$(BIN)/python benchmarks/stream.py
 	$(BIN)/python benchmarks/cifar10_probe.py
 
 clean:

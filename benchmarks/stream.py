@@ -1,0 +1,60 @@
+"""Batches of 500 through LinearMAE.partial_fit and IncrementalPCA, and transform against PCA's: ratios in one run.
+
+CIFAR-10, 64 components, from the folder that SKMAE_DATA names (or the official archive). The stream counts the solution
+at its end.
+"""
+
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from _provenance import save
+from sklearn.decomposition import PCA, IncrementalPCA
+
+from skmae import LinearMAE
+from skmae.datasets import fetch_cifar10
+
+K, BATCH, N_STREAM, REPEATS = 64, 500, 10_000, 3
+
+
+def stream(model: Any, X: np.ndarray) -> float:
+    start = perf_counter()
+    for first in range(0, len(X), BATCH):
+        model.partial_fit(X[first : first + BATCH])
+    model.components_  # noqa: B018
+    return perf_counter() - start
+
+
+def transform(model: Any, X: np.ndarray) -> float:
+    start = perf_counter()
+    model.transform(X)
+    return perf_counter() - start
+
+
+def main() -> None:
+    X = fetch_cifar10().data
+    X32 = X.astype(np.float32)
+    mae, pca = LinearMAE(K).fit(X[:5000]), PCA(K, svd_solver="randomized", random_state=0).fit(X32[:5000])
+    times: dict[str, list[float]] = {}
+    for _ in range(REPEATS):
+        for name, seconds in {
+            "partial_fit: LinearMAE uint8": lambda: stream(LinearMAE(K), X[:N_STREAM]),
+            "partial_fit: LinearMAE float32": lambda: stream(LinearMAE(K), X32[:N_STREAM]),
+            "partial_fit: IncrementalPCA float32": lambda: stream(IncrementalPCA(K), X32[:N_STREAM]),
+            "transform: LinearMAE uint8": lambda: transform(mae, X),
+            "transform: LinearMAE float32": lambda: transform(mae, X32),
+            "transform: PCA float32": lambda: transform(pca, X32),
+        }.items():
+            times.setdefault(name, []).append(seconds())
+    medians = {name: median(values) for name, values in times.items()}
+    rows = []
+    for name, value in medians.items():
+        peer = next(other for other in medians if other.startswith(name.partition(":")[0]) and "PCA" in other)
+        rows.append({"what": name, "median_s": round(value, 3), "peer": peer, "ratio": round(value / medians[peer], 3)})
+        print(rows[-1])
+    save("stream", rows)
+
+
+if __name__ == "__main__":
+    main()
