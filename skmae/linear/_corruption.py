@@ -1,7 +1,6 @@
 """What a corruption does to second moments."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -75,17 +74,17 @@ class Corruption:
         -------
         ndarray of shape (n,)
         """
-        gram = decoder.T @ decoder  # (k, k): ‖W2 z‖² = zᵀ gram z
-        Z = X @ encoder.T  # (n, k)
-
-        def energy(Z: np.ndarray) -> Any:
-            return np.einsum("nk,nk->n", Z @ gram, Z)
-
-        error = np.einsum("nd,nd->n", X, X) - 2 * np.einsum("nk,nk->n", X @ decoder, Z)
-        error += self.across * energy(Z)
+        decoded = np.linalg.qr(decoder, mode="r") @ encoder  # (k, d): ‖W2 W1 x‖² = ‖decoded x‖²
+        error = squares(X) - 2 * np.einsum("nk,nk->n", X @ decoder, X @ encoder.T)
+        error += self.across * squares(X @ decoded.T)
         if self.within:
             for features in grid.features_of_patch:
-                error += self.within * energy(X[:, features] @ encoder[:, features].T)
+                error += self.within * squares(X[:, features] @ decoded[:, features].T)
         if self.noise:
-            error += self.noise * np.einsum("kd,kd->", gram @ encoder, encoder)
+            error += self.noise * np.sum(decoded**2)
         return error
+
+
+def squares(rows: np.ndarray) -> np.ndarray:
+    """‖row‖² of each row."""
+    return np.einsum("nk,nk->n", rows, rows)
