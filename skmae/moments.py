@@ -135,9 +135,8 @@ class Moments:
         """scatter / n less the product of means, both triangles, in place; constant features are exactly zero."""
         scatter /= self.n
         offset = self._first / self.n
-        rounding = 16 * EPS * offset**2 + (4 * EPS * (self._shift + offset)) ** 2
         S = dsyr(-1.0, offset, lower=1, a=scatter, overwrite_a=1)
-        constant = S.diagonal() <= rounding
+        constant = S.diagonal() <= variance_of_rounding(offset, self._shift + offset)
         S[constant] = 0
         S[:, constant] = 0
         mirror_lower(S)
@@ -288,6 +287,11 @@ def _choose_shift(X: np.ndarray, dtype: np.dtype) -> np.ndarray:
     with np.errstate(over="ignore"):
         rounded = mean.astype(np.float32).astype(np.float64)
     return np.where(np.isfinite(rounded), rounded, mean)
+
+
+def variance_of_rounding(offset: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The variance that rounding alone gives a constant feature, summed about a shift `offset` away from its mean."""
+    return 16 * EPS * offset**2 + (4 * EPS * mean) ** 2
 
 
 def mirror_lower(A: np.ndarray) -> None:

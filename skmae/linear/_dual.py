@@ -19,7 +19,7 @@ from skmae._grid import PatchGrid
 from skmae._rows import check_finite
 from skmae.linear._corruption import Corruption
 from skmae.linear._rrr import Solution, factorise, no_signal, rank_of, signs
-from skmae.moments import EPS, Moments, mirror_lower
+from skmae.moments import EPS, Moments, mirror_lower, variance_of_rounding
 
 _FEATURES_AT_A_TIME = 1024
 
@@ -89,12 +89,14 @@ def _mean_and_variance(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean, variance = np.empty(d), np.empty(d)
     for features in _runs(d):
         block = X[:, features].astype(np.float64)
-        mean[features] = block.mean(axis=0)
-        block -= mean[features]
-        variance[features] = np.einsum("nd,nd->d", block, block) / n
+        shift = block.mean(axis=0)
+        block -= shift
+        offset = block.mean(axis=0)  # what rounding left of the mean
+        mean[features] = shift + offset
+        found = np.einsum("nd,nd->d", block, block) / n - offset**2
+        variance[features] = np.where(found <= variance_of_rounding(offset, mean[features]), 0, found)
     if not np.isfinite(variance.sum()):
         check_finite(X)
-    variance[variance <= (4 * EPS * mean) ** 2] = 0
     return mean, variance
 
 

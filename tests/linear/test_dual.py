@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 from skmae import LinearAE, LinearDAE, LinearMAE
@@ -71,6 +72,18 @@ def test_degenerate_data(fault, rng):
     dual, primal = (LinearMAE(5, mask=0.5, patch=2, solver=solver).fit(X) for solver in ("dual", "auto"))
     primal = LinearMAE(5, mask=0.5, patch=2, solver="eigh").fit(X)
     assert_same_model(dual, primal, X, atol=1e-6 if fault == "offset" else 1e-8)
+
+
+@pytest.mark.parametrize("n", [20, 300])
+@pytest.mark.parametrize("model", [LinearMAE(4, patch=2), LinearMAE(4, mask=0), LinearDAE(4)])
+def test_constant_pixels_stay_constant_however_many_samples_are_summed(model, n, rng):
+    X = images(rng, n, (20, 20))
+    X[:, 5], X[:, :, 7], X[:, 9, 9] = 0.1, 1e6 + 0.3, -7.7
+    constant = (X[0] == X).all(axis=0).ravel()
+    dual, primal = (clone(model).set_params(solver=solver).fit(X) for solver in ("dual", "eigh"))
+    assert_same_model(dual, primal, X)
+    assert not dual.components_[:, constant].any()
+    assert not dual.decoder_[constant].any()
 
 
 @pytest.mark.parametrize("n_components", [None, 0.8])
