@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from sklearn.utils import check_array
 
 #: Rows converted at a time. 1024 products of 8-bit numbers sum exactly in float32 (2¹⁴ · 2¹⁰ = 2²⁴).
 BLOCK_ROWS = 1024
@@ -75,3 +76,20 @@ def check_finite(X: np.ndarray) -> None:
             f"Input X contains NaN or infinity: X[{rows.start + row}, {column}] is {block[row, column]}. Every "
             f"value must be finite: drop such samples, or fill the gaps first (sklearn.impute.SimpleImputer)."
         )
+
+
+def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
+    """(n_samples,) float64, or None if every sample counts once."""
+    if sample_weight is None:
+        return None
+    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weights.shape != (len(X),):
+        raise ValueError(f"sample_weight has shape {weights.shape}; it must hold one weight per sample: ({len(X)},).")
+    if (weights < 0).any():
+        first = int(np.argmax(weights < 0))
+        raise ValueError(
+            f"sample_weight[{first}] is {weights[first]}: weights must be >= 0. A weight of 0 leaves a sample out."
+        )
+    if not weights.any():
+        raise ValueError(f"sample_weight is zero for all {len(weights)} samples: at least one must count.")
+    return weights

@@ -12,6 +12,7 @@ from skmae._rows import (
     centred_blocks,
     check_finite,
     check_numeric_columns,
+    check_weights,
     flatten_samples,
 )
 
@@ -35,8 +36,10 @@ class Moments:
 
     Attributes
     ----------
-    n : int
-        Samples seen.
+    n : int or float
+        Samples seen: their number, or the sum of their weights if they came with weights.
+    n_rows : int
+        Samples seen that have a weight above zero.
     mean : ndarray of shape (n_features,)
         In units of X.
     second : ndarray of shape (n_features, n_features)
@@ -71,20 +74,26 @@ class Moments:
     """
 
     def __init__(self, n_features: int):
-        self.n = 0
+        self.n: float = 0
+        self.n_rows = 0
         self.sample_shape: tuple[int, ...] | None = None
         self._shift = np.zeros(n_features)  # chosen with the first data, then kept
         self._first = np.zeros(n_features)  # Σ (x − shift)
         self._scatter = np.zeros((n_features, n_features), order="F")  # Σ (x − shift)(x − shift)ᵀ, lower triangle
+        self._peak = np.zeros(n_features)  # the largest that the diagonal has been: what rounding is relative to
 
     @classmethod
-    def from_data(cls, X: Any, *, batch_size: int = BLOCK_ROWS, dtype: Any = np.float64) -> "Moments":
+    def from_data(
+        cls, X: Any, *, sample_weight: Any = None, batch_size: int = BLOCK_ROWS, dtype: Any = np.float64
+    ) -> "Moments":
         """Gather the moments of an array, which may be memory-mapped.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
             Any real type.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0: a weight of 2 counts a sample twice, a weight of 0 leaves it out. None is 1 for each.
         batch_size : int, default=1024
             Rows converted at a time. It changes memory and speed, and the result by rounding at most.
         dtype : {float32, float64}, default=float64
@@ -98,7 +107,7 @@ class Moments:
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, is empty, or is not numeric.
+            If X holds NaN or infinity, is empty, or is not numeric; if a weight is negative, or all are zero.
         """
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
@@ -107,7 +116,7 @@ class Moments:
         X, sample_shape = check_rows(X)
         moments = cls(X.shape[1])
         moments.sample_shape = sample_shape
-        moments._add(X, np.dtype(dtype), batch_size)
+        moments._add(X, check_weights(sample_weight, X), np.dtype(dtype), batch_size)
         return moments
 
     @property
@@ -128,7 +137,7 @@ class Moments:
         """`second` in the memory of the sums themselves, which are lost: the last use of moments that are not kept."""
         self._require_data()
         S = self._centred(self._scatter)
-        self.n = 0
+        self.n = self.n_rows = 0
         return S
 
     def _centred(self, scatter: np.ndarray) -> np.ndarray:
@@ -136,18 +145,21 @@ class Moments:
         scatter /= self.n
         offset = self._first / self.n
         S = dsyr(-1.0, offset, lower=1, a=scatter, overwrite_a=1)
-        constant = S.diagonal() <= variance_of_rounding(offset, self._shift + offset)
+        rounding = variance_of_rounding(self._peak / self.n, self._shift + offset)
+        constant = (S.diagonal() <= rounding) & np.isfinite(rounding)
         S[constant] = 0
         S[:, constant] = 0
         mirror_lower(S)
         return S
 
-    def update(self, X: Any) -> "Moments":
+    def update(self, X: Any, sample_weight: Any = None) -> "Moments":
         """Add samples.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `from_data`.
 
         Returns
         -------
@@ -156,14 +168,16 @@ class Moments:
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, is empty, or has another width; nothing of X has been added then.
+            If X holds NaN or infinity, is empty, or has another width; if a weight is negative, or all are zero.
+            Nothing of X has been added then.
         """
         X, sample_shape = check_rows(X)
         self._require_width(X.shape[1], "X")
         shape = self._shared_shape(sample_shape, "X")
+        weights = check_weights(sample_weight, X)
         check_finite(X)
         self.sample_shape = shape
-        self._add(X, np.dtype(np.float64), BLOCK_ROWS)
+        self._add(X, weights, np.dtype(np.float64), BLOCK_ROWS)
         return self
 
     def __add__(self, other: Any) -> "Moments":
@@ -179,53 +193,66 @@ class Moments:
     def __repr__(self) -> str:
         return f"Moments(n={self.n}, n_features={self.n_features})"
 
-    def _add(self, X: np.ndarray, dtype: np.dtype, batch_size: int) -> None:
-        if self.n == 0:
+    def _add(self, X: np.ndarray, weights: np.ndarray | None, dtype: np.dtype, batch_size: int) -> None:
+        if self.n_rows == 0:
             self._shift = _choose_shift(X, dtype)
         # less its mid-point, 8-bit data is at most 2⁷: 1024 products sum to at most 2²⁴
-        exact = X.dtype in _MIDPOINT and bool((self._shift == _MIDPOINT[X.dtype]).all())
+        exact = weights is None and X.dtype in _MIDPOINT and bool((self._shift == _MIDPOINT[X.dtype]).all())
         in_float32 = exact or (dtype == np.float32 and np.array_equal(self._shift.astype(np.float32), self._shift))
         size = min(batch_size, BLOCK_ROWS) if exact else batch_size
         sums = _Float32Sums(self._scatter, exact=exact) if in_float32 else None
         for rows, block in centred_blocks(X, self._shift, np.float32 if in_float32 else np.float64, size):
-            total = block.sum(axis=0, dtype=np.float64)
+            root = None if weights is None else np.sqrt(weights[rows, np.newaxis])
+            if root is None:
+                total = block.sum(axis=0, dtype=np.float64)
+            else:
+                total = weights[rows] @ block
+                block *= root.astype(block.dtype)
             if not np.isfinite(total).all():
                 check_finite(X[rows])
             self._first += total
             if sums is None or not sums.add(block):
-                _accumulate(np.subtract(X[rows], self._shift, dtype=np.float64), self._scatter)
+                wide = np.subtract(X[rows], self._shift, dtype=np.float64)
+                _accumulate(wide if root is None else wide * root, self._scatter)
         if sums is not None:
             sums.flush()
-        self.n += len(X)
+        self.n += len(X) if weights is None else float(weights.sum())
+        self.n_rows += len(X) if weights is None else int(np.count_nonzero(weights))
+        self._peak = np.maximum(self._peak, self._scatter.diagonal())
 
     def _combine(self, other: Any, sign: int) -> "Moments":
         if not isinstance(other, Moments):
             return NotImplemented
         self._require_width(other.n_features, "the other moments")
-        if sign < 0 and other.n > self.n:
+        if sign < 0 and other.n_rows > self.n_rows:
             raise ValueError(
-                f"Cannot take the moments of {other.n} samples from those of {self.n}: subtract a part from its whole."
+                f"Cannot take the moments of {other.n_rows} samples from those of {self.n_rows}: subtract a part from "
+                f"its whole."
             )
         result = Moments(self.n_features)
         result.sample_shape = self._shared_shape(other.sample_shape, "the other moments")
-        base = self if self.n else other
-        result.n = self.n + sign * other.n
+        base = self if self.n_rows else other
+        result.n_rows = self.n_rows + sign * other.n_rows
+        result.n = self.n + sign * other.n if result.n_rows else 0
         result._shift = base._shift.copy()
         moved_first, moved_scatter = other._about(base._shift)
         result._first = self._first + sign * moved_first
         result._scatter = self._scatter + sign * moved_scatter
+        result._peak = np.maximum.reduce(
+            [self._peak, other._peak, moved_scatter.diagonal(), result._scatter.diagonal()]
+        )
         return result
 
     def _about(self, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The sums about another shift: with δ = old − new, Σ(x−new)(x−new)ᵀ gains Σ(x−old)δᵀ + δΣ(x−old)ᵀ + nδδᵀ."""
         delta = self._shift - shift
-        if self.n == 0 or not delta.any():
+        if self.n_rows == 0 or not delta.any():
             return self._first, self._scatter
         half_way = self._first + self.n * delta / 2
         return self._first + self.n * delta, dsyr2(1.0, half_way, delta, lower=1, a=self._scatter)
 
     def _require_data(self) -> None:
-        if self.n == 0:
+        if self.n_rows == 0:
             raise ValueError("These moments hold no samples (n=0): call update(X) first.")
 
     def _shared_shape(self, shape: tuple[int, ...] | None, what: str) -> tuple[int, ...] | None:
@@ -289,9 +316,9 @@ def _choose_shift(X: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return np.where(np.isfinite(rounded), rounded, mean)
 
 
-def variance_of_rounding(offset: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """The variance that rounding alone gives a constant feature, summed about a shift `offset` away from its mean."""
-    return 16 * EPS * offset**2 + (4 * EPS * mean) ** 2
+def variance_of_rounding(square: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The variance that rounding alone gives a constant feature, from sums that reached `square` on average."""
+    return 16 * EPS * square + (4 * EPS * mean) ** 2
 
 
 def mirror_lower(A: np.ndarray) -> None:

@@ -17,11 +17,14 @@ from skmae._compat import Interval, RealNotInt, StrOptions, _fit_context
 from skmae._constraints import GRID
 from skmae._grid import PatchGrid, resolve_shape
 from skmae._rows import (
+    BLOCK_ROWS,
     centred_blocks,
     check_finite,
     check_numeric_columns,
+    check_weights,
     flatten_samples,
     floating_dtype,
+    row_blocks,
 )
 from skmae.linear._corruption import Corruption
 from skmae.linear._solution import SOLVED, Problem, check_rank, is_dual, solve_from_rows, solve_primal
@@ -64,6 +67,16 @@ def _can_go_on(estimator: "LinearAutoencoder") -> bool:
     return "moments_" in estimator.__dict__ or "components_" not in estimator.__dict__
 
 
+def _solve_by_moments(problem: Problem, X: np.ndarray, weights: np.ndarray | None) -> dict[str, Any]:
+    # where to stop counting directions is a matter of the last digits: not one for float32
+    narrow = X.dtype in (np.float16, np.float32) and isinstance(problem.n_components, Integral)
+    moments = Moments.from_data(X, sample_weight=weights, dtype=np.float32 if narrow else np.float64)
+    attributes, rcond = solve_primal(problem, moments, keep=False)
+    if narrow and rcond < _RCOND_FOR_FLOAT32:
+        attributes, _ = solve_primal(problem, Moments.from_data(X, sample_weight=weights), keep=False)
+    return attributes
+
+
 class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Base of the linear autoencoders: a subclass says how it corrupts, and on which patches.
 
@@ -98,7 +111,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     # -- fitting ------------------------------------------------------------------------------------------------
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
         """Fit in closed form.
 
         Parameters
@@ -107,6 +120,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             Any real type; 8-bit, memory-mapped and read-only arrays are read in blocks and never copied whole.
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0: a weight of 2 counts a sample twice, a weight of 0 leaves it out. None is 1 for each.
 
         Returns
         -------
@@ -115,23 +130,25 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, has fewer than two samples, or does not fit `image_shape`; if `n_components`
-            exceeds min(n_samples, n_features).
+            If X holds NaN or infinity, has fewer than two samples of a weight above zero, or does not fit
+            `image_shape`; if `n_components` exceeds min(n_samples, n_features); if a weight is negative.
         """
         with _all_or_nothing(self):
             X = self._check_X(X, reset=True)
-            check_rank(self.n_components, *X.shape)
+            weights = check_weights(sample_weight, X)
+            n_rows = len(X) if weights is None else int(np.count_nonzero(weights))
+            check_rank(self.n_components, n_rows, X.shape[1])
             self._problem = self._pose()
-            by_rows = is_dual(self._problem, *X.shape)
-            attributes = solve_from_rows(self._problem, X) if by_rows else self._solve_by_moments(X)
+            by_rows = is_dual(self._problem, n_rows, X.shape[1])
+            attributes = (solve_from_rows if by_rows else _solve_by_moments)(self._problem, X, weights)
             self._forget()
             self.__dict__.update(attributes)
-            self.n_samples_seen_ = len(X)
+            self.n_samples_seen_ = len(X) if weights is None else float(weights.sum())
         return self
 
     @available_if(_can_go_on)
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
         """Add a batch. Any order and any batch size gives the answer of `fit` on all of the data.
 
         The batch goes into ``moments_``; the closed form is solved once, when a fitted attribute or `transform` is
@@ -142,6 +159,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            As in `fit`.
 
         Returns
         -------
@@ -161,7 +180,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             problem = self._pose()
             with self.__dict__.setdefault("_solving", _PicklableLock()):
                 moments = Moments(X.shape[1]) if first else self.moments_
-                moments.update(X.reshape(len(X), *sample_shape) if sample_shape else X)
+                moments.update(X.reshape(len(X), *sample_shape) if sample_shape else X, sample_weight)
                 self._postpone(problem, moments)
         return self
 
@@ -190,7 +209,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             raise TypeError(
                 f"moments must be a skmae.Moments, got {type(moments).__name__}. Make one with Moments.from_data(X)."
             )
-        check_rank(self.n_components, moments.n, moments.n_features)
+        check_rank(self.n_components, moments.n_rows, moments.n_features)
         with _all_or_nothing(self):
             self.__dict__.pop("feature_names_in_", None)
             self.n_features_in_ = moments.n_features
@@ -198,15 +217,6 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             with self.__dict__.setdefault("_solving", _PicklableLock()):
                 self._postpone(self._pose(), moments + Moments(moments.n_features))
         return self
-
-    def _solve_by_moments(self, X: np.ndarray) -> dict[str, Any]:
-        # where to stop counting directions is a matter of the last digits: not one for float32
-        narrow = X.dtype in (np.float16, np.float32) and isinstance(self.n_components, Integral)
-        moments = Moments.from_data(X, dtype=np.float32 if narrow else np.float64)
-        attributes, rcond = solve_primal(self._problem, moments, keep=False)
-        if narrow and rcond < _RCOND_FOR_FLOAT32:
-            attributes, _ = solve_primal(self._problem, Moments.from_data(X), keep=False)
-        return attributes
 
     def _pose(self) -> Problem:
         """The problem that the parameters state, on the grid that the data came on."""
@@ -301,8 +311,15 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """
         check_is_fitted(self)
         X = self._check_X(X, reset=False)
-        encoder = self.components_.T.astype(floating_dtype(X))
-        return self._apply(X, lambda block, _: block @ encoder, encoder.shape[1])
+        dtype = floating_dtype(X)
+        encoder = self.components_.T.astype(dtype)
+        Z = np.empty((len(X), self.n_components_), dtype)
+        for rows in row_blocks(len(X), BLOCK_ROWS if X.dtype != dtype else len(X)):  # blocks only to convert them
+            np.matmul(X[rows].astype(dtype, copy=False), encoder, out=Z[rows])
+        Z -= self.mean_.astype(dtype) @ encoder
+        if not np.isfinite(Z).all():
+            check_finite(X)
+        return Z
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Decode features: ``X @ decoder_.T + mean_``.
@@ -391,7 +408,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         grid = self._problem.grid
         return self._problem.corruption.draw(n_samples, grid.n_patches, check_random_state(random_state))
 
-    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: ARG002
         """Minus the expected error of reconstructing corrupted samples, per feature, in closed form.
 
         It compares models under one corruption. It cannot choose the mask or the patch: hiding less is always easier.
@@ -401,6 +418,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
         y : None
             Ignored.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights >= 0 of the mean over samples.
 
         Returns
         -------
@@ -414,14 +433,14 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """
         check_is_fitted(self)
         X = self._check_X(X, reset=False)
-        total = 0.0
+        weights = check_weights(sample_weight, X)
         grid, corruption, *_ = self._problem
+        errors = np.empty(len(X))
         for rows, block in centred_blocks(X, self.mean_, np.float64):
-            error = corruption.expected_error(block, self.components_, self.decoder_, grid).sum()
-            if not np.isfinite(error):
+            errors[rows] = corruption.expected_error(block, self.components_, self.decoder_, grid)
+            if not np.isfinite(errors[rows]).all():
                 check_finite(X[rows])
-            total += error
-        return -total / X.size
+        return -float(np.average(errors, weights=weights)) / X.shape[1]
 
     @property
     def patch_(self) -> tuple[int, ...]:

@@ -31,7 +31,11 @@ def is_cheaper(n: int, d: int, grid: PatchGrid) -> bool:
 
 
 def solve_dual(
-    X: np.ndarray, grid: PatchGrid, corruption: Corruption, n_components: int | float | None
+    X: np.ndarray,
+    grid: PatchGrid,
+    corruption: Corruption,
+    n_components: int | float | None,
+    weights: np.ndarray | None = None,
 ) -> tuple[Solution, np.ndarray, float]:
     """Minimise E‖x − W2 W1 x̃‖² at a given rank, without forming S.
 
@@ -43,6 +47,8 @@ def solve_dual(
     corruption : Corruption
     n_components : int, float or None
         As in `_rrr.solve`.
+    weights : ndarray of shape (n,) or None
+        Of the samples; those with weight zero are left out.
 
     Returns
     -------
@@ -51,11 +57,13 @@ def solve_dual(
     total : float
         tr S.
     """
+    if weights is not None and not weights.all():
+        X, weights = X[weights > 0], weights[weights > 0]
     d = X.shape[1]
-    mean, variance = _mean_and_variance(X)
-    groups = _groups(grid, corruption, variance > 0)
-    H = _samples_gram(X, mean, groups)
-    K = _own_gram(X, mean, groups, corruption) if corruption.within else None
+    rows = _Rows(X, weights)
+    groups = _groups(grid, corruption, rows.variance > 0)
+    H = _samples_gram(rows, groups)
+    K = _own_gram(rows, groups, corruption) if corruption.within else None
     if corruption.noise and K is None:
         K = H / corruption.noise
     values, A, C = _leading(H, K, corruption.across, n_components)
@@ -63,11 +71,10 @@ def solve_dual(
     both = np.asfortranarray(np.hstack([A, C]))  # (n, 2k)
     encoder, decoder = np.zeros((k, d)), np.zeros((d, k))
     for features in groups:
-        columns = X[:, features]
-        projected = dgemm(1.0, _centred(columns, mean[features]), both)  # X_jᵀ [A C], (p, 2k)
+        projected = dgemm(1.0, rows.centred(features), both)  # X_jᵀ [A C], (p, 2k)
         decoder[features], XjTC = projected[:, :k], projected[:, k:]
         if corruption.within:
-            factor = factorise(_own_moment(columns, corruption), "auto")
+            factor = factorise(rows.own_moment(features, corruption), "auto")
             encoder[:, features] = factor.apply_inverse(np.asfortranarray(XjTC)).T
         else:
             encoder[:, features] = XjTC.T / (corruption.noise or 1.0)
@@ -80,24 +87,49 @@ def solve_dual(
         solver="dual",
         rcond=np.nan,
     )
-    return solution, mean, float(variance.sum())
+    return solution, rows.mean, float(rows.variance.sum())
 
 
-def _mean_and_variance(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each feature, (d,); the variance of a constant one is exactly zero."""
-    n, d = X.shape
-    mean, variance = np.empty(d), np.empty(d)
-    for features in _runs(d):
-        block = X[:, features].astype(np.float64)
-        shift = block.mean(axis=0)
-        block -= shift
-        offset = block.mean(axis=0)  # what rounding left of the mean
-        mean[features] = shift + offset
-        found = np.einsum("nd,nd->d", block, block) / n - offset**2
-        variance[features] = np.where(found <= variance_of_rounding(offset, mean[features]), 0, found)
-    if not np.isfinite(variance.sum()):
-        check_finite(X)
-    return mean, variance
+class _Rows:
+    """Samples with weights, read some features at a time: X of the equations is diag(√(n w / Σw)) (X − mean)."""
+
+    def __init__(self, X: np.ndarray, weights: np.ndarray | None):
+        self.X = X
+        self.weights = weights
+        self.root = None if weights is None else np.sqrt(weights * (len(X) / weights.sum()))
+        self.mean, self.variance = self._mean_and_variance()
+
+    def _mean_and_variance(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each feature, (d,); the variance of a constant one is exactly zero."""
+        d = self.X.shape[1]
+        mean, variance = np.empty(d), np.empty(d)
+        for features in _runs(d):
+            block = self.X[:, features].astype(np.float64)
+            shift = np.average(block, axis=0, weights=self.weights)
+            block -= shift
+            offset = np.average(block, axis=0, weights=self.weights)  # what rounding left of the mean
+            mean[features] = shift + offset
+            found = np.average(np.square(block, out=block), axis=0, weights=self.weights) - offset**2
+            variance[features] = np.where(found <= variance_of_rounding(offset**2, mean[features]), 0, found)
+        if not np.isfinite(variance.sum()):
+            check_finite(self.X)
+        return mean, variance
+
+    def centred(self, features: np.ndarray) -> np.ndarray:
+        """X_jᵀ, (p, n), float64 in Fortran order."""
+        columns = self.X[:, features]
+        centred = np.ascontiguousarray(columns, dtype=np.float64)
+        centred = np.subtract(centred, self.mean[features], out=centred if centred is not columns else None)
+        if self.root is not None:
+            centred *= self.root[:, np.newaxis]
+        return centred.T
+
+    def own_moment(self, features: np.ndarray, corruption: Corruption) -> np.ndarray:
+        """D_j = within · S_jj + noise · I."""
+        D = Moments.from_data(self.X[:, features], sample_weight=self.weights).second
+        D *= corruption.within
+        D[np.diag_indices_from(D)] += corruption.noise
+        return D
 
 
 def _runs(d: int) -> Iterator[slice]:
@@ -112,25 +144,12 @@ def _groups(grid: PatchGrid, corruption: Corruption, active: np.ndarray) -> list
     return [features[active[features]] for features in groups if active[features].any()]
 
 
-def _centred(columns: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """X_jᵀ, (p, n), float64 in Fortran order, from columns (n, p) of any type."""
-    centred = np.ascontiguousarray(columns, dtype=np.float64)
-    return np.subtract(centred, mean, out=centred if centred is not columns else None).T
-
-
-def _own_moment(columns: np.ndarray, corruption: Corruption) -> np.ndarray:
-    """D_j = within · S_jj + noise · I."""
-    D = Moments.from_data(columns).second
-    D *= corruption.within
-    D[np.diag_indices_from(D)] += corruption.noise
-    return D
-
-
-def _samples_gram(X: np.ndarray, mean: np.ndarray, groups: list[np.ndarray]) -> np.ndarray:
+def _samples_gram(rows: _Rows, groups: list[np.ndarray]) -> np.ndarray:
     """H, (n, n)."""
-    n, d = X.shape
-    if X.dtype.itemsize == 1:  # moments of the transpose are exact, and twice as fast; then samples are centred
-        moments = Moments.from_data(X.T)
+    n, d = rows.X.shape
+    if rows.X.dtype.itemsize == 1 and rows.root is None:
+        # moments of the transpose are exact, and twice as fast; then samples are centred
+        moments = Moments.from_data(rows.X.T)
         H, m = moments.second, moments.mean
         H -= H.mean(axis=0)
         H -= H.mean(axis=1, keepdims=True)
@@ -138,19 +157,18 @@ def _samples_gram(X: np.ndarray, mean: np.ndarray, groups: list[np.ndarray]) -> 
         return H * (d / n)
     H = np.zeros((n, n), order="F")
     for features in groups:
-        H = dsyrk(1 / n, _centred(X[:, features], mean[features]), trans=1, beta=1.0, c=H, lower=1, overwrite_c=1)
+        H = dsyrk(1 / n, rows.centred(features), trans=1, beta=1.0, c=H, lower=1, overwrite_c=1)
     mirror_lower(H)
     return H
 
 
-def _own_gram(X: np.ndarray, mean: np.ndarray, groups: list[np.ndarray], corruption: Corruption) -> np.ndarray:
+def _own_gram(rows: _Rows, groups: list[np.ndarray], corruption: Corruption) -> np.ndarray:
     """K, (n, n)."""
-    n = len(X)
+    n = len(rows.X)
     K = np.zeros((n, n), order="F")
     for features in groups:
-        columns = X[:, features]
-        factor = factorise(_own_moment(columns, corruption), "auto")
-        Z = factor.whiten(_centred(columns, mean[features]))  # (rank, n)
+        factor = factorise(rows.own_moment(features, corruption), "auto")
+        Z = factor.whiten(rows.centred(features))  # (rank, n)
         K = dsyrk(1 / n, np.asfortranarray(Z), trans=1, beta=1.0, c=K, lower=1, overwrite_c=1)
     mirror_lower(K)
     return K

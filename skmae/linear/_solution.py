@@ -36,7 +36,7 @@ class Problem(NamedTuple):
 
 def solve_primal(problem: Problem, moments: Moments, *, keep: bool) -> tuple[dict[str, Any], float]:
     """The fitted attributes from moments, and V's reciprocal condition; unless `keep`, the moments are used up."""
-    check_rank(problem.n_components, moments.n, moments.n_features)
+    check_rank(problem.n_components, moments.n_rows, moments.n_features)
     mean = moments.mean
     S = moments.second if keep else moments._release_second()
     total = float(np.trace(S))
@@ -45,9 +45,9 @@ def solve_primal(problem: Problem, moments: Moments, *, keep: bool) -> tuple[dic
     return _attributes(problem, solution, mean, total), solution.rcond
 
 
-def solve_from_rows(problem: Problem, X: np.ndarray) -> dict[str, Any]:
+def solve_from_rows(problem: Problem, X: np.ndarray, weights: np.ndarray | None) -> dict[str, Any]:
     """The fitted attributes from the data itself, for fewer samples than features."""
-    solution, mean, total = solve_dual(X, problem.grid, problem.corruption, problem.n_components)
+    solution, mean, total = solve_dual(X, problem.grid, problem.corruption, problem.n_components, weights)
     _check_total(total)
     return _attributes(problem, solution, mean, total)
 
