@@ -1,5 +1,6 @@
 """First and second moments of data, in one pass: all that a linear autoencoder needs to know."""
 
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
@@ -15,8 +16,10 @@ from skmae._rows import (
     check_weights,
     flatten_samples,
 )
+from skmae._shards import open_shards, with_progress
 
 _MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool_): 0.0}
+_FLOAT64 = np.dtype(np.float64)
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
 EPS = np.finfo(np.float64).eps
@@ -84,9 +87,15 @@ class Moments:
 
     @classmethod
     def from_data(
-        cls, X: Any, *, sample_weight: Any = None, batch_size: int = BLOCK_ROWS, dtype: Any = np.float64
+        cls,
+        X: Any,
+        *,
+        sample_weight: Any = None,
+        batch_size: int = BLOCK_ROWS,
+        dtype: Any = np.float64,
+        verbose: bool = False,
     ) -> "Moments":
-        """Gather the moments of an array, which may be memory-mapped.
+        """Gather the moments of an array, which may be memory-mapped (``np.load(path, mmap_mode="r")``).
 
         Parameters
         ----------
@@ -99,6 +108,8 @@ class Moments:
         dtype : {float32, float64}, default=float64
             Type of the products within a batch. float32 takes half the time for floating-point data, and keeps about
             7 digits. 8-bit data is exact, and as fast, either way.
+        verbose : bool, default=False
+            Show how many samples have been read. Needs tqdm (``pip install "skmae[stream]"``).
 
         Returns
         -------
@@ -111,12 +122,100 @@ class Moments:
         """
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
-        if not isinstance(batch_size, Integral) or batch_size < 1:
-            raise ValueError(f"batch_size must be a whole number of rows >= 1, got {batch_size!r}.")
+        _check_batch_size(batch_size)
         X, sample_shape = check_rows(X)
         moments = cls(X.shape[1])
         moments.sample_shape = sample_shape
-        moments._add(X, check_weights(sample_weight, X), np.dtype(dtype), batch_size)
+        moments._add(X, check_weights(sample_weight, X), np.dtype(dtype), batch_size, verbose)
+        return moments
+
+    @classmethod
+    def from_batches(cls, batches: Iterable[Any], *, verbose: bool = False) -> "Moments":
+        """Gather the moments of batches as they come, from a generator, say.
+
+        Parameters
+        ----------
+        batches : iterable of array-likes, each (n_samples, n_features) or (n_samples, \\*image_shape)
+        verbose : bool, default=False
+            Show how many samples have been read. Needs tqdm.
+
+        Returns
+        -------
+        Moments
+
+        Raises
+        ------
+        ValueError
+            If there is no batch; if one is empty, holds NaN or infinity, or differs in width from the first. Its number
+            is said, counted from 0.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skmae import LinearMAE, Moments
+        >>> rng = np.random.default_rng(0)
+        >>> moments = Moments.from_batches(rng.random((100, 8, 8)) for _ in range(10))
+        >>> LinearMAE(5, patch=2).fit_moments(moments).components_.shape
+        (5, 64)
+        """
+        moments: Moments | None = None
+        for number, batch in enumerate(with_progress(batches, total=None, verbose=verbose)):
+            try:
+                moments = cls.from_data(batch) if moments is None else moments.update(batch)
+            except ValueError as error:
+                raise ValueError(f"Batch {number}: {error}") from error
+        if moments is None:
+            raise ValueError("There is no batch: batches is empty, or a generator that was used up before.")
+        return moments
+
+    @classmethod
+    def from_files(cls, paths: Any, *, batch_size: int = BLOCK_ROWS, verbose: bool = False) -> "Moments":
+        """Gather the moments of data that lies in several files, without loading any of them whole.
+
+        Parameters
+        ----------
+        paths : path or iterable of paths
+            ``.npy`` arrays, (n_samples, n_features) or (n_samples, \\*image_shape), or ``.parquet`` tables, a column
+            for each feature (``pip install "skmae[stream]"``).
+        batch_size : int, default=1024
+            Rows read at a time.
+        verbose : bool, default=False
+            Show how many samples have been read. Needs tqdm.
+
+        Returns
+        -------
+        Moments
+
+        Raises
+        ------
+        FileNotFoundError
+            If a file is missing.
+        ValueError
+            If a file is cut short, of another kind, or differs in width: said before anything is read. If a file holds
+            NaN or infinity.
+
+        Examples
+        --------
+        >>> import numpy as np, os, tempfile
+        >>> from skmae import Moments
+        >>> rng = np.random.default_rng(0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     paths = [os.path.join(folder, f"{i}.npy") for i in range(3)]
+        ...     for path in paths:
+        ...         np.save(path, rng.integers(0, 256, (50, 8, 8), dtype=np.uint8))
+        ...     Moments.from_files(paths)
+        Moments(n=150, n_features=64)
+        """
+        _check_batch_size(batch_size)
+        shards = open_shards(paths)
+        moments = cls(shards[0].n_features)
+        numbered = ((shard, i, batch) for shard in shards for i, batch in enumerate(shard.batches(batch_size)))
+        for shard, i, batch in with_progress(numbered, total=sum(shard.n_rows for shard in shards), verbose=verbose):
+            try:
+                moments.update(batch)
+            except ValueError as error:
+                raise ValueError(f"{shard.path}, from row {i * batch_size}: {error}") from error
+        moments._require_data()
         return moments
 
     @property
@@ -177,7 +276,7 @@ class Moments:
         weights = check_weights(sample_weight, X)
         check_finite(X)
         self.sample_shape = shape
-        self._add(X, weights, np.dtype(np.float64), BLOCK_ROWS)
+        self._add(X, weights)
         return self
 
     def __add__(self, other: Any) -> "Moments":
@@ -193,7 +292,14 @@ class Moments:
     def __repr__(self) -> str:
         return f"Moments(n={self.n}, n_features={self.n_features})"
 
-    def _add(self, X: np.ndarray, weights: np.ndarray | None, dtype: np.dtype, batch_size: int) -> None:
+    def _add(
+        self,
+        X: np.ndarray,
+        weights: np.ndarray | None,
+        dtype: np.dtype = _FLOAT64,
+        batch_size: int = BLOCK_ROWS,
+        verbose: bool = False,
+    ) -> None:
         if self.n_rows == 0:
             self._shift = _choose_shift(X, dtype)
         # less its mid-point, 8-bit data is at most 2⁷: 1024 products sum to at most 2²⁴
@@ -201,19 +307,15 @@ class Moments:
         in_float32 = exact or (dtype == np.float32 and np.array_equal(self._shift.astype(np.float32), self._shift))
         size = min(batch_size, BLOCK_ROWS) if exact else batch_size
         sums = _Float32Sums(self._scatter, exact=exact) if in_float32 else None
-        for rows, block in centred_blocks(X, self._shift, np.float32 if in_float32 else np.float64, size):
-            root = None if weights is None else np.sqrt(weights[rows, np.newaxis])
-            if root is None:
-                total = block.sum(axis=0, dtype=np.float64)
-            else:
-                total = weights[rows] @ block
-                block *= root.astype(block.dtype)
+        blocks = centred_blocks(X, self._shift, np.float32 if in_float32 else np.float64, size)
+        for rows, block in with_progress(blocks, total=len(X), verbose=verbose):
+            w = None if weights is None else weights[rows]
+            total = block.sum(axis=0, dtype=np.float64) if w is None else w @ block
             if not np.isfinite(total).all():
                 check_finite(X[rows])
             self._first += total
-            if sums is None or not sums.add(block):
-                wide = np.subtract(X[rows], self._shift, dtype=np.float64)
-                _accumulate(wide if root is None else wide * root, self._scatter)
+            if sums is None or not sums.add(_scaled(block, w)):
+                _accumulate(_scaled(np.subtract(X[rows], self._shift, dtype=np.float64), w), self._scatter)
         if sums is not None:
             sums.flush()
         self.n += len(X) if weights is None else float(weights.sum())
@@ -298,6 +400,13 @@ class _Float32Sums:
         self._energy = 0.0
 
 
+def _scaled(block: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Rows times the root of their weights, in place: the products of rows then count by weight."""
+    if weights is not None:
+        block *= np.sqrt(weights).astype(block.dtype)[:, np.newaxis]
+    return block
+
+
 def _accumulate(block: np.ndarray, scatter: np.ndarray) -> None:
     """scatter += blockᵀ block, lower triangle, half the flops of the full product."""
     dsyrk(1.0, block.T, beta=1.0, c=scatter, overwrite_c=1, lower=1)
@@ -329,6 +438,11 @@ def mirror_lower(A: np.ndarray) -> None:
         corner = A[start:stop, start:stop]
         upper = np.triu_indices(len(corner), 1)
         corner[upper] = corner.T[upper]
+
+
+def _check_batch_size(batch_size: Any) -> None:
+    if not isinstance(batch_size, Integral) or batch_size < 1:
+        raise ValueError(f"batch_size must be a whole number of rows >= 1, got {batch_size!r}.")
 
 
 def check_rows(X: Any) -> tuple[np.ndarray, tuple[int, ...] | None]:

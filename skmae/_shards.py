@@ -1,0 +1,113 @@
+"""Files that hold the rows of one data set between them, read batch by batch."""
+
+from collections.abc import Callable, Iterable, Iterator
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skmae._compat import import_optional
+from skmae._rows import flatten_samples, row_blocks
+
+
+class Shard(NamedTuple):
+    """One file, opened but not read."""
+
+    path: str
+    n_rows: int
+    n_features: int
+    columns: tuple[str, ...] | None
+    batches: Callable[[int], Iterator[Any]]
+
+
+def open_shards(paths: Any) -> list[Shard]:
+    """Open .npy and .parquet files and compare their widths, before a row of them is read.
+
+    Raises
+    ------
+    FileNotFoundError
+        If one is missing.
+    ValueError
+        If there is none, if one is of another kind, is cut short, holds no real numbers, or differs in width.
+    """
+    paths = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    if not paths:
+        raise ValueError("paths is empty: pass at least one .npy or .parquet file.")
+    shards = [_open(Path(fspath(path))) for path in paths]
+    first = shards[0]
+    for shard in shards[1:]:
+        if shard.n_features != first.n_features:
+            raise ValueError(
+                f"The shards differ in width: {first.path} has {first.n_features} features, {shard.path} has "
+                f"{shard.n_features}. Every shard must hold rows of one data set."
+            )
+        if shard.columns != first.columns:
+            raise ValueError(
+                f"The columns of {shard.path} are not those of {first.path}, in their order. Write the shards with "
+                f"the same columns."
+            )
+    return shards
+
+
+def _open(path: Path) -> Shard:
+    openers = {".npy": _open_npy, ".parquet": _open_parquet}
+    if path.suffix not in openers:
+        raise ValueError(f"{path} is not a shard that can be read in parts: pass {' or '.join(openers)} files.")
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist, or is no file.")
+    return openers[path.suffix](path)
+
+
+def _open_npy(path: Path) -> Shard:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(
+            f"{path} cannot be read: it is cut short, or no .npy file of numbers ({error}). Write it again."
+        ) from error
+    if array.ndim < 2 or array.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{path} holds an array of shape {array.shape} and type {array.dtype}; a shard is (n_samples, n_features) "
+            f"or (n_samples, *image_shape), of real numbers."
+        )
+
+    def batches(size: int) -> Iterator[np.ndarray]:
+        for rows in row_blocks(len(array), size):
+            yield array[rows]
+
+    return Shard(str(path), len(array), flatten_samples(array)[0].shape[1], None, batches)
+
+
+def _open_parquet(path: Path) -> Shard:
+    parquet = import_optional("pyarrow.parquet", extra="stream", purpose="Reading parquet files")
+    try:
+        file = parquet.ParquetFile(path)
+    except (ValueError, OSError) as error:  # pyarrow's own errors are among these
+        raise ValueError(f"{path} cannot be read: it is cut short, or no parquet file ({error}).") from error
+    schema = file.schema_arrow
+    other = [field.name for field in schema if not _is_number(field.type)]
+    if other:
+        raise ValueError(f"{path} has columns that are not numbers: {other}. Write the shards without them.")
+
+    def batches(size: int) -> Iterator[np.ndarray]:
+        for batch in parquet.ParquetFile(path).iter_batches(size):
+            yield np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns])
+
+    return Shard(str(path), file.metadata.num_rows, len(schema), tuple(schema.names), batches)
+
+
+def _is_number(arrow_type: Any) -> bool:
+    return np.dtype(arrow_type.to_pandas_dtype()).kind in "biuf"
+
+
+def with_progress(batches: Iterable[Any], *, total: int | None, verbose: bool) -> Iterator[Any]:
+    """The batches again, each an array or a tuple that ends in one, with a bar that counts their rows."""
+    if not verbose:
+        yield from batches
+        return
+    tqdm = import_optional("tqdm.auto", extra="stream", purpose="A progress bar").tqdm
+    with tqdm(total=total, unit=" samples", unit_scale=True) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(len(batch[-1] if isinstance(batch, tuple) else batch))
