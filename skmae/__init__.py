@@ -4,17 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skmae.linear import LinearAE, LinearDAE, LinearMAE
+    from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV
     from skmae.moments import Moments
 
 __version__ = "0.1.0"
 
-__all__ = ["LinearAE", "LinearDAE", "LinearMAE", "Moments"]
+__all__ = ["LinearAE", "LinearDAE", "LinearMAE", "LinearMAESearchCV", "Moments"]
 
 _MODULE_OF = {
     "LinearAE": "skmae.linear",
     "LinearDAE": "skmae.linear",
     "LinearMAE": "skmae.linear",
+    "LinearMAESearchCV": "skmae.linear",
     "Moments": "skmae.moments",
 }
 _SUBMODULES = ("datasets", "inspection")

@@ -63,6 +63,43 @@ def centred_blocks(
         yield rows, block
 
 
+class Rows:
+    """Some rows of an array, gathered as they are read.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, d)
+    index : ndarray of int or None
+        None for all rows.
+    """
+
+    def __init__(self, values: np.ndarray, index: np.ndarray | None):
+        self.values = values
+        self.index = index
+        self.dtype = values.dtype
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self), self.values.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.values) if self.index is None else len(self.index)
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return self.values[rows] if self.index is None else self.values[self.index[rows]]
+
+
+def project(X: Any, components: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """(X − mean) componentsᵀ, (n, k), in X's floating-point type; infinite or NaN where X is, or where it overflows."""
+    dtype = floating_dtype(X)
+    encoder = components.T.astype(dtype)
+    Z = np.empty((len(X), len(components)), dtype)
+    for rows in row_blocks(len(X), BLOCK_ROWS if X.dtype != dtype else max(len(X), 1)):  # blocks only to convert them
+        np.matmul(X[rows].astype(dtype, copy=False), encoder, out=Z[rows])
+    Z -= mean.astype(dtype) @ encoder
+    return Z
+
+
 def check_finite(X: np.ndarray) -> None:
     """Refuse NaN and infinity, saying where the first one is."""
     if X.dtype.kind != "f":

@@ -1,5 +1,5 @@
 """What an autoencoder looks at: pictures of linear and deep models alike."""
 
-from skmae.inspection._displays import ComponentsDisplay, ReconstructionDisplay
+from skmae.inspection._displays import ComponentsDisplay, ReconstructionDisplay, SearchDisplay
 
-__all__ = ["ComponentsDisplay", "ReconstructionDisplay"]
+__all__ = ["ComponentsDisplay", "ReconstructionDisplay", "SearchDisplay"]

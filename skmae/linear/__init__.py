@@ -3,5 +3,6 @@
 from skmae.linear._base import LinearAutoencoder
 from skmae.linear._corruption import Corruption
 from skmae.linear._estimators import LinearAE, LinearDAE, LinearMAE
+from skmae.linear._search import LinearMAESearchCV
 
-__all__ = ["Corruption", "LinearAE", "LinearAutoencoder", "LinearDAE", "LinearMAE"]
+__all__ = ["Corruption", "LinearAE", "LinearAutoencoder", "LinearDAE", "LinearMAE", "LinearMAESearchCV"]

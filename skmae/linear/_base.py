@@ -17,21 +17,27 @@ from skmae._compat import Interval, RealNotInt, StrOptions, _fit_context
 from skmae._constraints import GRID
 from skmae._grid import PatchGrid, resolve_shape
 from skmae._rows import (
-    BLOCK_ROWS,
     centred_blocks,
     check_finite,
     check_numeric_columns,
     check_weights,
     flatten_samples,
     floating_dtype,
-    row_blocks,
+    project,
 )
 from skmae.linear._corruption import Corruption
-from skmae.linear._solution import SOLVED, Problem, check_rank, is_dual, solve_from_rows, solve_primal
+from skmae.linear._shared import RowView
+from skmae.linear._solution import (
+    SOLVED,
+    Problem,
+    Summary,
+    check_rank,
+    is_dual,
+    solve_by_moments,
+    solve_from_rows,
+    solve_primal,
+)
 from skmae.moments import Moments
-
-# Products summed in float32 are good to 1e-7 or so; a V that is worse conditioned than this needs float64's
-_RCOND_FOR_FLOAT32 = 1e-8
 
 
 class _PicklableLock:
@@ -65,16 +71,6 @@ def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
 
 def _can_go_on(estimator: "LinearAutoencoder") -> bool:
     return "moments_" in estimator.__dict__ or "components_" not in estimator.__dict__
-
-
-def _solve_by_moments(problem: Problem, X: np.ndarray, weights: np.ndarray | None) -> dict[str, Any]:
-    # where to stop counting directions is a matter of the last digits: not one for float32
-    narrow = X.dtype in (np.float16, np.float32) and isinstance(problem.n_components, Integral)
-    moments = Moments.from_data(X, sample_weight=weights, dtype=np.float32 if narrow else np.float64)
-    attributes, rcond = solve_primal(problem, moments, keep=False)
-    if narrow and rcond < _RCOND_FOR_FLOAT32:
-        attributes, _ = solve_primal(problem, Moments.from_data(X, sample_weight=weights), keep=False)
-    return attributes
 
 
 class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -134,13 +130,16 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             `image_shape`; if `n_components` exceeds min(n_samples, n_features); if a weight is negative.
         """
         with _all_or_nothing(self):
+            fold = X.fold if isinstance(X, RowView) else None
             X = self._check_X(X, reset=True)
             weights = check_weights(sample_weight, X)
             n_rows = len(X) if weights is None else int(np.count_nonzero(weights))
             check_rank(self.n_components, n_rows, X.shape[1])
             self._problem = self._pose()
-            by_rows = is_dual(self._problem, n_rows, X.shape[1])
-            attributes = (solve_from_rows if by_rows else _solve_by_moments)(self._problem, X, weights)
+            attributes = fold.solution(self._problem, weights) if fold else None
+            if attributes is None:
+                by_rows = is_dual(self._problem, n_rows, X.shape[1])
+                attributes = (solve_from_rows if by_rows else solve_by_moments)(self._problem, X[:], weights)
             self._forget()
             self.__dict__.update(attributes)
             self.n_samples_seen_ = len(X) if weights is None else float(weights.sum())
@@ -224,6 +223,12 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self._patch())
         return Problem(grid, self._corruption(grid), self.n_components, self.whiten, self.solver)
 
+    def _pose_for(self, n_features: int, sample_shape: tuple[int, ...] | None) -> Problem:
+        """The problem that `fit` would pose to samples of this shape."""
+        self.n_features_in_ = n_features
+        self._set_grid(sample_shape)
+        return self._pose()
+
     def _postpone(self, problem: Problem, moments: Moments) -> None:
         """Keep the moments, and solve when the solution is asked for."""
         if problem.solver == "dual":
@@ -252,7 +257,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def _solve_late(self) -> dict[str, Any]:
         try:
-            return solve_primal(self._problem, self.moments_, keep=True)[0]
+            return solve_primal(self._problem, Summary.of(self.moments_))[0]
         except ValueError as error:  # an AttributeError too, so that hasattr says False while samples are too few
             raise NotFittedError(str(error)) from error
 
@@ -261,11 +266,15 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     # -- data ---------------------------------------------------------------------------------------------------
 
-    def _check_X(self, X: Any, *, reset: bool) -> np.ndarray:
+    def _check_X(self, X: Any, *, reset: bool) -> Any:
         """Rows in the type they came in, not yet checked for NaN; with `reset`, the grid is learned from them."""
-        X, sample_shape = flatten_samples(X)
-        check_numeric_columns(X, type(self).__name__)
-        X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+        if isinstance(X, RowView):  # checked when the table was made
+            validate_data(self, X.table.data, reset=reset, skip_check_array=True)
+            X, sample_shape = X.rows, X.table.sample_shape
+        else:
+            X, sample_shape = flatten_samples(X)
+            check_numeric_columns(X, type(self).__name__)
+            X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
         if reset:
             self._set_grid(sample_shape)
         elif sample_shape is not None and sample_shape != self.image_shape_:
@@ -310,13 +319,10 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             If X has another width or sample shape than the training data, or holds NaN or infinity.
         """
         check_is_fitted(self)
+        if isinstance(X, RowView) and (known := X.features(self._problem, self.components_)) is not None:
+            return known
         X = self._check_X(X, reset=False)
-        dtype = floating_dtype(X)
-        encoder = self.components_.T.astype(dtype)
-        Z = np.empty((len(X), self.n_components_), dtype)
-        for rows in row_blocks(len(X), BLOCK_ROWS if X.dtype != dtype else len(X)):  # blocks only to convert them
-            np.matmul(X[rows].astype(dtype, copy=False), encoder, out=Z[rows])
-        Z -= self.mean_.astype(dtype) @ encoder
+        Z = project(X, self.components_, self.mean_)
         if not np.isfinite(Z).all():
             check_finite(X)
         return Z

@@ -24,6 +24,10 @@ SOLVED = (
 )
 
 
+# Products summed in float32 are good to 1e-7 or so; a V that is worse conditioned than this needs float64's
+_RCOND_FOR_FLOAT32 = 1e-8
+
+
 class Problem(NamedTuple):
     """What is to be solved, as the parameters stood when the data came."""
 
@@ -34,15 +38,47 @@ class Problem(NamedTuple):
     solver: str
 
 
-def solve_primal(problem: Problem, moments: Moments, *, keep: bool) -> tuple[dict[str, Any], float]:
-    """The fitted attributes from moments, and V's reciprocal condition; unless `keep`, the moments are used up."""
-    check_rank(problem.n_components, moments.n_rows, moments.n_features)
-    mean = moments.mean
-    S = moments.second if keep else moments._release_second()
+class Summary(NamedTuple):
+    """What of the data the solution depends on."""
+
+    n_rows: int
+    mean: np.ndarray
+    second: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.n_rows, len(self.mean)
+
+    @classmethod
+    def of(cls, moments: Moments) -> "Summary":
+        return cls(moments.n_rows, moments.mean, moments.second)
+
+    @classmethod
+    def using_up(cls, moments: Moments) -> "Summary":
+        """In the memory of the moments, which are lost."""
+        return cls(moments.n_rows, moments.mean, moments._release_second())
+
+
+def solve_primal(problem: Problem, data: Summary) -> tuple[dict[str, Any], float]:
+    """The fitted attributes from moments, and V's reciprocal condition."""
+    n_rows, mean, S = data
+    check_rank(problem.n_components, n_rows, len(mean))
     total = float(np.trace(S))
     _check_total(total)
     solution = solve(S, problem.corruption.second(S, problem.grid), problem.n_components, problem.solver)
     return _attributes(problem, solution, mean, total), solution.rcond
+
+
+def solve_by_moments(problem: Problem, X: np.ndarray, weights: np.ndarray | None) -> dict[str, Any]:
+    """The fitted attributes from one pass over the data, or two if float32 was not enough."""
+    # where to stop counting directions is a matter of the last digits: not one for float32
+    narrow = X.dtype in (np.float16, np.float32) and isinstance(problem.n_components, Integral)
+    moments = Moments.from_data(X, sample_weight=weights, dtype=np.float32 if narrow else np.float64)
+    attributes, rcond = solve_primal(problem, Summary.using_up(moments))
+    if narrow and rcond < _RCOND_FOR_FLOAT32:
+        moments = Moments.from_data(X, sample_weight=weights)
+        attributes, _ = solve_primal(problem, Summary.using_up(moments))
+    return attributes
 
 
 def solve_from_rows(problem: Problem, X: np.ndarray, weights: np.ndarray | None) -> dict[str, Any]:
@@ -68,6 +104,21 @@ def _attributes(problem: Problem, solution: Solution, mean: np.ndarray, total: f
         "expected_loss_": max(total - float(solution.eigenvalues.sum()), 0.0) / len(mean),
         "n_components_": len(solution.eigenvalues),
         "solver_": solution.solver,
+    }
+
+
+def truncated(attributes: dict[str, Any], k: Any) -> dict[str, Any]:
+    """The solution of rank k from one of a larger rank: the leading directions are the same (Theorem 1)."""
+    left_out = float(attributes["eigenvalues_"][k:].sum())
+    k = int(k)
+    return {
+        **attributes,
+        "components_": attributes["components_"][:k],
+        "decoder_": attributes["decoder_"][:, :k],
+        "eigenvalues_": attributes["eigenvalues_"][:k],
+        "explained_variance_ratio_": attributes["explained_variance_ratio_"][:k],
+        "expected_loss_": attributes["expected_loss_"] + left_out / len(attributes["mean_"]),
+        "n_components_": k,
     }
 
 

@@ -4,10 +4,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import RidgeClassifier
+from sklearn.pipeline import make_pipeline
 
-from skmae import LinearAE, LinearMAE
-from skmae.inspection import ComponentsDisplay, ReconstructionDisplay
+from skmae import LinearAE, LinearMAE, LinearMAESearchCV
+from skmae.inspection import ComponentsDisplay, ReconstructionDisplay, SearchDisplay
 
 
 @pytest.fixture(autouse=True)
@@ -113,3 +116,50 @@ def test_errors(rng):
     model, _ = fitted(rng, (4, 6))
     with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got 'weights'"):
         ComponentsDisplay.from_estimator(model, which="weights")
+
+
+def searched(grid, model=None, **options):
+    X, y = load_digits(return_X_y=True)
+    pipe = make_pipeline(model or LinearMAE(5), RidgeClassifier())
+    return LinearMAESearchCV(pipe, grid, cv=2, **options).fit(X[:200], y[:200])
+
+
+def test_search_scores_stand_where_they_belong():
+    grid = {"linearmae__mask": [0.75, 0.25], "linearmae__patch": [4, 1, (2, 4)], "ridgeclassifier__alpha": [1e-3, 1e3]}
+    search = searched(grid)
+    display = SearchDisplay.from_estimator(search)
+    assert display.masks == [0.25, 0.75]
+    assert display.patches == [1, (2, 4), 4]
+    results = list(zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True))
+    for row, patch in enumerate(display.patches):
+        for column, mask in enumerate(display.masks):
+            scores = [s for p, s in results if (p["linearmae__mask"], p["linearmae__patch"]) == (mask, patch)]
+            assert display.im_.get_array()[row, column] == max(scores)
+            assert display.text_[row, column].get_text() == f"{max(scores):.3g}"
+    (outline,) = display.ax_.patches
+    best = np.argwhere(display.scores == search.best_score_)[0]
+    assert (outline.get_y() + 0.5, outline.get_x() + 0.5) == tuple(best)
+    assert [tick.get_text() for tick in display.ax_.get_yticklabels()] == ["1", "(2, 4)", "4"]
+
+
+def test_a_search_over_the_mask_alone_is_a_row():
+    display = SearchDisplay.from_estimator(searched({"linearmae__mask": [0.1, 0.9]}))
+    assert display.im_.get_array().shape == (1, 2)
+
+
+def test_candidates_without_a_score_are_left_blank():
+    display = SearchDisplay([[0.5, np.nan]], masks=[0.5, 0.9], patches=[2]).plot()
+    assert [text.get_text() for text in display.text_[0]] == ["0.5", ""]
+    assert SearchDisplay([[np.nan]], masks=[0.5], patches=[2]).plot().ax_.patches == []
+
+
+def test_metrics_of_a_search():
+    search = searched({"linearmae__mask": [0.1, 0.9]}, scoring=["accuracy", "f1_macro"], refit=False)
+    display = SearchDisplay.from_estimator(search, metric="f1_macro")
+    np.testing.assert_array_equal(display.scores[0], search.cv_results_["mean_test_f1_macro"])
+    with pytest.raises(ValueError, match=r"metric must be .* \['accuracy', 'f1_macro'\]; got 'score'"):
+        SearchDisplay.from_estimator(search)
+    with pytest.raises(ValueError, match=r"neither mask nor patch, but \['linearmae__n_components'\]"):
+        SearchDisplay.from_estimator(searched({"linearmae__n_components": [1, 2]}))
+    with pytest.raises(NotFittedError):
+        SearchDisplay.from_estimator(LinearMAESearchCV(LinearMAE(), {}))

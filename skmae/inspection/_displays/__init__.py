@@ -2,5 +2,6 @@
 
 from skmae.inspection._displays._components import ComponentsDisplay
 from skmae.inspection._displays._reconstruction import ReconstructionDisplay
+from skmae.inspection._displays._search import SearchDisplay
 
-__all__ = ["ComponentsDisplay", "ReconstructionDisplay"]
+__all__ = ["ComponentsDisplay", "ReconstructionDisplay", "SearchDisplay"]

@@ -1,0 +1,158 @@
+"""Scores of a search over mask and patch as a picture."""
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from skmae._compat import import_optional
+from skmae.inspection._displays._pictures import axes_for
+
+
+class SearchDisplay:
+    """Scores of a grid search, mask against patch.
+
+    It is recommended to use `from_estimator`. The best cell is outlined; a cell without a score is left blank.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_patches, n_masks)
+        Mean test score of each; NaN where there is none.
+    masks : sequence of shape (n_masks,)
+        Shares of patches hidden.
+    patches : sequence of shape (n_patches,)
+        Patch sizes in pixels.
+    score_name : str, default="Mean test score"
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    im_ : matplotlib AxesImage
+    text_ : ndarray of shape (n_patches, n_masks)
+        The number in each cell, a matplotlib Text.
+
+    See Also
+    --------
+    skmae.LinearMAESearchCV : The search.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import RidgeClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skmae import LinearMAE, LinearMAESearchCV
+    >>> from skmae.inspection import SearchDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> grid = {"linearmae__mask": [0.25, 0.5, 0.75], "linearmae__patch": [1, 2, 4]}
+    >>> search = LinearMAESearchCV(make_pipeline(LinearMAE(10), RidgeClassifier()), grid).fit(X, y)
+    >>> display = SearchDisplay.from_estimator(search)
+    >>> display.scores.shape
+    (3, 3)
+    """
+
+    def __init__(self, scores: Any, *, masks: Any, patches: Any, score_name: str = "Mean test score"):
+        self.scores = scores
+        self.masks = masks
+        self.patches = patches
+        self.score_name = score_name
+
+    @classmethod
+    def from_estimator(cls, search: Any, *, metric: str = "score", ax: Any = None, **kwargs: Any) -> Self:
+        """Draw the scores of a fitted search.
+
+        Parameters
+        ----------
+        search : fitted LinearMAESearchCV, or any of scikit-learn's searches
+            Its `param_grid` holds a mask, a patch, or both. Of candidates that differ in something else, the best
+            counts.
+        metric : str, default="score"
+            The scorer's name, where several were used.
+        ax : matplotlib Axes or None, default=None
+        **kwargs
+            For ``Axes.imshow``.
+
+        Returns
+        -------
+        SearchDisplay
+
+        Raises
+        ------
+        ValueError
+            If the search varied neither mask nor patch, or has no such metric.
+        """
+        check_is_fitted(search, "cv_results_")
+        results = search.cv_results_
+        if f"mean_test_{metric}" not in results:
+            known = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
+            raise ValueError(f"metric must be one that the search used, {known}; got {metric!r}.")
+        masks, mask_of = _values(results["params"], "mask")
+        patches, patch_of = _values(results["params"], "patch")
+        if not masks and not patches:
+            raise ValueError(
+                f"The search varied neither mask nor patch, but {sorted(results['params'][0])}: there is nothing to "
+                f"draw against each other."
+            )
+        scores = np.full((max(len(patches), 1), max(len(masks), 1)), np.nan)
+        for cell, score in zip(zip(patch_of, mask_of, strict=True), results[f"mean_test_{metric}"], strict=True):
+            scores[cell] = np.fmax(scores[cell], score)
+        name = "Mean test score" if metric == "score" else f"Mean test {metric}"
+        return cls(scores, masks=masks or ["-"], patches=patches or ["-"], score_name=name).plot(ax=ax, **kwargs)
+
+    def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            None makes a new figure.
+        **kwargs
+            For ``Axes.imshow``.
+
+        Returns
+        -------
+        self
+        """
+        scores = np.asarray(self.scores, dtype=float)
+        self.figure_, self.ax_ = axes_for(
+            ax, type(self).__name__, figsize=(1.8 + scores.shape[1], 1.8 + scores.shape[0])
+        )
+        self.im_ = self.ax_.imshow(scores, **{"cmap": "viridis", "aspect": "auto", **kwargs})
+        self.ax_.set(xlabel="Mask (share of patches hidden)", ylabel="Patch (pixels)")
+        self.ax_.set_xticks(range(scores.shape[1]), [str(mask) for mask in self.masks])
+        self.ax_.set_yticks(range(scores.shape[0]), [str(patch) for patch in self.patches])
+        self.text_ = self._write_numbers(scores)
+        if np.isfinite(scores).any():
+            row, column = np.unravel_index(np.nanargmax(scores), scores.shape)
+            outline = {"fill": False, "edgecolor": "crimson", "linewidth": 2.5}
+            rectangle = import_optional("matplotlib.patches", extra="plot", purpose="SearchDisplay.plot").Rectangle
+            self.ax_.add_patch(rectangle((column - 0.5, row - 0.5), 1, 1, **outline))
+        self.figure_.colorbar(self.im_, ax=self.ax_, label=self.score_name)
+        return self
+
+    def _write_numbers(self, scores: np.ndarray) -> np.ndarray:
+        middle = np.mean(self.im_.get_clim())
+        texts = np.empty(scores.shape, dtype=object)
+        for (row, column), score in np.ndenumerate(scores):
+            texts[row, column] = self.ax_.text(
+                column,
+                row,
+                "" if np.isnan(score) else f"{score:.3g}",
+                ha="center",
+                va="center",
+                color="black" if score > middle else "white",
+            )
+        return texts
+
+
+def _values(candidates: list[dict[str, Any]], name: str) -> tuple[list[Any], list[int]]:
+    """The distinct values of a parameter, sorted, and the place of each candidate's among them."""
+    of_candidates = [
+        next((value for key, value in candidate.items() if key.rpartition("__")[2] == name), None)
+        for candidate in candidates
+    ]
+    of_candidates = [tuple(value) if isinstance(value, list) else value for value in of_candidates]
+    distinct = sorted({value for value in of_candidates if value is not None}, key=np.mean)
+    return distinct, [distinct.index(value) if value is not None else 0 for value in of_candidates]

@@ -1,0 +1,199 @@
+"""Grid search that reads the data once for all folds and all candidates."""
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_array
+
+from skmae._rows import check_finite, check_numeric_columns, check_weights, flatten_samples
+from skmae.linear._base import LinearAutoencoder
+from skmae.linear._shared import RowView, Table
+from skmae.linear._solution import Problem
+
+# What `score` cannot compare, since hiding less is always easier
+_CORRUPTION = {"mask", "patch", "mask_sampling", "loss", "noise_std"}
+
+
+class LinearMAESearchCV(GridSearchCV):
+    """Grid search over a linear autoencoder and what follows it, at about the cost of one fit.
+
+    It takes the parameters of `GridSearchCV`, gives its results, and is used as it is. But the second moments of the
+    data, gathered in one pass, answer for every fold (total minus fold), mask, patch and rank; only what follows the
+    autoencoder is fitted anew each time.
+
+    Parameters
+    ----------
+    estimator : Pipeline or LinearMAE, LinearDAE, LinearAE
+        A pipeline that begins with a linear autoencoder; or one alone, compared by `score`.
+    param_grid : dict or list of dict
+        Lists of values to try, as in `GridSearchCV`: ``{"mae__mask": [0.5, 0.75], "mae__patch": [2, 4, 8]}``.
+    scoring : str, callable, list, tuple or dict, default=None
+    n_jobs : int, default=None
+        Processes for what follows the autoencoder. The autoencoders themselves are solved in this one, with all of its
+        threads.
+    refit : bool, str or callable, default=True
+    cv : int, cross-validation generator or iterable, default=None
+        Any of scikit-learn's splitters, or one with their interface.
+    verbose : int, default=0
+        Above 0: progress over the folds, then over the fits.
+    pre_dispatch : int or str, default='2*n_jobs'
+    error_score : 'raise' or numeric, default=np.nan
+    return_train_score : bool, default=False
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarrays
+        As in `GridSearchCV`. Times are those of each fit alone, without what all of them share.
+    best_estimator_ : Pipeline or LinearMAE, LinearDAE, LinearAE
+        Fitted to all of the data: an ordinary pipeline, to be used and saved without the search.
+    best_score_ : float
+    best_params_ : dict
+    best_index_ : int
+    scorer_ : callable or dict
+    n_splits_ : int
+    refit_time_ : float
+    multimetric_ : bool
+    classes_ : ndarray of shape (n_classes,)
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : The same, for any estimator.
+    skmae.inspection.SearchDisplay : The scores as a picture, mask against patch.
+
+    Notes
+    -----
+    What is shared: the moments of each training set (one pass over the data if the complements of the training sets
+    tile it, as in k-fold splits; else one pass and one over each complement or training set, whichever is smaller); one
+    solution for each distinct autoencoder, from which all smaller ranks follow; and, if the features of all
+    autoencoders in all folds are fewer than those of the data, one more pass that encodes for all of them. Where a
+    training set has so many features that moments do not pay (``solver="dual"``), each fit reads the rows.
+
+    `sample_weight` is shared, too, if it reaches the autoencoder.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import Pipeline
+    >>> from skmae import LinearMAE, LinearMAESearchCV
+    >>> X, y = load_digits(return_X_y=True)
+    >>> pipe = Pipeline([("mae", LinearMAE(10)), ("clf", LogisticRegression(max_iter=2000))])
+    >>> grid = {"mae__mask": [0.25, 0.5, 0.75], "mae__patch": [1, 2, 4]}
+    >>> search = LinearMAESearchCV(pipe, grid).fit(X / 16, y)
+    >>> search.cv_results_["mean_test_score"].shape
+    (9,)
+    >>> search.predict(X[:5] / 16).shape
+    (5,)
+    """
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+        """Try all candidates on all folds, and fit the best to all of the data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        **params : dict
+            For the estimator's `fit`, the scorer and the splitter (``groups=...``), as in `GridSearchCV`: by metadata
+            routing where that is on.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If the estimator does not begin with a linear autoencoder.
+        ValueError
+            If the corruption is searched with nothing that could compare (neither a predictor nor `scoring`); if X is
+            not made of finite numbers; for all that `GridSearchCV` refuses.
+        """
+        first = _first_step(self.estimator)
+        if not isinstance(first, LinearAutoencoder):
+            raise TypeError(
+                f"estimator must be a linear autoencoder, or a Pipeline that begins with one; got "
+                f"{type(self.estimator).__name__}{_beginning(first, self.estimator)}. For other estimators use "
+                f"sklearn.model_selection.GridSearchCV."
+            )
+        self._check_comparable()
+        weights = params.get(f"{_path_to_first(self.estimator)}sample_weight", params.get("sample_weight"))
+        return super().fit(self._table(X, weights).view(), y, **params)
+
+    def _run_search(self, evaluate_candidates: Any, callback_ctx: Any = None) -> None:
+        def evaluate(candidates: Any, **options: Any) -> Any:
+            return evaluate_candidates(candidates, **{**options, "cv": _SharedFolds(self)})
+
+        super()._run_search(evaluate, **({} if callback_ctx is None else {"callback_ctx": callback_ctx}))
+
+    def _check_comparable(self) -> None:
+        if self.scoring is not None or hasattr(self.estimator, "predict"):
+            return
+        grids = [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid
+        searched = sorted({name for grid in grids for name in grid if name.rpartition("__")[2] in _CORRUPTION})
+        if searched:
+            raise ValueError(
+                f"param_grid searches {searched}, but the estimator has no predictor and scoring is None: score is "
+                f"the error under each candidate's own corruption, which is always best where least is hidden. Add a "
+                f"predictor to the pipeline, or pass scoring."
+            )
+
+    def _table(self, X: Any, sample_weight: Any) -> Table:
+        data, sample_shape = flatten_samples(X)
+        check_numeric_columns(data, type(self).__name__)
+        values = check_array(data, dtype="numeric", ensure_all_finite=False, input_name="X", estimator=self)
+        check_finite(values)
+        named = data if hasattr(data, "columns") else values
+        return Table(X, named, values, sample_shape, check_weights(sample_weight, values))
+
+    def _problems(self, table: Table) -> list[Problem]:
+        """What the candidates' autoencoders will ask; those with invalid parameters are left to their own fit."""
+        problems = []
+        for candidate in ParameterGrid(self.param_grid):
+            try:
+                model = _first_step(clone(self.estimator).set_params(**clone(candidate, safe=False)))
+                if isinstance(model, LinearAutoencoder):
+                    problems.append(model._pose_for(table.values.shape[1], table.sample_shape))
+            except (TypeError, ValueError):
+                continue
+        return problems
+
+
+class _SharedFolds:
+    """The splits that the search would make, and what it shares between them."""
+
+    def __init__(self, search: LinearMAESearchCV):
+        self._search = search
+
+    def split(self, X: RowView, y: Any = None, **params: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+        search, table = self._search, X.table
+        cv = getattr(search, "_checked_cv_orig", None)  # where an iterator has been used up already
+        cv = check_cv(search.cv, y, classifier=is_classifier(search.estimator)) if cv is None else cv
+        everything = np.arange(len(X))
+        splits = [(everything[train], everything[test]) for train, test in cv.split(table.original, y, **params)]
+        table.share([train for train, _ in splits], search._problems(table), search.verbose)
+        return splits
+
+
+def _first_step(estimator: Any) -> Any:
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[0][1]
+    return estimator
+
+
+def _path_to_first(estimator: Any) -> str:
+    """The prefix of the first step's parameters."""
+    path = ""
+    while isinstance(estimator, Pipeline):
+        name, estimator = estimator.steps[0]
+        path += f"{name}__"
+    return path
+
+
+def _beginning(first: Any, estimator: Any) -> str:
+    return f" that begins with {type(first).__name__}" if first is not estimator else ""

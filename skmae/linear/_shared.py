@@ -1,0 +1,236 @@
+"""Rows of one data set that carry what the folds of a search share: models solved from moments, and their features.
+
+`LinearMAESearchCV` hands these views out in place of arrays. A linear autoencoder recognises them; everyone else sees
+an array.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from skmae._rows import Rows, project
+from skmae.linear._solution import Problem, Summary, is_dual, solve_primal, truncated
+from skmae.moments import Moments
+
+
+class Fold:
+    """A training set: the models that were fitted to it, and their features of all rows of the table.
+
+    Parameters
+    ----------
+    summary : Summary or None
+        Moments of its rows; None where models must read the rows themselves.
+    weights : ndarray of shape (n_rows,) or None
+    """
+
+    def __init__(self, summary: Summary | None, weights: np.ndarray | None):
+        self.summary = summary
+        self.weights = weights
+        self.solutions: dict[Problem, dict[str, Any]] = {}
+        self.features: dict[Problem, np.ndarray] = {}  # (n, k)
+
+    def solution(self, problem: Problem, weights: np.ndarray | None) -> dict[str, Any] | None:
+        """The fitted attributes, or None if they are not to be had without the rows."""
+        if not _same(weights, self.weights):
+            return None
+        if problem not in self.solutions and self.summary is not None and not is_dual(problem, *self.summary.shape):
+            self.solutions[problem] = solve_primal(problem, self.summary)[0]
+        return self.solutions.get(problem)
+
+    def solve_all(self, problems: Iterable[Problem]) -> None:
+        """Solve what can be solved, all ranks from the largest; what fails is left to fail in its own fit."""
+        for family in _families(problems):
+            with suppress(ValueError):
+                if solved := self.solution(family[-1], self.weights):
+                    self.solutions |= {problem: truncated(solved, problem.n_components) for problem in family[:-1]}
+
+    def encode_all(self, values: np.ndarray) -> None:
+        """Features of all rows by every model; the rows are read once."""
+        if not self.solutions:
+            return
+        encoder = np.vstack([solution["components_"] for solution in self.solutions.values()])
+        mean = next(iter(self.solutions.values()))["mean_"]
+        Z = project(values, encoder, mean)
+        first = 0
+        for problem, solution in self.solutions.items():
+            last = first + solution["n_components_"]
+            self.features[problem] = np.ascontiguousarray(Z[:, first:last])
+            first = last
+
+
+class Table:
+    """A data set, and the training sets that are made of it.
+
+    Parameters
+    ----------
+    original : array-like
+        As the user passed it.
+    data : ndarray or data frame of shape (n_samples, n_features)
+    values : ndarray of shape (n_samples, n_features)
+        The numbers in `data`.
+    sample_shape : tuple of int or None
+    weights : ndarray of shape (n_samples,) or None
+    """
+
+    def __init__(
+        self,
+        original: Any,
+        data: Any,
+        values: np.ndarray,
+        sample_shape: tuple[int, ...] | None,
+        weights: np.ndarray | None,
+    ):
+        self.original = original
+        self.data = data
+        self.values = values
+        self.sample_shape = sample_shape
+        self.weights = weights
+        self.whole = Fold(None, None)
+        self.folds: dict[bytes, Fold] = {}
+
+    def view(self) -> "RowView":
+        """All rows."""
+        return RowView(self, None, self.whole)
+
+    def share(self, trainings: list[np.ndarray], problems: list[Problem], verbose: int) -> None:
+        """Gather the moments of all training sets, in one pass where their complements tile the data, and solve."""
+        d = self.values.shape[1]
+        if all(is_dual(problem, len(rows), d) for problem in problems for rows in trainings):
+            return
+        total, parts = _moments_of_parts(self.values, trainings, self.weights)
+        self.whole = Fold(Summary.of(total), self.weights)
+        Parallel(n_jobs=1, verbose=verbose)(
+            delayed(self._solve_fold)(rows, moments, problems)
+            for rows, moments in zip(trainings, parts, strict=True)
+            if moments.n_rows
+        )
+        n_features = sum(s["n_components_"] for fold in self.folds.values() for s in fold.solutions.values())
+        if n_features <= d:  # all features of all folds are no more than the data
+            for fold in self.folds.values():
+                fold.encode_all(self.values)
+
+    def _solve_fold(self, rows: np.ndarray, moments: Moments, problems: list[Problem]) -> None:
+        fold = Fold(Summary.of(moments), None if self.weights is None else self.weights[rows])
+        fold.solve_all(problems)
+        fold.summary = None  # it is large
+        self.folds[rows.tobytes()] = fold
+
+
+class RowView(NDArrayOperatorsMixin):
+    """Rows of a table, for all the world an array; it is gathered when somebody reads it.
+
+    Parameters
+    ----------
+    table : Table
+    index : ndarray of int or None
+        None for all rows.
+    fold : Fold or None
+        The training set that these rows are, if they are one.
+    """
+
+    def __init__(self, table: Table, index: np.ndarray | None, fold: Fold | None):
+        self.table = table
+        self.index = index
+        self.fold = fold
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        n, d = self.rows.shape
+        return (n, *(self.table.sample_shape or (d,)))
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.table.values.dtype
+
+    @property
+    def rows(self) -> Rows:
+        return Rows(self.table.values, self.index)
+
+    def features(self, problem: Problem, components: np.ndarray) -> np.ndarray | None:
+        """What the model with these very components makes of the rows, if that is known."""
+        for fold in self.table.folds.values():
+            if problem in fold.features and fold.solutions[problem]["components_"] is components:
+                Z = fold.features[problem]
+                return Z.copy() if self.index is None else Z[self.index]
+        return None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Whole rows of the whole table, as scikit-learn's folds ask for them, are a view; the rest is an array."""
+        rows = key[0] if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis else key
+        if self.index is None and isinstance(rows, np.ndarray) and rows.ndim == 1:
+            index = np.arange(len(self))[rows]
+            return RowView(self.table, index, self.table.folds.get(index.tobytes()))
+        return np.asarray(self)[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False and self.index is not None:
+            raise ValueError("Rows of a table cannot be had without a copy.")
+        return np.asarray(self.rows[:], dtype=dtype).reshape(self.shape)
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        return np
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def take(self, indices: Any, axis: int = 0, **options: Any) -> Any:
+        return self[np.asarray(indices)] if axis == 0 else np.take(np.asarray(self), indices, axis=axis, **options)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        arrays = [np.asarray(x) if isinstance(x, RowView) else x for x in inputs]
+        return getattr(ufunc, method)(*arrays, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "table" or not hasattr(np.ndarray, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(np.asarray(self), name)
+
+
+def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    return a is b or (a is not None and b is not None and np.array_equal(a, b))
+
+
+def _families(problems: Iterable[Problem]) -> list[list[Problem]]:
+    """Problems that differ in rank alone, by rank: Theorem 1 answers them together."""
+    families: dict[Problem, list[Problem]] = {}
+    for problem in dict.fromkeys(problems):
+        nested = isinstance(problem.n_components, Integral)
+        families.setdefault(problem._replace(n_components=-1) if nested else problem, []).append(problem)
+    return [sorted(family, key=lambda problem: problem.n_components or 0) for family in families.values()]
+
+
+def _moments_of_parts(
+    values: np.ndarray, parts: list[np.ndarray], weights: np.ndarray | None
+) -> tuple[Moments, Iterator[Moments]]:
+    """Moments of all rows, and of each part, by subtraction where what is left of it is smaller."""
+
+    def gather(rows: np.ndarray) -> Moments:
+        moments = Moments(values.shape[1])
+        counted = len(rows) > 0 and (weights is None or weights[rows].any())
+        return moments.update(values[rows], None if weights is None else weights[rows]) if counted else moments
+
+    rests = [np.setdiff1d(np.arange(len(values)), part) for part in parts]
+    once = [len(rest) + len(part) == len(values) for rest, part in zip(rests, parts, strict=True)]
+    tiled = all(once) and len(np.unique(np.concatenate(rests))) == sum(map(len, rests)) == len(values)
+    if tiled:
+        of_rests = [gather(rest) for rest in rests]
+        total = sum(of_rests[1:], of_rests[0])
+        return total, (total - rest for rest in of_rests)
+    total = Moments.from_data(values, sample_weight=weights)
+    return total, (
+        total - gather(rest) if complete and len(rest) < len(part) else gather(part)
+        for part, rest, complete in zip(parts, rests, once, strict=True)
+    )
