@@ -150,7 +150,7 @@ def test_a_search_over_the_mask_alone_is_a_row():
 def test_candidates_without_a_score_are_left_blank():
     display = SearchDisplay([[0.5, np.nan]], masks=[0.5, 0.9], patches=[2]).plot()
     assert [text.get_text() for text in display.text_[0]] == ["0.5", ""]
-    assert SearchDisplay([[np.nan]], masks=[0.5], patches=[2]).plot().ax_.patches == []
+    assert len(SearchDisplay([[np.nan]], masks=[0.5], patches=[2]).plot().ax_.patches) == 0
 
 
 def test_metrics_of_a_search():
