@@ -2,11 +2,53 @@
 
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 from sklearn.base import _fit_context
+from sklearn.utils._array_api import (
+    _convert_to_numpy,
+    _is_numpy_namespace,
+    _max_precision_float_dtype,
+    get_namespace_and_device,
+)
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
 
-__all__ = ["Interval", "RealNotInt", "StrOptions", "_fit_context", "import_optional"]
+__all__ = [
+    "Interval",
+    "RealNotInt",
+    "StrOptions",
+    "_fit_context",
+    "array_to_numpy",
+    "check_same_namespace",
+    "import_optional",
+    "is_numpy_namespace",
+    "namespace_and_device",
+    "widest_float",
+]
+
+try:
+    from sklearn.utils._array_api import check_same_namespace
+except ImportError:  # before scikit-learn 1.9
+
+    def check_same_namespace(*args: Any, **kwargs: Any) -> None:
+        """Older versions of scikit-learn leave mixed libraries to the estimator, which can do with them."""
+
+
+is_numpy_namespace = _is_numpy_namespace
+widest_float = _max_precision_float_dtype
+
+
+def namespace_and_device(X: Any) -> tuple[Any, Any]:
+    """The array library of X and its device; None and None if scikit-learn is to treat X as NumPy's."""
+    xp, is_array_api, device = get_namespace_and_device(X)
+    return (xp, device) if is_array_api else (None, None)
+
+
+def array_to_numpy(X: Any) -> np.ndarray:
+    """X in NumPy, from whatever library scikit-learn knows, and from any device."""
+    xp, _ = namespace_and_device(X)
+    return np.asarray(X) if xp is None else _convert_to_numpy(X, xp)
 
 
 def import_optional(module: str, *, extra: str, purpose: str) -> ModuleType:

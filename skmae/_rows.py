@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
+from skmae._arrays import home_of, reshape, to_numpy
+
 #: Rows converted at a time. 1024 products of 8-bit numbers sum exactly in float32 (2¹⁴ · 2¹⁰ = 2²⁴).
 BLOCK_ROWS = 1024
 
@@ -20,7 +22,7 @@ def flatten_samples(X: Any) -> tuple[Any, tuple[int, ...] | None]:
     if getattr(X, "ndim", 2) <= 2:
         return X, None
     sample_shape = tuple(X.shape[1:])
-    return X.reshape(X.shape[0], -1 if X.size else int(np.prod(sample_shape))), sample_shape
+    return reshape(X, (X.shape[0], int(np.prod(sample_shape)))), sample_shape
 
 
 def check_numeric_columns(X: Any, consumer: str) -> None:
@@ -85,6 +87,9 @@ class Rows:
     def __len__(self) -> int:
         return len(self.values) if self.index is None else len(self.index)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self[:], dtype=dtype)
+
     def __getitem__(self, rows: slice) -> np.ndarray:
         return self.values[rows] if self.index is None else self.values[self.index[rows]]
 
@@ -100,8 +105,13 @@ def project(X: Any, components: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return Z
 
 
-def check_finite(X: np.ndarray) -> None:
+def check_finite(X: Any) -> None:
     """Refuse NaN and infinity, saying where the first one is."""
+    home = home_of(X)
+    if home is not None:
+        if not home.on_cpu and home.all_finite(X):
+            return
+        X = to_numpy(X)
     if X.dtype.kind != "f":
         return
     for rows in row_blocks(len(X)):
@@ -119,9 +129,11 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
     """(n_samples,) float64, or None if every sample counts once."""
     if sample_weight is None:
         return None
-    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-    if weights.shape != (len(X),):
-        raise ValueError(f"sample_weight has shape {weights.shape}; it must hold one weight per sample: ({len(X)},).")
+    weights = check_array(to_numpy(sample_weight), ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weights.shape != (X.shape[0],):
+        raise ValueError(
+            f"sample_weight has shape {weights.shape}; it must hold one weight per sample: ({X.shape[0]},)."
+        )
     if (weights < 0).any():
         first = int(np.argmax(weights < 0))
         raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg.blas import dsyr, dsyr2, dsyrk, ssyrk
 from sklearn.utils import check_array
 
+from skmae._arrays import Home, home_of, to_numpy
 from skmae._rows import (
     BLOCK_ROWS,
     centred_blocks,
@@ -15,6 +16,7 @@ from skmae._rows import (
     check_numeric_columns,
     check_weights,
     flatten_samples,
+    row_blocks,
 )
 from skmae._shards import open_shards, with_progress
 
@@ -22,6 +24,7 @@ _MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool
 _FLOAT64 = np.dtype(np.float64)
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
+_CANCELLED = 4.0  # sums that shrank by more have lost digits that the rank of S may hang on
 EPS = np.finfo(np.float64).eps
 _PANEL = 256  # columns of a triangle handled at a time
 
@@ -84,6 +87,7 @@ class Moments:
         self._first = np.zeros(n_features)  # Σ (x − shift)
         self._scatter = np.zeros((n_features, n_features), order="F")  # Σ (x − shift)(x − shift)ᵀ, lower triangle
         self._peak = np.zeros(n_features)  # the largest that the diagonal has been: what rounding is relative to
+        self._exact = True  # sums of whole numbers, without rounding
 
     @classmethod
     def from_data(
@@ -241,9 +245,14 @@ class Moments:
 
     def _centred(self, scatter: np.ndarray) -> np.ndarray:
         """scatter / n less the product of means, both triangles, in place; constant features are exactly zero."""
-        scatter /= self.n
         offset = self._first / self.n
-        S = dsyr(-1.0, offset, lower=1, a=scatter, overwrite_a=1)
+        if self._exact:  # n² S is a whole number, too
+            scatter *= self.n
+            S = dsyr(-1.0, self._first, lower=1, a=scatter, overwrite_a=1)
+            S /= self.n**2
+        else:
+            scatter /= self.n
+            S = dsyr(-1.0, offset, lower=1, a=scatter, overwrite_a=1)
         rounding = variance_of_rounding(self._peak / self.n, self._shift + offset)
         constant = (S.diagonal() <= rounding) & np.isfinite(rounding)
         S[constant] = 0
@@ -300,10 +309,16 @@ class Moments:
         batch_size: int = BLOCK_ROWS,
         verbose: bool = False,
     ) -> None:
+        home = home_of(X)
+        if home is not None and not home.on_cpu:
+            self._add_on_device(X, home, weights, dtype, batch_size)
+            return
+        X = to_numpy(X)
         if self.n_rows == 0:
             self._shift = _choose_shift(X, dtype)
         # less its mid-point, 8-bit data is at most 2⁷: 1024 products sum to at most 2²⁴
         exact = weights is None and X.dtype in _MIDPOINT and bool((self._shift == _MIDPOINT[X.dtype]).all())
+        self._exact &= exact
         in_float32 = exact or (dtype == np.float32 and np.array_equal(self._shift.astype(np.float32), self._shift))
         size = min(batch_size, BLOCK_ROWS) if exact else batch_size
         sums = _Float32Sums(self._scatter, exact=exact) if in_float32 else None
@@ -312,14 +327,45 @@ class Moments:
             w = None if weights is None else weights[rows]
             total = block.sum(axis=0, dtype=np.float64) if w is None else w @ block
             if not np.isfinite(total).all():
-                check_finite(X[rows])
+                check_finite(X)
             self._first += total
             if sums is None or not sums.add(_scaled(block, w)):
                 _accumulate(_scaled(np.subtract(X[rows], self._shift, dtype=np.float64), w), self._scatter)
         if sums is not None:
             sums.flush()
-        self.n += len(X) if weights is None else float(weights.sum())
-        self.n_rows += len(X) if weights is None else int(np.count_nonzero(weights))
+        self._count(len(X), weights)
+
+    def _add_on_device(self, X: Any, home: Home, weights: np.ndarray | None, dtype: np.dtype, batch_size: int) -> None:
+        """`_add` where X is; the sums come to the host at the end."""
+        xp, self._exact = home.xp, False
+        narrow = dtype == np.float32 or xp.isdtype(X.dtype, ("bool", xp.uint8, xp.int8)) or home.wide == xp.float32
+        product = xp.float32 if narrow else xp.float64
+        if self.n_rows == 0:
+            first_rows = xp.mean(xp.astype(X[: min(BLOCK_ROWS, X.shape[0]), :], home.wide), axis=0)
+            # whole numbers and float32 alike are held by float32 without rounding
+            self._shift = to_numpy(xp.round(first_rows) if narrow else first_rows).astype(np.float64)
+        shift = xp.astype(home.adopt(self._shift), product)
+        first, scatter = xp.zeros_like(shift, dtype=home.wide), None
+        for rows in row_blocks(X.shape[0], batch_size):
+            block = xp.astype(X[rows, :], product) - shift
+            if weights is not None:
+                w = xp.astype(home.adopt(weights[rows, np.newaxis]), product)
+                first = first + xp.sum(xp.astype(block * w, home.wide), axis=0)
+                block = block * xp.sqrt(w)
+            else:
+                first = first + xp.sum(xp.astype(block, home.wide), axis=0)
+            products = xp.astype(block.T @ block, home.wide)
+            scatter = products if scatter is None else scatter + products
+        total = to_numpy(first)
+        if not np.isfinite(total).all():
+            check_finite(to_numpy(X))
+        self._first += total
+        self._scatter += to_numpy(scatter)
+        self._count(X.shape[0], weights)
+
+    def _count(self, n_rows: int, weights: np.ndarray | None) -> None:
+        self.n += n_rows if weights is None else float(weights.sum())
+        self.n_rows += n_rows if weights is None else int(np.count_nonzero(weights))
         self._peak = np.maximum(self._peak, self._scatter.diagonal())
 
     def _combine(self, other: Any, sign: int) -> "Moments":
@@ -340,6 +386,7 @@ class Moments:
         moved_first, moved_scatter = other._about(base._shift)
         result._first = self._first + sign * moved_first
         result._scatter = self._scatter + sign * moved_scatter
+        result._exact = self._exact and other._exact and not (base._shift - other._shift).any()
         result._peak = np.maximum.reduce(
             [self._peak, other._peak, moved_scatter.diagonal(), result._scatter.diagonal()]
         )
@@ -352,6 +399,10 @@ class Moments:
             return self._first, self._scatter
         half_way = self._first + self.n * delta / 2
         return self._first + self.n * delta, dsyr2(1.0, half_way, delta, lower=1, a=self._scatter)
+
+    def _has_cancelled(self) -> bool:
+        """Whether subtraction cost digits: some feature varies little outside the part that was taken away."""
+        return not self._exact and bool((self._peak > _CANCELLED * self._scatter.diagonal()).any())
 
     def _require_data(self) -> None:
         if self.n_rows == 0:

@@ -13,10 +13,12 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmae._compat import Interval, RealNotInt, StrOptions, _fit_context
+from skmae._arrays import adopt, home_of, reshape, to_numpy
+from skmae._compat import Interval, RealNotInt, StrOptions, _fit_context, check_same_namespace
 from skmae._constraints import GRID
 from skmae._grid import PatchGrid, resolve_shape
 from skmae._rows import (
+    Rows,
     centred_blocks,
     check_finite,
     check_numeric_columns,
@@ -31,6 +33,7 @@ from skmae.linear._solution import (
     SOLVED,
     Problem,
     Summary,
+    adopt_all,
     check_rank,
     is_dual,
     solve_by_moments,
@@ -132,17 +135,20 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         with _all_or_nothing(self):
             fold = X.fold if isinstance(X, RowView) else None
             X = self._check_X(X, reset=True)
+            home = home_of(X)
             weights = check_weights(sample_weight, X)
-            n_rows = len(X) if weights is None else int(np.count_nonzero(weights))
+            n_rows = X.shape[0] if weights is None else int(np.count_nonzero(weights))
             check_rank(self.n_components, n_rows, X.shape[1])
             self._problem = self._pose()
             attributes = fold.solution(self._problem, weights) if fold else None
             if attributes is None:
                 by_rows = is_dual(self._problem, n_rows, X.shape[1])
-                attributes = (solve_from_rows if by_rows else solve_by_moments)(self._problem, X[:], weights)
+                attributes = (solve_from_rows if by_rows else solve_by_moments)(
+                    self._problem, X[:] if isinstance(X, Rows) else X, weights
+                )
             self._forget()
-            self.__dict__.update(attributes)
-            self.n_samples_seen_ = len(X) if weights is None else float(weights.sum())
+            self.__dict__.update(adopt_all(attributes, home))
+            self.n_samples_seen_ = X.shape[0] if weights is None else float(weights.sum())
         return self
 
     @available_if(_can_go_on)
@@ -176,11 +182,13 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         with _all_or_nothing(self):
             sample_shape = flatten_samples(X)[1]
             X = self._check_X(X, reset=first)
+            home = home_of(X)
             problem = self._pose()
             with self.__dict__.setdefault("_solving", _PicklableLock()):
                 moments = Moments(X.shape[1]) if first else self.moments_
-                moments.update(X.reshape(len(X), *sample_shape) if sample_shape else X, sample_weight)
+                moments.update(reshape(X, (X.shape[0], *sample_shape)) if sample_shape else X, sample_weight)
                 self._postpone(problem, moments)
+                self._like = None if home is None else X[:0, :]
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -257,9 +265,10 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def _solve_late(self) -> dict[str, Any]:
         try:
-            return solve_primal(self._problem, Summary.of(self.moments_))[0]
+            attributes = solve_primal(self._problem, Summary.of(self.moments_))[0]
         except ValueError as error:  # an AttributeError too, so that hasattr says False while samples are too few
             raise NotFittedError(str(error)) from error
+        return adopt_all(attributes, home_of(self.__dict__.get("_like")))
 
     def __sklearn_is_fitted__(self) -> bool:
         return "components_" in self.__dict__ or "moments_" in self.__dict__
@@ -272,6 +281,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             validate_data(self, X.table.data, reset=reset, skip_check_array=True)
             X, sample_shape = X.rows, X.table.sample_shape
         else:
+            if not reset:
+                check_same_namespace(X, self, attribute="components_", method="transform")
             X, sample_shape = flatten_samples(X)
             check_numeric_columns(X, type(self).__name__)
             X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
@@ -293,7 +304,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """Rows of `function(centred rows, slice)`, block by block, in X's floating-point type."""
         dtype = floating_dtype(X)
         out = np.empty((len(X), width), dtype)
-        for rows, block in centred_blocks(X, self.mean_, dtype):
+        for rows, block in centred_blocks(X, to_numpy(self.mean_), dtype):
             out[rows] = function(block, rows)
             if not np.isfinite(out[rows]).all():
                 check_finite(X)
@@ -322,8 +333,14 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         if isinstance(X, RowView) and (known := X.features(self._problem, self.components_)) is not None:
             return known
         X = self._check_X(X, reset=False)
-        Z = project(X, self.components_, self.mean_)
-        if not np.isfinite(Z).all():
+        home = home_of(X)
+        components, mean = to_numpy(self.components_), to_numpy(self.mean_)
+        if home is not None and not home.on_cpu:
+            Z, finite = home.project(X, components, mean)
+        else:
+            encoded = project(X if home is None else to_numpy(X), components, mean)
+            Z, finite = adopt(encoded, home), np.isfinite(encoded).all()
+        if not finite:
             check_finite(X)
         return Z
 
@@ -344,14 +361,17 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             If X does not have `n_components_` columns.
         """
         check_is_fitted(self)
+        check_same_namespace(X, self, attribute="components_", method="inverse_transform")
         Z = check_array(X, dtype="numeric", input_name="X")
+        home, Z = home_of(Z), to_numpy(Z)
         Z = Z.astype(floating_dtype(Z), copy=False)
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"X has {Z.shape[1]} features, but inverse_transform of this {type(self).__name__} takes the "
                 f"{self.n_components_} that transform gives (n_components_)."
             )
-        return Z @ self.decoder_.T.astype(Z.dtype) + self.mean_.astype(Z.dtype)
+        X = Z @ to_numpy(self.decoder_).T.astype(Z.dtype) + to_numpy(self.mean_).astype(Z.dtype)
+        return adopt(X, home)
 
     def reconstruct(self, X: Any, visible: Any = None) -> np.ndarray:
         """Hide part of each sample, encode what is left, and decode.
@@ -381,12 +401,14 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             `transform`.
         """
         check_is_fitted(self)
-        shape = np.shape(X)
+        shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
         X = self._check_X(X, reset=False)
+        home, X = home_of(X), to_numpy(X)
         dtype = floating_dtype(X)
-        encoder, decoder, mean = (a.astype(dtype) for a in (self.components_.T, self.decoder_.T, self.mean_))
+        fitted = (to_numpy(self.components_).T, to_numpy(self.decoder_).T, to_numpy(self.mean_))
+        encoder, decoder, mean = (a.astype(dtype) for a in fitted)
         grid = self._problem.grid
-        shown = None if visible is None else grid.read_visible(visible, len(X))
+        shown = None if visible is None else grid.read_visible(to_numpy(visible), len(X))
 
         def rebuild(block: np.ndarray, rows: slice) -> np.ndarray:
             if shown is not None:
@@ -395,7 +417,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 block *= seen / np.where(share > 0, share, 1)
             return block @ encoder @ decoder + mean
 
-        return self._apply(X, rebuild, len(mean)).reshape(shape)
+        return adopt(self._apply(X, rebuild, len(mean)).reshape(shape), home)
 
     def sample_visible(self, n_samples: int, random_state: Any = None) -> np.ndarray:
         """Draw what is visible of `n_samples` samples, as this model's training hides it.
@@ -439,13 +461,15 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """
         check_is_fitted(self)
         X = self._check_X(X, reset=False)
+        X = X if isinstance(X, Rows) else to_numpy(X)
         weights = check_weights(sample_weight, X)
         grid, corruption, *_ = self._problem
+        components, decoder, mean = (to_numpy(a) for a in (self.components_, self.decoder_, self.mean_))
         errors = np.empty(len(X))
-        for rows, block in centred_blocks(X, self.mean_, np.float64):
-            errors[rows] = corruption.expected_error(block, self.components_, self.decoder_, grid)
+        for rows, block in centred_blocks(X, mean, np.float64):
+            errors[rows] = corruption.expected_error(block, components, decoder, grid)
             if not np.isfinite(errors[rows]).all():
-                check_finite(X[rows])
+                check_finite(X)
         return -float(np.average(errors, weights=weights)) / X.shape[1]
 
     @property
@@ -461,4 +485,5 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.three_d_array = True
+        tags.array_api_support = True
         return tags

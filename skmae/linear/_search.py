@@ -8,6 +8,7 @@ from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 
+from skmae._arrays import home_of
 from skmae._rows import check_finite, check_numeric_columns, check_weights, flatten_samples
 from skmae.linear._base import LinearAutoencoder
 from skmae.linear._shared import RowView, Table
@@ -71,7 +72,8 @@ class LinearMAESearchCV(GridSearchCV):
     tile it, as in k-fold splits; else one pass and one over each complement or training set, whichever is smaller); one
     solution for each distinct autoencoder, from which all smaller ranks follow; and, if the features of all
     autoencoders in all folds are fewer than those of the data, one more pass that encodes for all of them. Where a
-    training set has so many features that moments do not pay (``solver="dual"``), each fit reads the rows.
+    training set has so many features that moments do not pay (``solver="dual"``), each fit reads the rows. Nothing is
+    shared for arrays of other libraries than NumPy (``array_api_dispatch``).
 
     `sample_weight` is shared, too, if it reaches the autoencoder.
 
@@ -122,6 +124,8 @@ class LinearMAESearchCV(GridSearchCV):
                 f"sklearn.model_selection.GridSearchCV."
             )
         self._check_comparable()
+        if home_of(X) is not None:
+            return super().fit(X, y, **params)
         weights = params.get(f"{_path_to_first(self.estimator)}sample_weight", params.get("sample_weight"))
         return super().fit(self._table(X, weights).view(), y, **params)
 
@@ -170,11 +174,13 @@ class _SharedFolds:
     def __init__(self, search: LinearMAESearchCV):
         self._search = search
 
-    def split(self, X: RowView, y: Any = None, **params: Any) -> list[tuple[np.ndarray, np.ndarray]]:
-        search, table = self._search, X.table
+    def split(self, X: Any, y: Any = None, **params: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+        search = self._search
         cv = getattr(search, "_checked_cv_orig", None)  # where an iterator has been used up already
         cv = check_cv(search.cv, y, classifier=is_classifier(search.estimator)) if cv is None else cv
-        everything = np.arange(len(X))
+        if not isinstance(X, RowView):
+            return list(cv.split(X, y, **params))
+        table, everything = X.table, np.arange(len(X))
         splits = [(everything[train], everything[test]) for train, test in cv.split(table.original, y, **params)]
         table.share([train for train, _ in splits], search._problems(table), search.verbose)
         return splits

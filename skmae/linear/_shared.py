@@ -90,7 +90,7 @@ class Table:
         self.values = values
         self.sample_shape = sample_shape
         self.weights = weights
-        self.whole = Fold(None, None)
+        self.whole = Fold(None, weights)
         self.folds: dict[bytes, Fold] = {}
 
     def view(self) -> "RowView":
@@ -103,7 +103,7 @@ class Table:
         if all(is_dual(problem, len(rows), d) for problem in problems for rows in trainings):
             return
         total, parts = _moments_of_parts(self.values, trainings, self.weights)
-        self.whole = Fold(Summary.of(total), self.weights)
+        self.whole.summary = Summary.of(total)
         Parallel(n_jobs=1, verbose=verbose)(
             delayed(self._solve_fold)(rows, moments, problems)
             for rows, moments in zip(trainings, parts, strict=True)
@@ -215,7 +215,7 @@ def _families(problems: Iterable[Problem]) -> list[list[Problem]]:
 def _moments_of_parts(
     values: np.ndarray, parts: list[np.ndarray], weights: np.ndarray | None
 ) -> tuple[Moments, Iterator[Moments]]:
-    """Moments of all rows, and of each part, by subtraction where what is left of it is smaller."""
+    """Moments of all rows, and of each part: by subtraction, if the rest is smaller and no digits are lost."""
 
     def gather(rows: np.ndarray) -> Moments:
         moments = Moments(values.shape[1])
@@ -223,14 +223,19 @@ def _moments_of_parts(
         return moments.update(values[rows], None if weights is None else weights[rows]) if counted else moments
 
     rests = [np.setdiff1d(np.arange(len(values)), part) for part in parts]
-    once = [len(rest) + len(part) == len(values) for rest, part in zip(rests, parts, strict=True)]
-    tiled = all(once) and len(np.unique(np.concatenate(rests))) == sum(map(len, rests)) == len(values)
-    if tiled:
+    of_rests: list[Moments | None]
+    tiled = np.array_equal(np.sort(np.concatenate([np.arange(0), *rests])), np.arange(len(values)))
+    if tiled and all(len(part) + len(rest) == len(values) for part, rest in zip(parts, rests, strict=True)):
         of_rests = [gather(rest) for rest in rests]
         total = sum(of_rests[1:], of_rests[0])
-        return total, (total - rest for rest in of_rests)
-    total = Moments.from_data(values, sample_weight=weights)
-    return total, (
-        total - gather(rest) if complete and len(rest) < len(part) else gather(part)
-        for part, rest, complete in zip(parts, rests, once, strict=True)
-    )
+    else:
+        of_rests = [None] * len(parts)
+        total = Moments.from_data(values, sample_weight=weights)
+
+    def of_part(part: np.ndarray, rest: np.ndarray, of_rest: Moments | None) -> Moments:
+        if of_rest is None and len(part) + len(rest) == len(values) and len(rest) < len(part):
+            of_rest = gather(rest)
+        moments = None if of_rest is None else total - of_rest
+        return gather(part) if moments is None or moments._has_cancelled() else moments
+
+    return total, (of_part(*each) for each in zip(parts, rests, of_rests, strict=True))

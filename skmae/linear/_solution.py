@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from skmae._arrays import Home, to_numpy
 from skmae._grid import PatchGrid
 from skmae.linear._corruption import Corruption
 from skmae.linear._dual import is_cheaper, solve_dual
@@ -69,10 +70,10 @@ def solve_primal(problem: Problem, data: Summary) -> tuple[dict[str, Any], float
     return _attributes(problem, solution, mean, total), solution.rcond
 
 
-def solve_by_moments(problem: Problem, X: np.ndarray, weights: np.ndarray | None) -> dict[str, Any]:
+def solve_by_moments(problem: Problem, X: Any, weights: np.ndarray | None) -> dict[str, Any]:
     """The fitted attributes from one pass over the data, or two if float32 was not enough."""
     # where to stop counting directions is a matter of the last digits: not one for float32
-    narrow = X.dtype in (np.float16, np.float32) and isinstance(problem.n_components, Integral)
+    narrow = str(X.dtype).endswith(("float16", "float32")) and isinstance(problem.n_components, Integral)
     moments = Moments.from_data(X, sample_weight=weights, dtype=np.float32 if narrow else np.float64)
     attributes, rcond = solve_primal(problem, Summary.using_up(moments))
     if narrow and rcond < _RCOND_FOR_FLOAT32:
@@ -81,11 +82,19 @@ def solve_by_moments(problem: Problem, X: np.ndarray, weights: np.ndarray | None
     return attributes
 
 
-def solve_from_rows(problem: Problem, X: np.ndarray, weights: np.ndarray | None) -> dict[str, Any]:
-    """The fitted attributes from the data itself, for fewer samples than features."""
+def solve_from_rows(problem: Problem, X: Any, weights: np.ndarray | None) -> dict[str, Any]:
+    """The fitted attributes from the data itself, on the host, for fewer samples than features."""
+    X = to_numpy(X)
     solution, mean, total = solve_dual(X, problem.grid, problem.corruption, problem.n_components, weights)
     _check_total(total)
     return _attributes(problem, solution, mean, total)
+
+
+def adopt_all(attributes: dict[str, Any], home: Home | None) -> dict[str, Any]:
+    """The attributes with their arrays where the data lives."""
+    if home is None:
+        return attributes
+    return {name: home.adopt(value) if isinstance(value, np.ndarray) else value for name, value in attributes.items()}
 
 
 def is_dual(problem: Problem, n: int, d: int) -> bool:

@@ -22,7 +22,7 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from skmae import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV
+from skmae import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, Moments
 
 N = 500
 GRID = {"mae__mask": [0.25, 0.75], "mae__patch": [1, 2, (4, 2)]}
@@ -131,6 +131,17 @@ def test_attributes_of_a_smaller_rank_are_those_of_its_own_fit(digits):
     for peer, ours in zip(seen[:6], seen[6:], strict=True):
         for name, a, b in zip(names, peer, ours, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-8, err_msg=name)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_pixels_that_hardly_vary_outside_a_fold(dtype):
+    """In fold 2 of the whole data, two pixels are lit in one and the same sample: S is singular, and must be found so."""
+    X, y = load_digits(return_X_y=True)
+    X = X.astype(dtype) if dtype == np.uint8 else X / 7
+    pipe = Pipeline([("mae", LinearMAE(8, patch=2)), ("ridge", Ridge())])
+    assert_same_results(
+        *both(pipe, {"mae__mask": [0.25, 0.75]}, X, y, cv=KFold(3)), atol=1e-4 if dtype == "u1" else 1e-9
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float16])
@@ -264,6 +275,24 @@ def test_candidates_that_fail_get_the_error_score(digits):
     assert search.cv_results_["mean_test_score"][0] > 0
     with pytest.raises(ValueError, match="n_components=1000 is larger"):
         LinearMAESearchCV(pipe, grid, cv=3, error_score="raise").fit(X, y)
+
+
+def test_the_data_is_read_once_for_all_folds_and_the_refit(digits, monkeypatch):
+    X, y = (digits[0] * 16).astype(np.uint8), digits[1]
+    read = []
+    add = Moments._add
+
+    def counted(self, rows, *args, **kwargs):
+        read.append(len(rows))
+        return add(self, rows, *args, **kwargs)
+
+    monkeypatch.setattr(Moments, "_add", counted)
+    pipe = Pipeline([("mae", LinearMAE(8)), ("ridge", Ridge())])
+    LinearMAESearchCV(pipe, GRID, cv=5).fit(X, y)
+    assert sum(read) == N
+    read.clear()
+    GridSearchCV(pipe, GRID, cv=5).fit(X, y)
+    assert sum(read) == 6 * 4 * N + N
 
 
 def test_progress_is_shown_on_request(digits, capsys):
