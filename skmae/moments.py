@@ -386,7 +386,8 @@ class Moments:
         moved_first, moved_scatter = other._about(base._shift)
         result._first = self._first + sign * moved_first
         result._scatter = self._scatter + sign * moved_scatter
-        result._exact = self._exact and other._exact and not (base._shift - other._shift).any()
+        same_shift = self.n_rows == 0 or other.n_rows == 0 or np.array_equal(self._shift, other._shift)
+        result._exact = self._exact and other._exact and same_shift
         result._peak = np.maximum.reduce(
             [self._peak, other._peak, moved_scatter.diagonal(), result._scatter.diagonal()]
         )

@@ -223,19 +223,19 @@ def _moments_of_parts(
         return moments.update(values[rows], None if weights is None else weights[rows]) if counted else moments
 
     rests = [np.setdiff1d(np.arange(len(values)), part) for part in parts]
-    of_rests: list[Moments | None]
     tiled = np.array_equal(np.sort(np.concatenate([np.arange(0), *rests])), np.arange(len(values)))
     if tiled and all(len(part) + len(rest) == len(values) for part, rest in zip(parts, rests, strict=True)):
-        of_rests = [gather(rest) for rest in rests]
-        total = sum(of_rests[1:], of_rests[0])
+        known = [gather(rest) for rest in rests]
+        total = sum(known[1:], known[0])
     else:
-        of_rests = [None] * len(parts)
+        known = []
         total = Moments.from_data(values, sample_weight=weights)
 
-    def of_part(part: np.ndarray, rest: np.ndarray, of_rest: Moments | None) -> Moments:
-        if of_rest is None and len(part) + len(rest) == len(values) and len(rest) < len(part):
-            of_rest = gather(rest)
-        moments = None if of_rest is None else total - of_rest
-        return gather(part) if moments is None or moments._has_cancelled() else moments
+    def of_part(number: int) -> Moments:
+        part, rest = parts[number], rests[number]
+        if not known and (len(part) + len(rest) != len(values) or len(rest) >= len(part)):
+            return gather(part)
+        moments = total - (known[number] if known else gather(rest))
+        return gather(part) if moments._has_cancelled() else moments
 
-    return total, (of_part(*each) for each in zip(parts, rests, of_rests, strict=True))
+    return total, map(of_part, range(len(parts)))
