@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
 from numbers import Integral
 from threading import Lock
 from typing import Any, Self
@@ -28,6 +29,7 @@ from skmae._rows import (
     project,
 )
 from skmae.linear._corruption import Corruption
+from skmae.linear._dask import check_chunks, encode_lazily, gather_moments, is_dask
 from skmae.linear._shared import RowView
 from skmae.linear._solution import (
     SOLVED,
@@ -116,7 +118,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
-            Any real type; 8-bit, memory-mapped and read-only arrays are read in blocks and never copied whole.
+            Any real type; 8-bit, memory-mapped and read-only arrays are read in blocks and never copied whole. A Dask
+            array, cut along its samples, is read where its chunks are.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -132,6 +135,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             If X holds NaN or infinity, has fewer than two samples of a weight above zero, or does not fit
             `image_shape`; if `n_components` exceeds min(n_samples, n_features); if a weight is negative.
         """
+        if is_dask(X):
+            return self._fit_chunks(X, sample_weight)
         with _all_or_nothing(self):
             fold = X.fold if isinstance(X, RowView) else None
             X = self._check_X(X, reset=True)
@@ -149,6 +154,21 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             self._forget()
             self.__dict__.update(adopt_all(attributes, home))
             self.n_samples_seen_ = X.shape[0] if weights is None else float(weights.sum())
+        return self
+
+    def _fit_chunks(self, X: Any, sample_weight: Any) -> Self:
+        check_chunks(X)
+        with _all_or_nothing(self):
+            self._expect(prod(X.shape[1:]), tuple(X.shape[1:]) if X.ndim > 2 else None)
+            self._problem = self._pose()
+            if self.solver == "dual":
+                raise ValueError('solver="dual" needs all rows at once, and X is a Dask array: use another solver.')
+            moments = gather_moments(X, sample_weight)
+            n = moments.n
+            attributes, _ = solve_primal(self._problem, Summary.using_up(moments))
+            self._forget()
+            self.__dict__.update(attributes)
+            self.n_samples_seen_ = n
         return self
 
     @available_if(_can_go_on)
@@ -218,9 +238,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             )
         check_rank(self.n_components, moments.n_rows, moments.n_features)
         with _all_or_nothing(self):
-            self.__dict__.pop("feature_names_in_", None)
-            self.n_features_in_ = moments.n_features
-            self._set_grid(moments.sample_shape)
+            self._expect(moments.n_features, moments.sample_shape)
             with self.__dict__.setdefault("_solving", _PicklableLock()):
                 self._postpone(self._pose(), moments + Moments(moments.n_features))
         return self
@@ -233,8 +251,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def _pose_for(self, n_features: int, sample_shape: tuple[int, ...] | None) -> Problem:
         """The problem that `fit` would pose to samples of this shape."""
-        self.n_features_in_ = n_features
-        self._set_grid(sample_shape)
+        self._expect(n_features, sample_shape)
         return self._pose()
 
     def _postpone(self, problem: Problem, moments: Moments) -> None:
@@ -295,6 +312,12 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             )
         return X
 
+    def _expect(self, n_features: int, sample_shape: tuple[int, ...] | None) -> None:
+        """Learn the shape of data that came without names."""
+        self.__dict__.pop("feature_names_in_", None)
+        self.n_features_in_ = n_features
+        self._set_grid(sample_shape)
+
     def _set_grid(self, sample_shape: tuple[int, ...] | None) -> None:
         self.image_shape_, self.channel_axis_ = resolve_shape(
             self.image_shape, self.channel_axis, n_features=self.n_features_in_, sample_shape=sample_shape
@@ -322,7 +345,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         Returns
         -------
         ndarray of shape (n_samples, n_components)
-            float32, or wider where X is.
+            float32, or wider where X is. Of a Dask array, a Dask array, not yet computed.
 
         Raises
         ------
@@ -330,6 +353,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             If X has another width or sample shape than the training data, or holds NaN or infinity.
         """
         check_is_fitted(self)
+        if is_dask(X):
+            return self._transform_chunks(X)
         if isinstance(X, RowView) and (known := X.features(self._problem, self.components_)) is not None:
             return known
         X = self._check_X(X, reset=False)
@@ -343,6 +368,15 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         if not finite:
             check_finite(X)
         return Z
+
+    def _transform_chunks(self, X: Any) -> Any:
+        check_chunks(X)
+        if (X.ndim > 2 and tuple(X.shape[1:]) != self.image_shape_) or prod(X.shape[1:]) != self.n_features_in_:
+            raise ValueError(
+                f"X is a Dask array of shape {X.shape}, but {type(self).__name__} was fitted on samples of shape "
+                f"{self.image_shape_}. Pass samples of that shape, or flat rows of {self.n_features_in_} features."
+            )
+        return encode_lazily(X, to_numpy(self.components_), to_numpy(self.mean_))
 
     def inverse_transform(self, X: Any) -> np.ndarray:
         """Decode features: ``X @ decoder_.T + mean_``.
