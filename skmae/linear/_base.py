@@ -202,6 +202,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     def _solve_by_moments(self, X: np.ndarray) -> dict[str, Any]:
         # where to stop counting directions is a matter of the last digits: not one for float32
         narrow = X.dtype in (np.float16, np.float32) and isinstance(self.n_components, Integral)
+        narrow = narrow and self._problem.loss == "all"  # descent takes longer than any sums
         moments = Moments.from_data(X, dtype=np.float32 if narrow else np.float64)
         attributes, rcond = solve_primal(self._problem, moments, keep=False)
         if narrow and rcond < _RCOND_FOR_FLOAT32:
@@ -415,9 +416,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         check_is_fitted(self)
         X = self._check_X(X, reset=False)
         total = 0.0
-        grid, corruption, *_ = self._problem
         for rows, block in centred_blocks(X, self.mean_, np.float64):
-            error = corruption.expected_error(block, self.components_, self.decoder_, grid).sum()
+            error = self._problem.expected_error(block, self.components_, self.decoder_).sum()
             if not np.isfinite(error):
                 check_finite(X[rows])
             total += error
