@@ -16,14 +16,14 @@ whitened on its own, S_jj = I: then V is well conditioned, and units of pixels d
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from numbers import Integral
 from typing import NamedTuple, Self
 
 import numpy as np
-from scipy.linalg import cholesky, eigh, pinvh, qr, solve_triangular
+from scipy.linalg import cholesky, eigh, pinvh, qr
 from scipy.linalg.lapack import dposv
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
@@ -33,13 +33,17 @@ from skmae.linear._corruption import Corruption, squares
 from skmae.linear._rrr import Solution, factorise, no_signal, signs, solve
 from skmae.moments import EPS
 
-# Descent goes in rounds of L-BFGS, each with coordinates of its own, until a round gains less than the tolerance.
-# In units of the total variance, as the loss is: on CIFAR-10 what is then left to gain is of the order of 1e-6 or less.
+# Descent goes in rounds of L-BFGS, each with coordinates of its own, until one ends where the gradient is nearly
+# zero, or gains nearly nothing; both are for the loss in units of the total variance.
 _STEPS = 50
 _MAX_ROUNDS = 20
 _TOLERANCE = 1e-7
-_GRADIENT = 1e-7  # largest entry; a round ends here
-_RIDGE = 1e-12  # of M_j's mean eigenvalue, for where k features see fewer than k directions outside patch j
+_GRADIENT = 1e-7
+
+# The weight of E‖W2 W1 x̃‖², all parts of it. Blocks of B within patches are free, and some losses fall for ever, ever
+# less, as they grow; on small problems second moments of features reached 1e8 times that of X before this stopped them.
+# Where the minimum exists, the weight costs the square of itself; else about as much as it is.
+_PENALTY = 1e-5
 _FLOOR = 1e-3  # of the curvature that a patch's coordinates are scaled by
 
 
@@ -99,12 +103,15 @@ def solve_hidden(
     solution = solve(B @ V, V.copy(order="F"), n_components, solver)
     has_signal = solution.eigenvalues[:, np.newaxis] > 0
     solution = replace(solution, encoder=np.where(has_signal, solution.decoder.T @ B, 0))
+    found = [solution]
     if n_components is not None and has_signal.all():
-        plain = solve(S, V.copy(order="F"), len(has_signal), solver)
-        starts = [task.whitened(start.encoder) for start in (solution, plain)]
+        found.append(solve(S, V.copy(order="F"), len(has_signal), solver))
+        starts = [task.whitened(start.encoder) for start in found]
         W1, W2 = task.descend(min(starts, key=lambda W: task.loss_and_gradient(W)[0]))
-        solution = _split(W1, W2, V, solution)
-    return solution, expected_loss(S, solution.encoder, solution.decoder, grid, given)
+        found.append(_split(W1, W2, V, solution))
+    losses = [expected_loss(S, s.encoder, s.decoder, grid, given) for s in found]
+    best = int(np.argmin(losses))
+    return found[best], losses[best]
 
 
 def _nothing_to_learn(S: np.ndarray, n_components: int | float | None) -> Solution:
@@ -175,14 +182,14 @@ def expected_error(
 
 
 def _regressions(
-    W1: np.ndarray, G: np.ndarray, own: np.ndarray, blocks: list, given: Given
+    W1: np.ndarray, G: np.ndarray, own: np.ndarray, blocks: list, given: Given, penalty: float = 0.0
 ) -> Iterator[tuple[np.ndarray | slice, np.ndarray, np.ndarray]]:
-    """C_j (p, k) and M_j (k, k) of each patch j, from G = S W1ᵀ and own = BD(S) W1ᵀ, both (d, k)."""
+    """C_j (p, k) and M_j + penalty·W1 V W1ᵀ (k, k) of each patch j, from G = S W1ᵀ and own = BD(S) W1ᵀ, (d, k)."""
     within = [W1[:, j] @ own[j] for j in blocks]
     M = given.across * (W1 @ G) + given.within * sum(within)
     for j, E in zip(blocks, within, strict=True):
         A = W1[:, j] @ G[j]
-        yield j, given.cross * (G[j] - own[j]), M - given.across * (A + A.T - E) - given.within * E
+        yield j, given.cross * (G[j] - own[j]), (1 + penalty) * M - given.across * (A + A.T - E) - given.within * E
 
 
 class _Task:
@@ -261,7 +268,7 @@ class _Task:
         return np.vstack([_regressed(C, M) for _, C, M in self._each(W1)])
 
     def _each(self, W1: np.ndarray) -> Iterator[tuple[np.ndarray | slice, np.ndarray, np.ndarray]]:
-        return _regressions(W1, self._S @ W1.T, W1.T, self._blocks, self.given)
+        return _regressions(W1, self._S @ W1.T, W1.T, self._blocks, self.given, _PENALTY)
 
     def _scaled(self, W2: np.ndarray) -> Iterator[np.ndarray]:
         """L_j W2_j, in units of the total spread."""
@@ -269,11 +276,13 @@ class _Task:
             yield L @ W2[j] / self._unit
 
     def loss_and_gradient(self, W1: np.ndarray) -> tuple[float, np.ndarray]:
-        """Loss over the total variance with the best decoder, and its gradient (k, d): O(d² k + N k² (k + p))."""
+        """Penalised loss over the total variance with the best decoder, and its gradient: O(d² k + N k² (k + p))."""
         cross, across, within = self.given
         G = self._S @ W1.T
         loss, grams, weights, R = 1.0, [], [], np.zeros((len(W1), len(W1)))
-        for (_, C, M), L in zip(_regressions(W1, G, W1.T, self._blocks, self.given), self._unwhiten, strict=True):
+        for (_, C, M), L in zip(
+            _regressions(W1, G, W1.T, self._blocks, self.given, _PENALTY), self._unwhiten, strict=True
+        ):
             LC = L @ C / self._unit
             W2 = _regressed(LC, M)
             loss -= np.sum(W2 * LC)
@@ -290,16 +299,16 @@ class _Task:
         gradient = T - T @ self._S
         seen = across * G.T + within * W1
         for j, gram in zip(self._blocks, grams, strict=True):
-            gradient[:, j] += (R - gram) @ seen[:, j]
+            gradient[:, j] += ((1 + _PENALTY) * R - gram) @ seen[:, j]
         return float(loss), 2 * gradient
 
     def descend(self, W1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Encoder (k, d) and decoder (d, k), for features as they are, where descent from `W1` ends."""
         loss, gain = self.loss_and_gradient(W1)[0], np.inf
         for _ in range(_MAX_ROUNDS):
-            W1, reached = self._round(W1)
+            W1, reached, flat = self._round(W1)
             loss, gain = reached, loss - reached
-            if gain <= _TOLERANCE:
+            if flat or gain <= _TOLERANCE:
                 break
         else:
             warnings.warn(
@@ -316,34 +325,34 @@ class _Task:
             decoder[features] = part * self._unit
         return self._original(W1), decoder
 
-    def _round(self, W1: np.ndarray) -> tuple[np.ndarray, float]:
+    def _round(self, W1: np.ndarray) -> tuple[np.ndarray, float, bool]:
         """Some steps of L-BFGS in coordinates in which the curvature of each patch is about one."""
         W2 = np.vstack(list(self._scaled(self.decoder(W1))))
         T = qr(W2, mode="r", check_finite=False)[0][: len(W1)]
         W1 = T @ W1  # now Σ_j W2_jᵀ W2_j = I, and the features may be as large as what they explain
-        factors = list(self._curvatures(W1))
+        roots = list(self._inverse_roots(W1))
 
-        def natural(Z: np.ndarray, trans: str) -> np.ndarray:
-            parts = zip(self._blocks, factors, strict=True)
-            return np.hstack(
-                [solve_triangular(c, Z[:, j], lower=True, trans=trans, check_finite=False) for j, c in parts]
-            )
+        def each(apply: Callable[[np.ndarray, np.ndarray], np.ndarray], A: np.ndarray) -> np.ndarray:
+            return np.hstack([apply(root, A[:, j]) for j, root in zip(self._blocks, roots, strict=True)])
+
+        def natural(z: np.ndarray) -> np.ndarray:
+            return each(lambda root, Z: root.T @ Z, z.reshape(W1.shape))
 
         def objective(z: np.ndarray) -> tuple[float, np.ndarray]:
-            loss, gradient = self.loss_and_gradient(natural(z.reshape(W1.shape), "T"))
-            return loss, natural(gradient, "N").ravel()
+            loss, gradient = self.loss_and_gradient(natural(z))
+            return loss, each(np.matmul, gradient).ravel()
 
-        start = np.hstack([c.T @ W1[:, j] for j, c in zip(self._blocks, factors, strict=True)])
+        start = each(lambda root, W: np.linalg.solve(root.T, W), W1)
         options = {"maxiter": _STEPS, "ftol": EPS, "gtol": _GRADIENT}
         end = minimize(objective, start.ravel(), jac=True, method="L-BFGS-B", options=options)
-        return natural(end.x.reshape(W1.shape), "T"), float(end.fun)
+        return natural(end.x), float(end.fun), bool(np.abs(end.jac).max() <= _GRADIENT)
 
-    def _curvatures(self, W1: np.ndarray) -> Iterator[np.ndarray]:
-        """Cholesky factors of Σ_{l≠j} W2_lᵀ W2_l, (k, k): the curvature along W1_j, but for a constant."""
+    def _inverse_roots(self, W1: np.ndarray) -> Iterator[np.ndarray]:
+        """F (k, k) with FᵀF = A⁻¹ for each patch, where A = Σ_{l≠j} W2_lᵀ W2_l is the curvature along W1_j."""
         grams = [W2.T @ W2 for W2 in self._scaled(self.decoder(W1))]
         R = sum(grams) + _FLOOR * np.eye(len(W1))
         for gram in grams:
-            yield cholesky(R - gram, lower=True, check_finite=False)
+            yield np.linalg.inv(cholesky(R - gram, lower=True, check_finite=False))
 
 
 def _whitening(own: np.ndarray, solver: str) -> np.ndarray:
@@ -356,7 +365,6 @@ def _whitening(own: np.ndarray, solver: str) -> np.ndarray:
 
 def _regressed(C: np.ndarray, M: np.ndarray) -> np.ndarray:
     """C M⁻¹ (p, k)."""
-    M = M + _RIDGE * np.trace(M) / len(M) * np.eye(len(M))
     _, W2, failed = dposv(M, C.T, lower=1)
     return (pinvh(M, check_finite=False) @ C.T if failed else W2).T
 

@@ -265,8 +265,8 @@ def test_no_descent_from_random_starts_ends_lower(shape, patch, k, sampling, rng
     ends = [
         descend_by_brute_force(x, model._problem.grid, 0.6, sampling, k, rng.normal(size=size) / 3) for _ in range(5)
     ]
-    assert model.expected_loss_ <= min(ends) * (1 + 1e-6)
-    assert_allclose(model.expected_loss_, min(ends), rtol=0.01)
+    assert_allclose(model.expected_loss_, min(ends), rtol=3e-3)
+    assert model.expected_loss_ <= min(ends) * (1 + 2e-4)  # these may follow a valley without end
 
 
 def test_real_images_end_where_random_starts_end(rng):
@@ -295,6 +295,15 @@ def masked_error(model, X):
         missed = (x - (x * shown / (1 - model.mask_)) @ product(model).T)[~shown]
         total, count = total + np.sum(missed**2), count + missed.size
     return total / count
+
+
+def test_features_stay_small_where_the_loss_has_no_minimum():
+    """Without a penalty, the first of two features comes to 1e4 times the variance of X here."""
+    X = images(np.random.default_rng(0), 60, (2, 3, 2))
+    model = hidden(2, mask=0.3, patch=1, mask_sampling="exact").fit(X)
+    assert model.explained_variance_ratio_[0] < 100
+    free = 5.9018  # as far as descent went, penalised by 1e-8
+    assert free < model.expected_loss_ < 1.001 * free
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
