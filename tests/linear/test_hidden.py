@@ -298,7 +298,7 @@ def masked_error(model, X):
 
 
 def test_features_stay_small_where_the_loss_has_no_minimum():
-    """Without a penalty, the first of two features comes to 1e4 times the variance of X here."""
+    """Without a penalty, the first of two features comes to 1e8 times the variance of X here."""
     X = images(np.random.default_rng(0), 60, (2, 3, 2))
     model = hidden(2, mask=0.3, patch=1, mask_sampling="exact").fit(X)
     assert model.explained_variance_ratio_[0] < 100
