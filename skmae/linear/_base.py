@@ -497,11 +497,10 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         X = self._check_X(X, reset=False)
         X = X if isinstance(X, Rows) else to_numpy(X)
         weights = check_weights(sample_weight, X)
-        grid, corruption, *_ = self._problem
         components, decoder, mean = (to_numpy(a) for a in (self.components_, self.decoder_, self.mean_))
         errors = np.empty(len(X))
         for rows, block in centred_blocks(X, mean, np.float64):
-            errors[rows] = corruption.expected_error(block, components, decoder, grid)
+            errors[rows] = self._problem.expected_error(block, components, decoder)
             if not np.isfinite(errors[rows]).all():
                 check_finite(X)
         return -float(np.average(errors, weights=weights)) / X.shape[1]

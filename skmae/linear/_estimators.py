@@ -11,6 +11,7 @@ from skmae._constraints import MASKING
 from skmae._grid import PatchGrid
 from skmae.linear._base import LinearAutoencoder
 from skmae.linear._corruption import Corruption
+from skmae.linear._solution import Problem
 
 
 class LinearMAE(LinearAutoencoder):
@@ -39,15 +40,17 @@ class LinearMAE(LinearAutoencoder):
     mask_sampling : {"bernoulli", "exact"}, default="bernoulli"
         "bernoulli" hides every patch with probability `mask`, independently, as the paper does; "exact" hides a fixed
         number of patches, as training code does: round((1 - mask) * n_patches) stay visible, at least one.
-    loss : {"all"}, default="all"
-        Features whose reconstruction counts: all of them, hidden and visible (Eq. 1).
+    loss : {"all", "hidden"}, default="all"
+        Features whose reconstruction counts: "all" of them, hidden and visible (Eq. 1), or only "hidden" ones, as in
+        the training of a ViT-MAE. "hidden" needs two patches at least; it has a closed form for ``n_components=None``
+        and else descends by L-BFGS, which takes longer. Where nothing is hidden (``mask=0``) everything counts.
     whiten : bool, default=False
         Scale features so that those of corrupted samples have unit second moment (divisor n).
     solver : {"auto", "cholesky", "eigh", "dual"}, default="auto"
         "cholesky" factorises the second moment of corrupted samples, "eigh" takes its pseudo-inverse where it is
         singular (constant or redundant features); both form it, n_features × n_features. "dual" forms only matrices of
-        n_samples × n_samples and of one patch: for fewer samples than features. "auto" takes "dual" where that is
-        cheaper, and else "cholesky", or "eigh" where needed.
+        n_samples × n_samples and of one patch: for fewer samples than features, and ``loss="all"``. "auto" takes "dual"
+        where that is possible and cheaper, and else "cholesky", or "eigh" where needed.
 
     Attributes
     ----------
@@ -59,11 +62,13 @@ class LinearMAE(LinearAutoencoder):
     mean_ : ndarray of shape (n_features,)
     eigenvalues_ : ndarray of shape (n_components,)
         λ of Theorem 1, descending: the second moment that each direction explains under this corruption, in units of
-        X squared.
+        X squared. With ``loss="hidden"`` the second moment of each direction of the reconstruction of corrupted
+        samples, hidden and visible parts; it does not tell what is explained, ``expected_loss_`` does.
     explained_variance_ratio_ : ndarray of shape (n_components,)
         ``eigenvalues_`` over the total variance of X.
     expected_loss_ : float
-        Expected squared error of reconstructing corrupted training samples, per feature: ``-score(X)``.
+        Expected squared error of reconstructing corrupted training samples, per feature: ``-score(X)``. With
+        ``loss="hidden"`` that of hidden features, summed and divided by their expected number.
     n_components_ : int
     image_shape_ : tuple of int
     channel_axis_ : int or None
@@ -97,6 +102,16 @@ class LinearMAE(LinearAutoencoder):
     float64, or up to seven where more than about d / 16 components are asked for; by the dual solver O(n² d), and
     memory for a few n × n arrays.
 
+    With ``loss="hidden"`` a patch counts only while it is hidden, so that nothing is gained by reading it off itself.
+    ``n_components=None`` regresses each patch on all others, in closed form, and a float keeps as many components as
+    hold that share of its ``eigenvalues_``. A limited rank has no closed form: given the encoder, the best decoder is
+    known, and L-BFGS finds the encoder, from the better of that closed form, cut to its leading directions, and the
+    solution of ``loss="all"``. It stops when no entry of the loss's gradient is above 1e-7 of the variance of X or 50
+    steps lower the loss by no more than that, and after 1000 steps with a `sklearn.exceptions.ConvergenceWarning`. It
+    ends in a local minimum, never worse than either start. A step takes O(k d²). Of losses that differ by less than
+    about 1e-5 of the variance it takes that of smaller features: how a patch is rebuilt from itself does not count,
+    and would else grow without limit where features are many and patches few.
+
     References
     ----------
     .. [1] "From Linearity to Non-Linearity: How Masked Autoencoders Capture Spatial Correlations".
@@ -118,7 +133,7 @@ class LinearMAE(LinearAutoencoder):
         **LinearAutoencoder._parameter_constraints,
         **MASKING,
         "mask_sampling": [StrOptions({"bernoulli", "exact"})],
-        "loss": [StrOptions({"all"})],
+        "loss": [StrOptions({"all", "hidden"})],
     }
 
     def __init__(
@@ -152,6 +167,22 @@ class LinearMAE(LinearAutoencoder):
             return Corruption.bernoulli(self.mask)
         n_visible = int(np.clip(round((1 - self.mask) * grid.n_patches), 1, grid.n_patches))
         return Corruption.exact(n_visible, grid.n_patches)
+
+    def _pose(self) -> Problem:
+        problem = super()._pose()
+        if self.loss == "all":
+            return problem
+        if self.solver == "dual":
+            raise ValueError('solver="dual" knows loss="all" only. With loss="hidden" use solver="auto".')
+        if not problem.corruption.hidden:  # nothing is hidden: everything counts
+            return problem
+        if problem.grid.n_patches == 1:
+            raise ValueError(
+                f'loss="hidden" needs two patches at least, to tell one from another, but patch={self.patch} is all of '
+                f"the grid {problem.grid.grid_shape} (n_features={problem.grid.n_features}). Pass a smaller patch, or "
+                f'loss="all".'
+            )
+        return problem._replace(loss="hidden")
 
     @property
     def mask_(self) -> float:

@@ -204,10 +204,10 @@ def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
 
 
 def _families(problems: Iterable[Problem]) -> list[list[Problem]]:
-    """Problems that differ in rank alone, by rank: Theorem 1 answers them together."""
+    """Problems that differ in rank alone, by rank, where Theorem 1 answers them together; else one by one."""
     families: dict[Problem, list[Problem]] = {}
     for problem in dict.fromkeys(problems):
-        nested = isinstance(problem.n_components, Integral)
+        nested = isinstance(problem.n_components, Integral) and problem.loss == "all"
         families.setdefault(problem._replace(n_components=-1) if nested else problem, []).append(problem)
     return [sorted(family, key=lambda problem: problem.n_components or 0) for family in families.values()]
 

@@ -9,6 +9,7 @@ from skmae._arrays import Home, to_numpy
 from skmae._grid import PatchGrid
 from skmae.linear._corruption import Corruption
 from skmae.linear._dual import is_cheaper, solve_dual
+from skmae.linear._hidden import Given, expected_error, solve_hidden
 from skmae.linear._rrr import Solution, solve
 from skmae.moments import Moments
 
@@ -37,6 +38,14 @@ class Problem(NamedTuple):
     n_components: int | float | None
     whiten: bool
     solver: str
+    loss: str = "all"
+
+    def expected_error(self, X: np.ndarray, encoder: np.ndarray, decoder: np.ndarray) -> np.ndarray:
+        """Expected squared error of each centred row of `X`; (n,)."""
+        if self.loss == "hidden":
+            given = Given.of(self.corruption, self.grid.n_patches)
+            return expected_error(X, encoder, decoder, self.grid, given)
+        return self.corruption.expected_error(X, encoder, decoder, self.grid)
 
 
 class Summary(NamedTuple):
@@ -66,14 +75,20 @@ def solve_primal(problem: Problem, data: Summary) -> tuple[dict[str, Any], float
     check_rank(problem.n_components, n_rows, len(mean))
     total = float(np.trace(S))
     _check_total(total)
-    solution = solve(S, problem.corruption.second(S, problem.grid), problem.n_components, problem.solver)
-    return _attributes(problem, solution, mean, total), solution.rcond
+    grid, corruption, n_components, _, solver, loss = problem
+    if loss == "hidden":
+        solution, error = solve_hidden(S, grid, corruption, n_components, solver)
+    else:
+        solution = solve(S, corruption.second(S, grid), n_components, solver)
+        error = total - float(solution.eigenvalues.sum())
+    return _attributes(problem, solution, mean, total, error), solution.rcond
 
 
 def solve_by_moments(problem: Problem, X: Any, weights: np.ndarray | None) -> dict[str, Any]:
     """The fitted attributes from one pass over the data, or two if float32 was not enough."""
     # where to stop counting directions is a matter of the last digits: not one for float32
     narrow = str(X.dtype).endswith(("float16", "float32")) and isinstance(problem.n_components, Integral)
+    narrow = narrow and problem.loss == "all"  # descent takes longer than any sums
     moments = Moments.from_data(X, sample_weight=weights, dtype=np.float32 if narrow else np.float64)
     attributes, rcond = solve_primal(problem, Summary.using_up(moments))
     if narrow and rcond < _RCOND_FOR_FLOAT32:
@@ -87,7 +102,7 @@ def solve_from_rows(problem: Problem, X: Any, weights: np.ndarray | None) -> dic
     X = to_numpy(X)
     solution, mean, total = solve_dual(X, problem.grid, problem.corruption, problem.n_components, weights)
     _check_total(total)
-    return _attributes(problem, solution, mean, total)
+    return _attributes(problem, solution, mean, total, total - float(solution.eigenvalues.sum()))
 
 
 def adopt_all(attributes: dict[str, Any], home: Home | None) -> dict[str, Any]:
@@ -99,10 +114,11 @@ def adopt_all(attributes: dict[str, Any], home: Home | None) -> dict[str, Any]:
 
 def is_dual(problem: Problem, n: int, d: int) -> bool:
     """Whether the solver that was asked for, or the cheaper one, is the dual one."""
-    return problem.solver == "dual" or (problem.solver == "auto" and is_cheaper(n, d, problem.grid))
+    may_choose = problem.solver == "auto" and problem.loss == "all"
+    return problem.solver == "dual" or (may_choose and is_cheaper(n, d, problem.grid))
 
 
-def _attributes(problem: Problem, solution: Solution, mean: np.ndarray, total: float) -> dict[str, Any]:
+def _attributes(problem: Problem, solution: Solution, mean: np.ndarray, total: float, error: float) -> dict[str, Any]:
     encoder, decoder = _whitened(solution) if problem.whiten else (solution.encoder, solution.decoder)
     return {
         "components_": encoder,
@@ -110,7 +126,7 @@ def _attributes(problem: Problem, solution: Solution, mean: np.ndarray, total: f
         "mean_": mean,
         "eigenvalues_": solution.eigenvalues,
         "explained_variance_ratio_": solution.eigenvalues / (total or 1.0),
-        "expected_loss_": max(total - float(solution.eigenvalues.sum()), 0.0) / len(mean),
+        "expected_loss_": max(error, 0.0) / len(mean),
         "n_components_": len(solution.eigenvalues),
         "solver_": solution.solver,
     }

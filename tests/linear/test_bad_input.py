@@ -39,7 +39,7 @@ PARAMETERS = [
     ),
     (LinearMAE(channel_axis="last"), r"'channel_axis' parameter .* Got 'last' instead"),
     (LinearMAE(mask_sampling="random"), r"'mask_sampling' parameter .* Got 'random' instead"),
-    (LinearMAE(loss="hidden"), r"'loss' parameter .* Got 'hidden' instead"),
+    (LinearMAE(loss="visible"), r"'loss' parameter .* Got 'visible' instead"),
     (LinearMAE(solver="svd"), r"'solver' parameter .* Got 'svd' instead"),
     (LinearMAE(n_components=0), r"'n_components' parameter .* Got 0 instead"),
     (LinearMAE(n_components=1.0), r"'n_components' parameter .* Got 1.0 instead"),

@@ -116,6 +116,13 @@ def test_ranks_and_corruptions_by_score(model, n_components, digits):
     assert ours.best_estimator_.n_samples_seen_ == N
 
 
+def test_the_loss_on_hidden_patches_may_be_searched(digits):
+    X, y, _ = digits
+    pipe = Pipeline([("mae", LinearMAE(patch=4)), ("ridge", Ridge())])
+    grid = {"mae__loss": ["all", "hidden"], "mae__n_components": [2, 4], "mae__mask": [0, 0.75]}
+    assert_same_results(*both(pipe, grid, X, y, cv=2), atol=1e-6)
+
+
 def test_attributes_of_a_smaller_rank_are_those_of_its_own_fit(digits):
     X = digits[0]
     seen = []
