@@ -26,6 +26,7 @@ _STEPS = 8
 _MAX_CYCLES = 4
 _TOLERANCE = 1e-8
 _KRYLOV_MIN_FEATURES = 1000
+_PANEL = 16  # columns that stay in the cache
 _KRYLOV_SHARE = 2  # its basis may take half of the space; beyond that, or below, LAPACK is faster
 
 
@@ -67,9 +68,13 @@ class Factor:
     rcond: float
     span: np.ndarray | None = None
 
+    def apply_any(self, B: np.ndarray) -> np.ndarray:
+        """R Rᵀ B; overwrites B."""
+        return self.unwhiten(self.whiten(B))
+
     def apply_inverse(self, B: np.ndarray) -> np.ndarray:
         """V⁺ B for B in the range of V: R Rᵀ B, less what is outside the range, has the least norm."""
-        solved = self.unwhiten(self.whiten(B))
+        solved = self.apply_any(B)
         return solved if self.span is None else self.span @ (self.span.T @ solved)
 
 
@@ -96,19 +101,30 @@ def solve(cross: np.ndarray, second: np.ndarray, n_components: int | float | Non
     ValueError
         If solver="cholesky" and V is singular, or if there is no signal to choose a rank by.
     """
-    active = second.diagonal() > 0
+    return solve_together(cross, [second], n_components, solver)[0]
+
+
+def solve_together(
+    cross: np.ndarray, seconds: list[np.ndarray], n_components: int | float | None, solver: str = "auto"
+) -> list[Solution]:
+    """`solve` for several V with one `cross` and the same constant features: products with `cross` are shared."""
+    active = seconds[0].diagonal() > 0
     if not active.any():
-        return no_signal(len(cross), n_components)
+        return [no_signal(len(cross), n_components) for _ in seconds]
     if not active.all():
-        return _embed(_solve_active(cross[:, active], second[np.ix_(active, active)], n_components, solver), active)
-    return _solve_active(cross, second, n_components, solver)
-
-
-def _solve_active(cross: np.ndarray, second: np.ndarray, n_components: int | float | None, solver: str) -> Solution:
-    """`solve`, given that no feature of x̃ is constant: cross is (d, a) and second (a, a)."""
+        cross = cross[:, active]
+        seconds = [second[np.ix_(active, active)] for second in seconds]
     cross = np.asfortranarray(cross)
-    factor = factorise(np.asfortranarray(second), solver)
-    eigenvalues, E = _leading(cross, factor, n_components)
+    factors = [factorise(np.asfortranarray(second), solver) for second in seconds]
+    pairs = _leading(cross, factors, n_components)
+    solutions = [_finish(cross, factor, *pair, n_components) for factor, pair in zip(factors, pairs, strict=True)]
+    return solutions if active.all() else [_embed(solution, active) for solution in solutions]
+
+
+def _finish(
+    cross: np.ndarray, factor: Factor, eigenvalues: np.ndarray, E: np.ndarray, n_components: int | float | None
+) -> Solution:
+    """From leading eigenpairs, at least as many as wanted, to the solution: cross is (d, a)."""
     has_signal = eigenvalues > len(cross) * EPS * eigenvalues[0]
     if not has_signal.any():
         return no_signal(len(cross), n_components)
@@ -163,8 +179,9 @@ def factorise(second: np.ndarray, solver: str) -> Factor:
     V is scaled to a unit diagonal first: which unit a feature is measured in must not decide whether it counts.
     """
     scale = 1 / np.sqrt(second.diagonal())
-    second *= scale
-    second *= scale[:, np.newaxis]
+    for first in range(0, len(second), _PANEL):  # in one pass
+        columns = slice(first, first + _PANEL)
+        second[:, columns] *= np.outer(scale[columns], scale).T
     if solver == "eigh":
         return _factorise_eigh(second, scale)
     norm = dlange("1", second)
@@ -211,13 +228,21 @@ def uses_krylov(d: int, k: int) -> bool:
     return d >= _KRYLOV_MIN_FEATURES and (k + _OVERSAMPLING) * _STEPS * _KRYLOV_SHARE <= d
 
 
-def _leading(cross: np.ndarray, factor: Factor, n_components: int | float | None) -> tuple[np.ndarray, np.ndarray]:
-    """Leading eigenvalues, descending, and eigenvectors (d, k) of M = cross V⁻¹ crossᵀ."""
-    d = len(cross)
-    if isinstance(n_components, Integral) and uses_krylov(d, int(n_components)):
-        found = _block_krylov(cross, factor, int(n_components))
+def _leading(
+    cross: np.ndarray, factors: list[Factor], n_components: int | float | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Leading eigenvalues, descending, and eigenvectors (d, k) of M = cross V⁻¹ crossᵀ, for each V."""
+    if isinstance(n_components, Integral) and uses_krylov(len(cross), int(n_components)):
+        found = _block_krylov(cross, factors, int(n_components))
         if found is not None:
             return found
+    return [_leading_dense(cross, factor, n_components) for factor in factors]
+
+
+def _leading_dense(
+    cross: np.ndarray, factor: Factor, n_components: int | float | None
+) -> tuple[np.ndarray, np.ndarray]:
+    d = len(cross)
     G = factor.whiten(cross.T.copy(order="F"))
     M = dsyrk(1.0, G, trans=1, lower=1)
     wanted = [d - int(n_components), d - 1] if isinstance(n_components, Integral) else None
@@ -225,36 +250,71 @@ def _leading(cross: np.ndarray, factor: Factor, n_components: int | float | None
     return values[::-1], np.asfortranarray(E[:, ::-1])
 
 
-def _block_krylov(cross: np.ndarray, factor: Factor, k: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Leading eigenpairs of M by Rayleigh-Ritz on a block Krylov space, M never formed; None if it won't converge."""
-    d, b = len(cross), k + _OVERSAMPLING
-    Q = np.empty((d, b * _STEPS), order="F")
-    MQ = np.empty_like(Q)
+def _block_krylov(cross: np.ndarray, factors: list[Factor], k: int) -> list[tuple[np.ndarray, np.ndarray]] | None:
+    """Leading eigenpairs of each M by Rayleigh-Ritz on a block Krylov space, M never formed; None if one won't do.
+
+    All blocks go through `cross` together: it is read from memory once for them.
+    """
+    b = k + _OVERSAMPLING
     seeded = np.random.RandomState(0).standard_normal((cross.shape[1], b))
-    W = dgemm(1.0, cross, seeded)
-    previous = 1.0
+    start = dgemm(1.0, cross, seeded)
+    spaces = [_KrylovSpace(factor, k, start) for factor in factors]
+    active = spaces
     for _ in range(_MAX_CYCLES):
         for step in range(_STEPS):
-            columns = slice(step * b, (step + 1) * b)
             try:
-                Q[:, columns] = _orthonormalise(W, Q[:, : step * b])
+                blocks = [space.extend(step) for space in active]
             except LinAlgError:  # fewer independent directions than columns
                 return None
-            W = dgemm(1.0, cross, Q[:, columns], trans_a=1)
-            W = dgemm(1.0, cross, factor.unwhiten(factor.whiten(W)))
-            MQ[:, columns] = W
-        T = dgemm(1.0, Q, MQ, trans_a=1)  # (b·steps, b·steps)
-        values, U = eigh((T + T.T) / 2, subset_by_index=[len(T) - b, len(T) - 1], check_finite=False)
-        values, U = values[::-1], np.asfortranarray(U[:, ::-1])
-        W = dgemm(1.0, Q, U)  # Ritz vectors: the answer, or the next cycle's start
-        residual = np.linalg.norm(dgemm(1.0, MQ, U[:, :k]) - W[:, :k] * values[:k], axis=0)
-        residual = (residual / np.maximum(values[:k], np.finfo(float).tiny)).max()
-        if residual <= _TOLERANCE:
-            return values[:k], W[:, :k]
-        if not residual < previous / 100:
+            W = dgemm(1.0, cross, _side_by_side(blocks), trans_a=1)
+            solved = [
+                space.factor.apply_any(W[:, i * b : (i + 1) * b].copy(order="F")) for i, space in enumerate(active)
+            ]
+            W = dgemm(1.0, cross, _side_by_side(solved))
+            for i, space in enumerate(active):
+                space.receive(step, W[:, i * b : (i + 1) * b])
+        if not all(space.improve() for space in active):
             return None
-        previous = residual
+        active = [space for space in active if space.residual > _TOLERANCE]
+        if not active:
+            return [(space.values[:k], space.W[:, :k]) for space in spaces]
     return None
+
+
+def _side_by_side(blocks: list[np.ndarray]) -> np.ndarray:
+    return blocks[0] if len(blocks) == 1 else np.asfortranarray(np.hstack(blocks))
+
+
+class _KrylovSpace:
+    """An orthonormal basis Q of W, M W, M² W, … with M Q, and the leading eigenpairs of M within it."""
+
+    def __init__(self, factor: Factor, k: int, W: np.ndarray):
+        self.factor, self.k, self.b, self.W = factor, k, W.shape[1], W
+        d = len(W)
+        self.Q = np.empty((d, self.b * _STEPS), order="F")
+        self.MQ = np.empty_like(self.Q)
+        self.residual = 1.0
+
+    def extend(self, step: int) -> np.ndarray:
+        """The next block of Q."""
+        block = _orthonormalise(self.W, self.Q[:, : step * self.b])
+        self.Q[:, step * self.b : (step + 1) * self.b] = block
+        return block
+
+    def receive(self, step: int, image: np.ndarray) -> None:
+        """M times that block."""
+        self.MQ[:, step * self.b : (step + 1) * self.b] = self.W = image
+
+    def improve(self) -> bool:
+        """Make Ritz vectors of W, the answer or the next cycle's start; False if another cycle would not help."""
+        T = dgemm(1.0, self.Q, self.MQ, trans_a=1)  # (b·steps, b·steps)
+        values, U = eigh((T + T.T) / 2, subset_by_index=[len(T) - self.b, len(T) - 1], check_finite=False)
+        self.values, U = values[::-1], np.asfortranarray(U[:, ::-1])
+        self.W = dgemm(1.0, self.Q, U)
+        k, before = self.k, self.residual
+        residual = np.linalg.norm(dgemm(1.0, self.MQ, U[:, :k]) - self.W[:, :k] * self.values[:k], axis=0)
+        self.residual = float((residual / np.maximum(self.values[:k], np.finfo(float).tiny)).max())
+        return self.residual <= _TOLERANCE or self.residual < before / 100
 
 
 def _orthonormalise(W: np.ndarray, Q: np.ndarray) -> np.ndarray:

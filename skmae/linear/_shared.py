@@ -14,8 +14,10 @@ from joblib import Parallel, delayed
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from skmae._rows import Rows, project
-from skmae.linear._solution import Problem, Summary, is_dual, solve_primal, truncated
+from skmae.linear._solution import Problem, Summary, is_dual, solve_many, solve_primal, truncated
 from skmae.moments import Moments
+
+_TOGETHER = 4  # each takes a d × d array
 
 
 class Fold:
@@ -44,10 +46,15 @@ class Fold:
 
     def solve_all(self, problems: Iterable[Problem]) -> None:
         """Solve what can be solved, all ranks from the largest; what fails is left to fail in its own fit."""
-        for family in _families(problems):
+        if self.summary is None:
+            return
+        families = _families(problem for problem in problems if not is_dual(problem, *self.summary.shape))
+        for group in _groups(families):
             with suppress(ValueError):
-                if solved := self.solution(family[-1], self.weights):
-                    self.solutions |= {problem: truncated(solved, problem.n_components) for problem in family[:-1]}
+                for problem, solved in zip(group, solve_many(group, self.summary), strict=True):
+                    smaller = families[problem]
+                    self.solutions |= {other: truncated(solved, other.n_components) for other in smaller}
+                    self.solutions[problem] = solved
 
     def encode_all(self, values: np.ndarray) -> None:
         """Features of all rows by every model; the rows are read once."""
@@ -203,13 +210,25 @@ def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
     return a is b or (a is not None and b is not None and np.array_equal(a, b))
 
 
-def _families(problems: Iterable[Problem]) -> list[list[Problem]]:
-    """Problems that differ in rank alone, by rank, where Theorem 1 answers them together; else one by one."""
+def _families(problems: Iterable[Problem]) -> dict[Problem, list[Problem]]:
+    """Each problem of the largest rank, and those of smaller ranks that Theorem 1 answers with it."""
     families: dict[Problem, list[Problem]] = {}
     for problem in dict.fromkeys(problems):
         nested = isinstance(problem.n_components, Integral) and problem.loss == "all"
         families.setdefault(problem._replace(n_components=-1) if nested else problem, []).append(problem)
-    return [sorted(family, key=lambda problem: problem.n_components or 0) for family in families.values()]
+    by_rank = (sorted(family, key=lambda problem: problem.n_components or 0) for family in families.values())
+    return {family[-1]: family[:-1] for family in by_rank}
+
+
+def _groups(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
+    """Problems that are solved faster together, a few at a time."""
+    alike: dict[Any, list[Problem]] = {}
+    for problem in problems:
+        together = (problem.n_components, problem.solver, problem.corruption.noise > 0)
+        alike.setdefault(together if problem.loss == "all" else problem, []).append(problem)
+    for group in alike.values():
+        for first in range(0, len(group), _TOGETHER):
+            yield group[first : first + _TOGETHER]
 
 
 def _moments_of_parts(

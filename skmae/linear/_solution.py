@@ -10,7 +10,7 @@ from skmae._grid import PatchGrid
 from skmae.linear._corruption import Corruption
 from skmae.linear._dual import is_cheaper, solve_dual
 from skmae.linear._hidden import Given, expected_error, solve_hidden
-from skmae.linear._rrr import Solution, solve
+from skmae.linear._rrr import Solution, solve, solve_together
 from skmae.moments import Moments
 
 # Set by the solution; after `partial_fit` they are made when first asked for
@@ -82,6 +82,23 @@ def solve_primal(problem: Problem, data: Summary) -> tuple[dict[str, Any], float
         solution = solve(S, corruption.second(S, grid), n_components, solver)
         error = total - float(solution.eigenvalues.sum())
     return _attributes(problem, solution, mean, total, error), solution.rcond
+
+
+def solve_many(problems: list[Problem], data: Summary) -> list[dict[str, Any]]:
+    """The fitted attributes of problems that share rank, solver and constant features."""
+    if len(problems) == 1:
+        return [solve_primal(problems[0], data)[0]]
+    n_rows, mean, S = data
+    first = problems[0]
+    check_rank(first.n_components, n_rows, len(mean))
+    total = float(np.trace(S))
+    _check_total(total)
+    seconds = [problem.corruption.second(S, problem.grid) for problem in problems]
+    solutions = solve_together(S, seconds, first.n_components, first.solver)
+    return [
+        _attributes(problem, solution, mean, total, total - float(solution.eigenvalues.sum()))
+        for problem, solution in zip(problems, solutions, strict=True)
+    ]
 
 
 def solve_by_moments(problem: Problem, X: Any, weights: np.ndarray | None) -> dict[str, Any]:
