@@ -1,10 +1,14 @@
 """What a corruption does to second moments."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg.blas import dgemm
 
 from skmae._grid import PatchGrid
+
+_FEATURES_AT_A_TIME = 96
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,23 @@ class Corruption:
         rank = level.argsort(axis=1).argsort(axis=1)
         return rank < self.n_visible
 
+    def own(self, S: np.ndarray, grid: PatchGrid) -> Callable[[np.ndarray], np.ndarray]:
+        """B ↦ D B, where D = within·BD(S) is what V has beside across·S, but for noise; B and D B are (d, b)."""
+        groups = list(_joined(grid.features_of_patch))
+        blocks = []
+        for features in groups:
+            patch = grid.patch_of_feature[features]
+            same = patch == patch[:, np.newaxis]
+            blocks.append(np.asfortranarray(np.where(same, self.within * S[np.ix_(features, features)], 0)))
+
+        def apply(B: np.ndarray) -> np.ndarray:
+            D = np.empty_like(B)
+            for block, features in zip(blocks, groups, strict=True):
+                D[features] = dgemm(1.0, B[features].T, block).T  # NumPy's own threads would be in the way of SciPy's
+            return D
+
+        return apply
+
     def second(self, S: np.ndarray, grid: PatchGrid) -> np.ndarray:
         """V, in a new array in Fortran order."""
         V = np.multiply(S, self.across, order="F")
@@ -83,6 +104,18 @@ class Corruption:
         if self.noise:
             error += self.noise * np.sum(decoded**2)
         return error
+
+
+def _joined(patches: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Features of whole patches, enough at a time for a matrix product to pay."""
+    group: list[np.ndarray] = []
+    for features in patches:
+        group.append(features)
+        if sum(map(len, group)) >= _FEATURES_AT_A_TIME:
+            yield np.concatenate(group)
+            group = []
+    if group:
+        yield np.concatenate(group)
 
 
 def squares(rows: np.ndarray) -> np.ndarray:

@@ -19,12 +19,14 @@ from scipy.linalg.lapack import dlange, dpocon, dpotrf
 
 from skmae.moments import EPS, mirror_lower
 
-# Block Krylov: columns beyond the rank, blocks per cycle, cycles, and each residual relative to its own eigenvalue.
-# On CIFAR-10 (d = 3072) one cycle is enough, and takes half the time of forming M; see benchmarks/solvers.py.
+# Block Krylov: columns beyond the rank, blocks before the first look at the residual, blocks of a cycle, cycles, and
+# each residual relative to its own eigenvalue. On CIFAR-10 (d = 3072) 7 or 8 blocks are enough, and take half the time
+# of forming M; see benchmarks/solvers.py.
 _OVERSAMPLING = 8
-_STEPS = 8
+_STEPS = 7
+_MAX_STEPS = 10
 _MAX_CYCLES = 4
-_TOLERANCE = 1e-8
+_TOLERANCE = 1e-7
 _KRYLOV_MIN_FEATURES = 1000
 _PANEL = 16  # columns that stay in the cache
 _KRYLOV_SHARE = 2  # its basis may take half of the space; beyond that, or below, LAPACK is faster
@@ -56,6 +58,18 @@ class Solution:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """V = across·cross + D, where `cross` is symmetric and D is applied at little cost.
+
+    Then M = cross V⁻¹ cross = (across·cross − D + D V⁻¹ D) / across². D must not be large against across·cross, or the
+    difference costs digits.
+    """
+
+    across: float
+    apply: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
 class Factor:
     """A generalised inverse R Rᵀ of V as two functions, B ↦ RᵀB and B ↦ R B, which may overwrite B.
 
@@ -67,10 +81,18 @@ class Factor:
     solver: str
     rcond: float
     span: np.ndarray | None = None
+    parts: Parts | None = None
 
     def apply_any(self, B: np.ndarray) -> np.ndarray:
         """R Rᵀ B; overwrites B."""
         return self.unwhiten(self.whiten(B))
+
+    def combine(self, Q: np.ndarray, product: np.ndarray) -> np.ndarray:
+        """M Q from cross Q, where V's parts are known."""
+        assert self.parts is not None
+        DQ = self.parts.apply(Q)
+        own = self.parts.apply(self.apply_any(DQ.copy(order="F")))
+        return (self.parts.across * product - DQ + own) / self.parts.across**2
 
     def apply_inverse(self, B: np.ndarray) -> np.ndarray:
         """V⁺ B for B in the range of V: R Rᵀ B, less what is outside the range, has the least norm."""
@@ -105,37 +127,50 @@ def solve(cross: np.ndarray, second: np.ndarray, n_components: int | float | Non
 
 
 def solve_together(
-    cross: np.ndarray, seconds: list[np.ndarray], n_components: int | float | None, solver: str = "auto"
+    cross: np.ndarray,
+    seconds: list[np.ndarray],
+    n_components: int | float | None,
+    solver: str = "auto",
+    parts: list[Parts | None] | None = None,
 ) -> list[Solution]:
-    """`solve` for several V with one `cross` and the same constant features: products with `cross` are shared."""
+    """`solve` for several V with one `cross` and the same constant features: products with `cross` are shared.
+
+    With the parts that each V is made of, one product with `cross` does where two are needed without.
+    """
     active = seconds[0].diagonal() > 0
     if not active.any():
         return [no_signal(len(cross), n_components) for _ in seconds]
     if not active.all():
         cross = cross[:, active]
         seconds = [second[np.ix_(active, active)] for second in seconds]
+        parts = None
     cross = np.asfortranarray(cross)
     factors = [factorise(np.asfortranarray(second), solver) for second in seconds]
-    pairs = _leading(cross, factors, n_components)
-    solutions = [_finish(cross, factor, *pair, n_components) for factor, pair in zip(factors, pairs, strict=True)]
+    if parts is not None:
+        factors = [replace(factor, parts=part) for factor, part in zip(factors, parts, strict=True)]
+    found = [_wanted(*pair, n_components) for pair in _leading(cross, factors, n_components)]
+    products = _times(cross, [E for _, E in found], transposed=True)
+    solutions = [_finish(*each) for each in zip(factors, *zip(*found, strict=True), products, strict=True)]
     return solutions if active.all() else [_embed(solution, active) for solution in solutions]
 
 
-def _finish(
-    cross: np.ndarray, factor: Factor, eigenvalues: np.ndarray, E: np.ndarray, n_components: int | float | None
-) -> Solution:
-    """From leading eigenpairs, at least as many as wanted, to the solution: cross is (d, a)."""
-    has_signal = eigenvalues > len(cross) * EPS * eigenvalues[0]
-    if not has_signal.any():
-        return no_signal(len(cross), n_components)
-    eigenvalues = np.where(has_signal, eigenvalues, 0)
+def _wanted(eigenvalues: np.ndarray, E: np.ndarray, n_components: int | float | None) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenpairs that are asked for, of those that were found: values without signal are zero, signs are chosen."""
+    eigenvalues = np.where(eigenvalues > len(E) * EPS * eigenvalues[0], eigenvalues, 0)
+    if not eigenvalues.any():
+        nothing = no_signal(len(E), n_components)  # raises, unless a number of components was asked for
+        return nothing.eigenvalues, nothing.decoder
     k = rank_of(eigenvalues, n_components)
-    E = E[:, :k] * signs(E[:, :k])
-    encoder = factor.apply_inverse(dgemm(1.0, cross, E, trans_a=1)).T  # (k, a)
+    return eigenvalues[:k], E[:, :k] * signs(E[:, :k])
+
+
+def _finish(factor: Factor, eigenvalues: np.ndarray, E: np.ndarray, product: np.ndarray) -> Solution:
+    """From eigenpairs and crossᵀ E to the solution."""
+    encoder = factor.apply_inverse(product).T  # (k, a)
     return Solution(
-        encoder=np.where(has_signal[:k, np.newaxis], encoder, 0),
+        encoder=np.where(eigenvalues[:, np.newaxis] > 0, encoder, 0),
         decoder=np.ascontiguousarray(E),
-        eigenvalues=eigenvalues[:k],
+        eigenvalues=eigenvalues,
         solver=factor.solver,
         rcond=factor.rcond,
     )
@@ -256,33 +291,43 @@ def _block_krylov(cross: np.ndarray, factors: list[Factor], k: int) -> list[tupl
     All blocks go through `cross` together: it is read from memory once for them.
     """
     b = k + _OVERSAMPLING
-    seeded = np.random.RandomState(0).standard_normal((cross.shape[1], b))
-    start = dgemm(1.0, cross, seeded)
+    seeded = np.random.RandomState(0).standard_normal((len(cross), b))
+    start = dgemm(1.0, cross, dgemm(1.0, cross, seeded, trans_a=1))
     spaces = [_KrylovSpace(factor, k, start) for factor in factors]
     active = spaces
     for _ in range(_MAX_CYCLES):
-        for step in range(_STEPS):
+        for step in range(_MAX_STEPS):
             try:
                 blocks = [space.extend(step) for space in active]
             except LinAlgError:  # fewer independent directions than columns
                 return None
-            W = dgemm(1.0, cross, _side_by_side(blocks), trans_a=1)
-            solved = [
-                space.factor.apply_any(W[:, i * b : (i + 1) * b].copy(order="F")) for i, space in enumerate(active)
-            ]
-            W = dgemm(1.0, cross, _side_by_side(solved))
-            for i, space in enumerate(active):
-                space.receive(step, W[:, i * b : (i + 1) * b])
-        if not all(space.improve() for space in active):
+            for space, image in zip(active, _images(cross, [s.factor for s in active], blocks), strict=True):
+                space.receive(step, image)
+            if step + 1 >= _STEPS:
+                active = [space for space in active if space.residual(step + 1) > _TOLERANCE]
+            if not active:
+                return [(space.values[:k], space.vectors[:, :k]) for space in spaces]
+        if not all(space.restart() for space in active):
             return None
-        active = [space for space in active if space.residual > _TOLERANCE]
-        if not active:
-            return [(space.values[:k], space.W[:, :k]) for space in spaces]
     return None
 
 
-def _side_by_side(blocks: list[np.ndarray]) -> np.ndarray:
-    return blocks[0] if len(blocks) == 1 else np.asfortranarray(np.hstack(blocks))
+def _images(cross: np.ndarray, factors: list[Factor], blocks: list[np.ndarray]) -> list[np.ndarray]:
+    """M Q for each V."""
+    products = _times(cross, blocks, transposed=True)
+    if all(factor.parts is not None for factor in factors):
+        triples = zip(factors, blocks, products, strict=True)
+        return [factor.combine(block, product) for factor, block, product in triples]
+    pairs = zip(factors, products, strict=True)
+    return _times(cross, [factor.apply_any(product) for factor, product in pairs], transposed=False)
+
+
+def _times(cross: np.ndarray, blocks: list[np.ndarray], *, transposed: bool) -> list[np.ndarray]:
+    """`cross`, or its transpose, times each block, (d, b): `cross` is read from memory once."""
+    joined = blocks[0] if len(blocks) == 1 else np.asfortranarray(np.hstack(blocks))
+    product = dgemm(1.0, cross, joined, trans_a=transposed)
+    ends = np.cumsum([block.shape[1] for block in blocks])
+    return [np.array(part, order="F") for part in np.split(product, ends[:-1], axis=1)]
 
 
 class _KrylovSpace:
@@ -291,9 +336,9 @@ class _KrylovSpace:
     def __init__(self, factor: Factor, k: int, W: np.ndarray):
         self.factor, self.k, self.b, self.W = factor, k, W.shape[1], W
         d = len(W)
-        self.Q = np.empty((d, self.b * _STEPS), order="F")
+        self.Q = np.empty((d, self.b * _MAX_STEPS), order="F")
         self.MQ = np.empty_like(self.Q)
-        self.residual = 1.0
+        self.reached = self.before = 1.0
 
     def extend(self, step: int) -> np.ndarray:
         """The next block of Q."""
@@ -305,16 +350,23 @@ class _KrylovSpace:
         """M times that block."""
         self.MQ[:, step * self.b : (step + 1) * self.b] = self.W = image
 
-    def improve(self) -> bool:
-        """Make Ritz vectors of W, the answer or the next cycle's start; False if another cycle would not help."""
-        T = dgemm(1.0, self.Q, self.MQ, trans_a=1)  # (b·steps, b·steps)
-        values, U = eigh((T + T.T) / 2, subset_by_index=[len(T) - self.b, len(T) - 1], check_finite=False)
+    def residual(self, n_blocks: int) -> float:
+        """Find the Ritz values and vectors; the largest residual of those that are wanted, relative to its value."""
+        k, n = self.k, n_blocks * self.b
+        Q, MQ = self.Q[:, :n], self.MQ[:, :n]
+        T = dgemm(1.0, Q, MQ, trans_a=1)  # (n, n)
+        values, U = eigh((T + T.T) / 2, subset_by_index=[n - self.b, n - 1], check_finite=False)
         self.values, U = values[::-1], np.asfortranarray(U[:, ::-1])
-        self.W = dgemm(1.0, self.Q, U)
-        k, before = self.k, self.residual
-        residual = np.linalg.norm(dgemm(1.0, self.MQ, U[:, :k]) - self.W[:, :k] * self.values[:k], axis=0)
-        self.residual = float((residual / np.maximum(self.values[:k], np.finfo(float).tiny)).max())
-        return self.residual <= _TOLERANCE or self.residual < before / 100
+        self.vectors = dgemm(1.0, Q, U)
+        error = np.linalg.norm(dgemm(1.0, MQ, U[:, :k]) - self.vectors[:, :k] * self.values[:k], axis=0)
+        self.reached = float((error / np.maximum(self.values[:k], np.finfo(float).tiny)).max())
+        return self.reached
+
+    def restart(self) -> bool:
+        """Go on from the Ritz vectors; False if the last cycle has gained too little for another."""
+        self.W = self.vectors
+        gained, self.before = self.reached < self.before / 100, self.reached
+        return gained
 
 
 def _orthonormalise(W: np.ndarray, Q: np.ndarray) -> np.ndarray:

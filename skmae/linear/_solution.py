@@ -10,7 +10,7 @@ from skmae._grid import PatchGrid
 from skmae.linear._corruption import Corruption
 from skmae.linear._dual import is_cheaper, solve_dual
 from skmae.linear._hidden import Given, expected_error, solve_hidden
-from skmae.linear._rrr import Solution, solve, solve_together
+from skmae.linear._rrr import Parts, Solution, solve_together
 from skmae.moments import Moments
 
 # Set by the solution; after `partial_fit` they are made when first asked for
@@ -28,6 +28,8 @@ SOLVED = (
 
 # Products summed in float32 are good to 1e-7 or so; a V that is worse conditioned than this needs float64's
 _RCOND_FOR_FLOAT32 = 1e-8
+
+_LARGEST_WITHIN = 100.0
 
 
 class Problem(NamedTuple):
@@ -79,9 +81,18 @@ def solve_primal(problem: Problem, data: Summary) -> tuple[dict[str, Any], float
     if loss == "hidden":
         solution, error = solve_hidden(S, grid, corruption, n_components, solver)
     else:
-        solution = solve(S, corruption.second(S, grid), n_components, solver)
+        parts = [_parts(problem, S)]
+        solution = solve_together(S, [corruption.second(S, grid)], n_components, solver, parts)[0]
         error = total - float(solution.eigenvalues.sum())
     return _attributes(problem, solution, mean, total, error), solution.rcond
+
+
+def _parts(problem: Problem, S: np.ndarray) -> Parts | None:
+    """What V is made of, unless its part within patches, or noise, is so large that it must not be subtracted."""
+    corruption = problem.corruption
+    if corruption.noise or corruption.within > _LARGEST_WITHIN * corruption.across:
+        return None
+    return Parts(corruption.across, corruption.own(S, problem.grid))
 
 
 def solve_many(problems: list[Problem], data: Summary) -> list[dict[str, Any]]:
@@ -94,7 +105,8 @@ def solve_many(problems: list[Problem], data: Summary) -> list[dict[str, Any]]:
     total = float(np.trace(S))
     _check_total(total)
     seconds = [problem.corruption.second(S, problem.grid) for problem in problems]
-    solutions = solve_together(S, seconds, first.n_components, first.solver)
+    parts = [_parts(problem, S) for problem in problems]
+    solutions = solve_together(S, seconds, first.n_components, first.solver, parts)
     return [
         _attributes(problem, solution, mean, total, total - float(solution.eigenvalues.sum()))
         for problem, solution in zip(problems, solutions, strict=True)

@@ -368,14 +368,14 @@ def test_partial_fit_in_any_batches_is_fit(seed, dtype):
 
 
 def test_partial_fit_solves_once_and_only_when_asked(rng, monkeypatch):
-    solved, original = [], _solution.solve
+    solved, original = [], _solution.solve_together
 
     def slow(*args):
         solved.append(1)
         time.sleep(0.2)  # long enough for every thread to ask
         return original(*args)
 
-    monkeypatch.setattr(_solution, "solve", slow)
+    monkeypatch.setattr(_solution, "solve_together", slow)
     X = smooth_images(rng)
     model = LinearMAE(5, patch=2)
     for batch in np.split(X, 5):
@@ -393,13 +393,13 @@ def test_partial_fit_solves_once_and_only_when_asked(rng, monkeypatch):
 
 def test_a_batch_that_comes_while_solving_is_not_forgotten(rng, monkeypatch):
     X = smooth_images(rng)
-    solving, original = threading.Event(), _solution.solve
+    solving, original = threading.Event(), _solution.solve_together
     model = LinearMAE(5, patch=2).partial_fit(X[:200])
     with ThreadPoolExecutor(2) as pool:
-        monkeypatch.setattr(_solution, "solve", lambda *a: solving.set() or time.sleep(0.2) or original(*a))
+        monkeypatch.setattr(_solution, "solve_together", lambda *a: solving.set() or time.sleep(0.2) or original(*a))
         reader = pool.submit(model.transform, X)
         assert solving.wait(10)
-        monkeypatch.setattr(_solution, "solve", original)
+        monkeypatch.setattr(_solution, "solve_together", original)
         pool.submit(model.partial_fit, X[200:]).result()
         reader.result()
     assert_allclose(model.eigenvalues_, LinearMAE(5, patch=2).fit(X).eigenvalues_, rtol=1e-10)
