@@ -385,7 +385,8 @@ class Moments:
         result._shift = base._shift.copy()
         moved_first, moved_scatter = other._about(base._shift)
         result._first = self._first + sign * moved_first
-        result._scatter = self._scatter + sign * moved_scatter
+        result._scatter = self._scatter.copy(order="F")
+        (np.add if sign > 0 else np.subtract)(result._scatter, moved_scatter, out=result._scatter)
         same_shift = self.n_rows == 0 or other.n_rows == 0 or np.array_equal(self._shift, other._shift)
         result._exact = self._exact and other._exact and same_shift
         result._peak = np.maximum.reduce(

@@ -70,9 +70,9 @@ class Corruption:
 
         return apply
 
-    def second(self, S: np.ndarray, grid: PatchGrid) -> np.ndarray:
-        """V, in a new array in Fortran order."""
-        V = np.multiply(S, self.across, order="F")
+    def second(self, S: np.ndarray, grid: PatchGrid, out: np.ndarray | None = None) -> np.ndarray:
+        """V, in `out` or a new array, in Fortran order."""
+        V = np.multiply(S, self.across, order="F", out=out)
         if self.within:
             for features in grid.features_of_patch:
                 block = np.ix_(features, features)

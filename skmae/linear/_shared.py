@@ -44,14 +44,14 @@ class Fold:
             self.solutions[problem] = solve_primal(problem, self.summary)[0]
         return self.solutions.get(problem)
 
-    def solve_all(self, problems: Iterable[Problem]) -> None:
+    def solve_all(self, problems: Iterable[Problem], workspace: list[np.ndarray]) -> None:
         """Solve what can be solved, all ranks from the largest; what fails is left to fail in its own fit."""
         if self.summary is None:
             return
         families = _families(problem for problem in problems if not is_dual(problem, *self.summary.shape))
         for group in _groups(families):
             with suppress(ValueError):
-                for problem, solved in zip(group, solve_many(group, self.summary), strict=True):
+                for problem, solved in zip(group, solve_many(group, self.summary, workspace), strict=True):
                     smaller = families[problem]
                     self.solutions |= {other: truncated(solved, other.n_components) for other in smaller}
                     self.solutions[problem] = solved
@@ -111,8 +111,9 @@ class Table:
             return
         total, parts = _moments_of_parts(self.values, trainings, self.weights)
         self.whole.summary = Summary.of(total)
+        workspace: list[np.ndarray] = []
         Parallel(n_jobs=1, verbose=verbose)(
-            delayed(self._solve_fold)(rows, moments, problems)
+            delayed(self._solve_fold)(rows, moments, problems, workspace)
             for rows, moments in zip(trainings, parts, strict=True)
             if moments.n_rows
         )
@@ -121,9 +122,11 @@ class Table:
             for fold in self.folds.values():
                 fold.encode_all(self.values)
 
-    def _solve_fold(self, rows: np.ndarray, moments: Moments, problems: list[Problem]) -> None:
+    def _solve_fold(
+        self, rows: np.ndarray, moments: Moments, problems: list[Problem], workspace: list[np.ndarray]
+    ) -> None:
         fold = Fold(Summary.of(moments), None if self.weights is None else self.weights[rows])
-        fold.solve_all(problems)
+        fold.solve_all(problems, workspace)
         fold.summary = None  # it is large
         self.folds[rows.tobytes()] = fold
 

@@ -95,8 +95,11 @@ def _parts(problem: Problem, S: np.ndarray) -> Parts | None:
     return Parts(corruption.across, corruption.own(S, problem.grid))
 
 
-def solve_many(problems: list[Problem], data: Summary) -> list[dict[str, Any]]:
-    """The fitted attributes of problems that share rank, solver and constant features."""
+def solve_many(problems: list[Problem], data: Summary, workspace: list[np.ndarray]) -> list[dict[str, Any]]:
+    """The fitted attributes of problems that share rank, solver and constant features.
+
+    `workspace` keeps d × d arrays from one call to the next: fresh memory takes longer than what is done in it.
+    """
     if len(problems) == 1:
         return [solve_primal(problems[0], data)[0]]
     n_rows, mean, S = data
@@ -104,7 +107,9 @@ def solve_many(problems: list[Problem], data: Summary) -> list[dict[str, Any]]:
     check_rank(first.n_components, n_rows, len(mean))
     total = float(np.trace(S))
     _check_total(total)
-    seconds = [problem.corruption.second(S, problem.grid) for problem in problems]
+    workspace += [np.empty_like(S, order="F") for _ in problems[len(workspace) :]]
+    pairs = zip(problems, workspace, strict=False)
+    seconds = [problem.corruption.second(S, problem.grid, out) for problem, out in pairs]
     parts = [_parts(problem, S) for problem in problems]
     solutions = solve_together(S, seconds, first.n_components, first.solver, parts)
     return [
