@@ -49,12 +49,15 @@ lint: $(VENV)/.test $(VENV)/.lint
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
-bench: $(VENV)/.demo
+bench: $(VENV)/.test
 	$(BIN)/python benchmarks/fit.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/solvers.py
 	$(BIN)/python benchmarks/wide.py
 	$(BIN)/python benchmarks/stream.py
+	$(BIN)/python benchmarks/search.py
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/dask_workers.py
 	$(BIN)/python benchmarks/cifar10_probe.py
 
 clean:

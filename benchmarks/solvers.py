@@ -3,6 +3,7 @@
 The routes that `skmae.linear._rrr` chooses between, on second moments of CIFAR-10 crops of several sizes.
 """
 
+from dataclasses import replace
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -27,8 +28,8 @@ def form(S: np.ndarray, factor: Any) -> np.ndarray:
 
 
 def krylov(S: np.ndarray, factor: Any, k: int) -> np.ndarray | None:
-    found = _rrr._block_krylov(S, factor, k)
-    return None if found is None else found[0]
+    found = _rrr._block_krylov(S, [factor], k)
+    return None if found is None else found[0][0]
 
 
 def arpack(S: np.ndarray, factor: Any, k: int) -> np.ndarray:
@@ -48,8 +49,9 @@ def main() -> None:
     rows = []
     for side in SIDES:
         S = Moments.from_data(np.ascontiguousarray(images[:, :side, :side])).second
-        V = Corruption.bernoulli(0.75).second(S, PatchGrid.build((side, side, 3), 2, 4))
-        factor = _rrr.factorise(V, "auto")
+        corruption, grid = Corruption.bernoulli(0.75), PatchGrid.build((side, side, 3), 2, 4)
+        parts = _rrr.Parts(corruption.across, corruption.own(S, grid))
+        factor = replace(_rrr.factorise(corruption.second(S, grid), "auto"), parts=parts)
         for k in RANKS:
             times: dict[str, list[float]] = {"krylov": [], "arpack": [], "lapack": []}
             values = {}
