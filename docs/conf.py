@@ -25,3 +25,13 @@ autodoc_default_options = {
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
 html_theme_options = {"description": "Masked autoencoders as scikit-learn estimators", "fixed_sidebar": True}
+
+
+def skip_scikit_learns(app, what, name, obj, skip, options):  # noqa: ARG001
+    """Leave methods to scikit-learn's own pages where their text links to these."""
+    module = getattr(getattr(obj, "fget", obj), "__module__", None) or ""
+    return skip or module.startswith(("sklearn.utils._metadata_requests", "sklearn.model_selection"))
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_scikit_learns)

@@ -57,9 +57,7 @@ class LinearMAESearchCV(GridSearchCV):
     n_splits_ : int
     refit_time_ : float
     multimetric_ : bool
-    classes_ : ndarray of shape (n_classes,)
-    n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
 
     See Also
     --------
