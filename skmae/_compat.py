@@ -48,6 +48,9 @@ def namespace_and_device(X: Any) -> tuple[Any, Any]:
 def array_to_numpy(X: Any) -> np.ndarray:
     """X in NumPy, from whatever library scikit-learn knows, and from any device."""
     xp, _ = namespace_and_device(X)
+    X = X.detach() if hasattr(X, "detach") else X  # torch
+    if str(getattr(X, "dtype", "")).endswith("bfloat16"):
+        raise ValueError("X is of type bfloat16, which NumPy does not have. Convert it to float32 first.")
     return np.asarray(X) if xp is None else _convert_to_numpy(X, xp)
 
 

@@ -139,6 +139,10 @@ def check_weights(sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
         raise ValueError(
             f"sample_weight[{first}] is {weights[first]}: weights must be >= 0. A weight of 0 leaves a sample out."
         )
+    if not np.isfinite(weights.sum()):
+        raise ValueError(
+            "The sum of sample_weight is beyond the range of float64. Divide the weights by their largest."
+        )
     if not weights.any():
         raise ValueError(f"sample_weight is zero for all {len(weights)} samples: at least one must count.")
     return weights

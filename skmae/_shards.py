@@ -1,6 +1,7 @@
 """Files that hold the rows of one data set between them, read batch by batch."""
 
 from collections.abc import Callable, Iterable, Iterator
+from math import prod
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmae._compat import import_optional
-from skmae._rows import flatten_samples, row_blocks
+from skmae._rows import row_blocks
 
 
 class Shard(NamedTuple):
@@ -52,11 +53,12 @@ def open_shards(paths: Any) -> list[Shard]:
 
 def _open(path: Path) -> Shard:
     openers = {".npy": _open_npy, ".parquet": _open_parquet}
-    if path.suffix not in openers:
+    suffix = path.suffix.lower()
+    if suffix not in openers:
         raise ValueError(f"{path} is not a shard that can be read in parts: pass {' or '.join(openers)} files.")
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist, or is no file.")
-    return openers[path.suffix](path)
+    return openers[suffix](path)
 
 
 def _open_npy(path: Path) -> Shard:
@@ -76,7 +78,7 @@ def _open_npy(path: Path) -> Shard:
         for rows in row_blocks(len(array), size):
             yield array[rows]
 
-    return Shard(str(path), len(array), flatten_samples(array)[0].shape[1], None, batches)
+    return Shard(str(path), len(array), prod(array.shape[1:]), None, batches)
 
 
 def _open_parquet(path: Path) -> Shard:
@@ -86,19 +88,24 @@ def _open_parquet(path: Path) -> Shard:
     except (ValueError, OSError) as error:  # pyarrow's own errors are among these
         raise ValueError(f"{path} cannot be read: it is cut short, or no parquet file ({error}).") from error
     schema = file.schema_arrow
-    other = [field.name for field in schema if not _is_number(field.type)]
+    index = [name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)]
+    names = [name for name in schema.names if name not in index]  # pandas' own index is no feature
+    other = [name for name in names if not _is_number(schema.field(name).type)]
     if other:
         raise ValueError(f"{path} has columns that are not numbers: {other}. Write the shards without them.")
 
     def batches(size: int) -> Iterator[np.ndarray]:
-        for batch in parquet.ParquetFile(path).iter_batches(size):
+        for batch in parquet.ParquetFile(path).iter_batches(size, columns=names):
             yield np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns])
 
-    return Shard(str(path), file.metadata.num_rows, len(schema), tuple(schema.names), batches)
+    return Shard(str(path), file.metadata.num_rows, len(names), tuple(names), batches)
 
 
 def _is_number(arrow_type: Any) -> bool:
-    return np.dtype(arrow_type.to_pandas_dtype()).kind in "biuf"
+    try:
+        return np.dtype(arrow_type.to_pandas_dtype()).kind in "biuf"
+    except NotImplementedError:  # categories, for one
+        return False
 
 
 def with_progress(batches: Iterable[Any], *, total: int | None, verbose: bool) -> Iterator[Any]:

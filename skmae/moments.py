@@ -24,6 +24,7 @@ _MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool
 _FLOAT64 = np.dtype(np.float64)
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
+_ROUNDING = 1e-10
 _CANCELLED = 4.0  # sums that shrank by more have lost digits that the rank of S may hang on
 EPS = np.finfo(np.float64).eps
 _PANEL = 256  # columns of a triangle handled at a time
@@ -63,7 +64,8 @@ class Moments:
     -----
     Sums are kept about a shift close to the data, so that a mean that is large against the spread does not cancel
     the digits away. Products of 8-bit integers and bool are exact; those of wider types are taken in float64 unless
-    float32 is asked for. Sums across blocks are in float64.
+    float32 is asked for. Sums across blocks are in float64. Subtraction cannot bring back digits: what is left of sums
+    that were 1e15 times larger counts as constant.
 
     Examples
     --------
@@ -246,7 +248,7 @@ class Moments:
     def _centred(self, scatter: np.ndarray) -> np.ndarray:
         """scatter / n less the product of means, both triangles, in place; constant features are exactly zero."""
         offset = self._first / self.n
-        if self._exact:  # n² S is a whole number, too
+        if self._exact:  # n² S is a whole number, too, and one that float64 holds for n up to 700,000
             scatter *= self.n
             S = dsyr(-1.0, self._first, lower=1, a=scatter, overwrite_a=1)
             S /= self.n**2
@@ -297,6 +299,9 @@ class Moments:
 
     def __sub__(self, other: Any) -> "Moments":
         return self._combine(other, sign=-1)
+
+    def __copy__(self) -> "Moments":
+        return self + Moments(self.n_features)
 
     def __repr__(self) -> str:
         return f"Moments(n={self.n}, n_features={self.n_features})"
@@ -377,11 +382,13 @@ class Moments:
                 f"Cannot take the moments of {other.n_rows} samples from those of {self.n_rows}: subtract a part from "
                 f"its whole."
             )
+        if sign < 0 and other.n_rows == self.n_rows:
+            return self._nothing_left(other)
         result = Moments(self.n_features)
         result.sample_shape = self._shared_shape(other.sample_shape, "the other moments")
         base = self if self.n_rows else other
         result.n_rows = self.n_rows + sign * other.n_rows
-        result.n = self.n + sign * other.n if result.n_rows else 0
+        result.n = self.n + sign * other.n
         result._shift = base._shift.copy()
         moved_first, moved_scatter = other._about(base._shift)
         result._first = self._first + sign * moved_first
@@ -392,7 +399,26 @@ class Moments:
         result._peak = np.maximum.reduce(
             [self._peak, other._peak, moved_scatter.diagonal(), result._scatter.diagonal()]
         )
+        if sign < 0:
+            result._require_a_rest()
         return result
+
+    def _nothing_left(self, other: "Moments") -> "Moments":
+        if not np.isclose(self.n, other.n):
+            raise ValueError(
+                f"Cannot take {other.n_rows} samples of weight {other.n} from as many of weight {self.n}: weigh a part "
+                f"as it was weighed in its whole."
+            )
+        return Moments(self.n_features)
+
+    def _require_a_rest(self) -> None:
+        """Refuse a difference that no samples have."""
+        variance = self._scatter.diagonal() - self._first**2 / self.n if self.n > 0 else np.array([-1.0])
+        if (variance < -_ROUNDING * (self._scatter.diagonal() + self._first**2 / self.n + self._peak)).any():
+            raise ValueError(
+                "What is left has a negative variance or weight: the moments that were subtracted are not those of a "
+                "part of these samples, weighed as they were."
+            )
 
     def _about(self, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The sums about another shift: with δ = old − new, Σ(x−new)(x−new)ᵀ gains Σ(x−old)δᵀ + δΣ(x−old)ᵀ + nδδᵀ."""

@@ -1,5 +1,6 @@
 """Moments, against NumPy on the whole array at once."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -173,3 +174,28 @@ def test_errors_say_what_to_do(rng):
         Moments.from_data(np.empty((0, 3)))
     with pytest.raises(TypeError, match="unsupported operand"):
         small + 1
+
+
+def test_what_was_never_in_the_whole_cannot_be_taken_away(rng):
+    whole = Moments.from_data(rng.normal(size=(100, 4)))
+    with pytest.raises(ValueError, match="negative variance or weight"):
+        whole - Moments.from_data(rng.normal(0, 10, size=(50, 4)))
+    X = rng.normal(size=(50, 4))
+    with pytest.raises(ValueError, match="negative variance or weight"):
+        Moments.from_data(np.vstack([X, X])) - Moments.from_data(X, sample_weight=np.full(50, 10.0))
+    with pytest.raises(ValueError, match="weigh a part as it was weighed"):
+        Moments.from_data(X, sample_weight=np.full(50, 2.0)) - Moments.from_data(X)
+
+
+def test_nothing_is_left_of_moments_less_themselves(rng):
+    large, small = rng.normal(1e6, 1e5, size=(100, 4)), rng.normal(size=(50, 4)) * 1e-4
+    emptied = Moments.from_data(large) - Moments.from_data(large)
+    assert_moments(emptied.update(small), small, 1e-12)
+
+
+def test_a_copy_is_a_copy(rng):
+    moments = Moments.from_data(rng.normal(size=(30, 4)))
+    before = moments.second
+    copied = copy.copy(moments).update(rng.normal(size=(30, 4)))
+    assert (moments.n, copied.n) == (30, 60)
+    np.testing.assert_array_equal(moments.second, before)

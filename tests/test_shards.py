@@ -124,6 +124,19 @@ def test_bad_tables(tmp_path, rng):
         Moments.from_files(tmp_path / "gap.parquet")
 
 
+def test_an_index_that_pandas_stored_is_no_feature(tmp_path, rng):
+    frame = pd.DataFrame(rng.random((20, 4)), columns=list("abcd"))
+    frame[frame.a > 0.5].to_parquet(tmp_path / "some.parquet")
+    moments = Moments.from_files(tmp_path / "some.parquet")
+    np.testing.assert_allclose(moments.mean, frame[frame.a > 0.5].mean())
+
+
+def test_categories_are_not_numbers(tmp_path):
+    pd.DataFrame({"a": [1.0, 2.0], "c": pd.Categorical(["x", "y"])}).to_parquet(tmp_path / "c.parquet")
+    with pytest.raises(ValueError, match=r"c.parquet has columns that are not numbers: \['c'\]"):
+        Moments.from_files(tmp_path / "c.parquet")
+
+
 def test_bad_batches(rng):
     with pytest.raises(ValueError, match="There is no batch"):
         Moments.from_batches(iter([]))

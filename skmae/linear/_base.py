@@ -160,9 +160,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         check_chunks(X)
         with _all_or_nothing(self):
             self._expect(prod(X.shape[1:]), tuple(X.shape[1:]) if X.ndim > 2 else None)
-            self._problem = self._pose()
-            if self.solver == "dual":
-                raise ValueError('solver="dual" needs all rows at once, and X is a Dask array: use another solver.')
+            self._problem = self._pose_for_moments()
             moments = gather_moments(X, sample_weight)
             n = moments.n
             attributes, _ = solve_primal(self._problem, Summary.using_up(moments))
@@ -198,17 +196,17 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         ValueError
             For the same faults of X as `fit`. A batch that is refused leaves the estimator as it was.
         """
-        first = "moments_" not in self.__dict__
-        with _all_or_nothing(self):
+        with self.__dict__.setdefault("_solving", _PicklableLock()), _all_or_nothing(self):
+            first = "moments_" not in self.__dict__
             sample_shape = flatten_samples(X)[1]
             X = self._check_X(X, reset=first)
-            home = home_of(X)
-            problem = self._pose()
-            with self.__dict__.setdefault("_solving", _PicklableLock()):
-                moments = Moments(X.shape[1]) if first else self.moments_
-                moments.update(reshape(X, (X.shape[0], *sample_shape)) if sample_shape else X, sample_weight)
-                self._postpone(problem, moments)
-                self._like = None if home is None else X[:0, :]
+            if not first:
+                self._set_grid(self.moments_.sample_shape)  # image_shape may have been set since
+            problem = self._pose_for_moments()
+            moments = Moments(X.shape[1]) if first else self.moments_
+            moments.update(reshape(X, (X.shape[0], *sample_shape)) if sample_shape else X, sample_weight)
+            self._postpone(problem, moments)
+            self._like = None if home_of(X) is None else X[:0, :]
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -237,10 +235,9 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 f"moments must be a skmae.Moments, got {type(moments).__name__}. Make one with Moments.from_data(X)."
             )
         check_rank(self.n_components, moments.n_rows, moments.n_features)
-        with _all_or_nothing(self):
+        with self.__dict__.setdefault("_solving", _PicklableLock()), _all_or_nothing(self):
             self._expect(moments.n_features, moments.sample_shape)
-            with self.__dict__.setdefault("_solving", _PicklableLock()):
-                self._postpone(self._pose(), moments + Moments(moments.n_features))
+            self._postpone(self._pose_for_moments(), moments + Moments(moments.n_features))
         return self
 
     def _pose(self) -> Problem:
@@ -249,6 +246,12 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self._patch())
         return Problem(grid, self._corruption(grid), self.n_components, self.whiten, self.solver)
 
+    def _pose_for_moments(self) -> Problem:
+        problem = self._pose()
+        if problem.solver == "dual":
+            raise ValueError('solver="dual" needs all rows at once: use fit with an array, or another solver.')
+        return problem
+
     def _pose_for(self, n_features: int, sample_shape: tuple[int, ...] | None) -> Problem:
         """The problem that `fit` would pose to samples of this shape."""
         self._expect(n_features, sample_shape)
@@ -256,15 +259,13 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def _postpone(self, problem: Problem, moments: Moments) -> None:
         """Keep the moments, and solve when the solution is asked for."""
-        if problem.solver == "dual":
-            raise ValueError('solver="dual" needs all rows at once: use fit, or another solver with moments.')
         self._forget()
         self._problem = problem
         self.moments_ = moments
         self.n_samples_seen_ = moments.n
 
     def _forget(self) -> None:
-        for name in (*SOLVED, "moments_"):
+        for name in (*SOLVED, "moments_", "_like"):
             self.__dict__.pop(name, None)
 
     def __getattr__(self, name: str) -> Any:
@@ -295,11 +296,9 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     def _check_X(self, X: Any, *, reset: bool) -> Any:
         """Rows in the type they came in, not yet checked for NaN; with `reset`, the grid is learned from them."""
         if isinstance(X, RowView):  # checked when the table was made
-            validate_data(self, X.table.data, reset=reset, skip_check_array=True)
+            validate_data(self, X.table.values, reset=reset, skip_check_array=True)
             X, sample_shape = X.rows, X.table.sample_shape
         else:
-            if not reset:
-                check_same_namespace(X, self, attribute="components_", method="transform")
             X, sample_shape = flatten_samples(X)
             check_numeric_columns(X, type(self).__name__)
             X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
@@ -311,6 +310,13 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 f"{self.image_shape_}. Pass samples of that shape, or flat rows of {self.n_features_in_} features."
             )
         return X
+
+    def _check_used(self, X: Any, method: str) -> Any:
+        """`_check_X` for a fitted model, which takes arrays of the library that it was fitted on."""
+        check_is_fitted(self)
+        if not isinstance(X, RowView):
+            check_same_namespace(X, self, attribute="components_", method=method)
+        return self._check_X(X, reset=False)
 
     def _expect(self, n_features: int, sample_shape: tuple[int, ...] | None) -> None:
         """Learn the shape of data that came without names."""
@@ -357,7 +363,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             return self._transform_chunks(X)
         if isinstance(X, RowView) and (known := X.features(self._problem, self.components_)) is not None:
             return known
-        X = self._check_X(X, reset=False)
+        X = self._check_used(X, "transform")
         home = home_of(X)
         components, mean = to_numpy(self.components_), to_numpy(self.mean_)
         if home is not None and not home.on_cpu:
@@ -434,9 +440,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
             If `visible` is not bool or fits neither patches, pixels nor features; for the same faults of X as
             `transform`.
         """
-        check_is_fitted(self)
         shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
-        X = self._check_X(X, reset=False)
+        X = self._check_used(X, "reconstruct")
         home, X = home_of(X), to_numpy(X)
         dtype = floating_dtype(X)
         fitted = (to_numpy(self.components_).T, to_numpy(self.decoder_).T, to_numpy(self.mean_))
@@ -493,8 +498,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         ValueError
             For the same faults of X as `transform`.
         """
-        check_is_fitted(self)
-        X = self._check_X(X, reset=False)
+        X = self._check_used(X, "score")
         X = X if isinstance(X, Rows) else to_numpy(X)
         weights = check_weights(sample_weight, X)
         components, decoder, mean = (to_numpy(a) for a in (self.components_, self.decoder_, self.mean_))

@@ -17,6 +17,8 @@ def is_dask(X: Any) -> bool:
 
 def check_chunks(X: Any) -> None:
     """Refuse what is no array, or has chunks that do not hold whole samples."""
+    if getattr(X, "ndim", 0) >= 1 and len(X.shape) == 1:
+        raise ValueError(f"X is a Dask array of shape {X.shape}: pass (n_samples, n_features), or images.")
     if not hasattr(X, "to_dask_array") and hasattr(X, "numblocks") and X.ndim >= 2:
         if all(n == 1 for n in X.numblocks[1:]):
             return
@@ -65,6 +67,10 @@ def encode_lazily(X: Any, components: np.ndarray, mean: np.ndarray) -> Any:
 
 def _cut(sample_weight: Any, X: Any) -> list[np.ndarray]:
     """Weights, checked, for each chunk."""
+    if np.isnan(X.shape[0]):
+        raise ValueError(
+            "X has chunks of unknown size, to which sample_weight cannot be cut. Call X.compute_chunk_sizes()."
+        )
     weights = sample_weight.compute() if is_dask(sample_weight) else to_numpy(sample_weight)
     return np.split(np.asarray(check_weights(weights, X)), np.cumsum(X.chunks[0])[:-1])
 

@@ -3,14 +3,17 @@
 from typing import Any, Self
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
+from sklearn.utils.metadata_routing import process_routing
 
 from skmae._arrays import home_of
-from skmae._rows import check_finite, check_numeric_columns, check_weights, flatten_samples
+from skmae._rows import check_finite, check_weights, flatten_samples
 from skmae.linear._base import LinearAutoencoder
+from skmae.linear._dask import is_dask
 from skmae.linear._shared import RowView, Table
 from skmae.linear._solution import Problem
 
@@ -71,7 +74,8 @@ class LinearMAESearchCV(GridSearchCV):
     solution for each distinct autoencoder, from which all smaller ranks follow; and, if the features of all
     autoencoders in all folds are fewer than those of the data, one more pass that encodes for all of them. Where a
     training set has so many features that moments do not pay (``solver="dual"``), each fit reads the rows. Nothing is
-    shared for arrays of other libraries than NumPy (``array_api_dispatch``).
+    shared for arrays of other libraries than NumPy (``array_api_dispatch``), nor for data frames (pass
+    ``X.to_numpy()``); and a pipeline's `memory` has to hash all that is shared.
 
     `sample_weight` is shared, too, if it reaches the autoencoder.
 
@@ -122,10 +126,9 @@ class LinearMAESearchCV(GridSearchCV):
                 f"sklearn.model_selection.GridSearchCV."
             )
         self._check_comparable()
-        if home_of(X) is not None:
+        if home_of(X) is not None or hasattr(X, "columns") or is_dask(X):
             return super().fit(X, y, **params)
-        weights = params.get(f"{_path_to_first(self.estimator)}sample_weight", params.get("sample_weight"))
-        return super().fit(self._table(X, weights).view(), y, **params)
+        return super().fit(self._table(X, self._weights(params)).view(), y, **params)
 
     def _run_search(self, evaluate_candidates: Any, callback_ctx: Any = None) -> None:
         def evaluate(candidates: Any, **options: Any) -> Any:
@@ -145,13 +148,22 @@ class LinearMAESearchCV(GridSearchCV):
                 f"predictor to the pipeline, or pass scoring."
             )
 
+    def _weights(self, params: dict[str, Any]) -> Any:
+        """The sample weights that will reach the first step."""
+        if not get_config()["enable_metadata_routing"]:
+            return params.get(f"{_path_to_first(self.estimator)}sample_weight")
+        params, step = process_routing(self, "fit", **params).estimator.fit, self.estimator
+        while isinstance(step, Pipeline):
+            routed = process_routing(step, "fit", **params)[step.steps[0][0]]
+            step = step.steps[0][1]
+            params = {**routed.get("fit", {}), **routed.get("fit_transform", {})}
+        return params.get("sample_weight")
+
     def _table(self, X: Any, sample_weight: Any) -> Table:
         data, sample_shape = flatten_samples(X)
-        check_numeric_columns(data, type(self).__name__)
         values = check_array(data, dtype="numeric", ensure_all_finite=False, input_name="X", estimator=self)
         check_finite(values)
-        named = data if hasattr(data, "columns") else values
-        return Table(X, named, values, sample_shape, check_weights(sample_weight, values))
+        return Table(X, values, sample_shape, check_weights(sample_weight, values))
 
     def _problems(self, table: Table) -> list[Problem]:
         """What the candidates' autoencoders will ask; those with invalid parameters are left to their own fit."""

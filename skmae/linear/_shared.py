@@ -14,7 +14,7 @@ from joblib import Parallel, delayed
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from skmae._rows import Rows, project
-from skmae.linear._solution import Problem, Summary, is_dual, solve_many, solve_primal, truncated
+from skmae.linear._solution import Problem, Summary, check_rank, is_dual, solve_many, solve_primal, truncated
 from skmae.moments import Moments
 
 _TOGETHER = 4  # each takes a d × d array
@@ -37,24 +37,32 @@ class Fold:
         self.features: dict[Problem, np.ndarray] = {}  # (n, k)
 
     def solution(self, problem: Problem, weights: np.ndarray | None) -> dict[str, Any] | None:
-        """The fitted attributes, or None if they are not to be had without the rows."""
+        """The fitted attributes, the caller's own, or None if they are not to be had without the rows."""
         if not _same(weights, self.weights):
             return None
         if problem not in self.solutions and self.summary is not None and not is_dual(problem, *self.summary.shape):
             self.solutions[problem] = solve_primal(problem, self.summary)[0]
-        return self.solutions.get(problem)
+        shared = self.solutions.get(problem)
+        return shared and {name: np.copy(a) if isinstance(a, np.ndarray) else a for name, a in shared.items()}
 
     def solve_all(self, problems: Iterable[Problem], workspace: list[np.ndarray]) -> None:
         """Solve what can be solved, all ranks from the largest; what fails is left to fail in its own fit."""
         if self.summary is None:
             return
-        families = _families(problem for problem in problems if not is_dual(problem, *self.summary.shape))
+        families = _families(problem for problem in problems if _can_solve(problem, *self.summary.shape))
         for group in _groups(families):
-            with suppress(ValueError):
-                for problem, solved in zip(group, solve_many(group, self.summary, workspace), strict=True):
-                    smaller = families[problem]
-                    self.solutions |= {other: truncated(solved, other.n_components) for other in smaller}
-                    self.solutions[problem] = solved
+            for problem, solved in self._solve(group, workspace):
+                smaller = families[problem]
+                self.solutions |= {other: truncated(solved, other.n_components) for other in smaller}
+                self.solutions[problem] = solved
+
+    def _solve(self, group: list[Problem], workspace: list[np.ndarray]) -> Iterator[tuple[Problem, dict[str, Any]]]:
+        assert self.summary is not None
+        try:
+            yield from zip(group, solve_many(group, self.summary, workspace), strict=True)
+        except ValueError:
+            for problem in group if len(group) > 1 else ():
+                yield from self._solve([problem], workspace)
 
     def encode_all(self, values: np.ndarray) -> None:
         """Features of all rows by every model; the rows are read once."""
@@ -77,9 +85,8 @@ class Table:
     ----------
     original : array-like
         As the user passed it.
-    data : ndarray or data frame of shape (n_samples, n_features)
     values : ndarray of shape (n_samples, n_features)
-        The numbers in `data`.
+        The same, checked and flat.
     sample_shape : tuple of int or None
     weights : ndarray of shape (n_samples,) or None
     """
@@ -87,13 +94,11 @@ class Table:
     def __init__(
         self,
         original: Any,
-        data: Any,
         values: np.ndarray,
         sample_shape: tuple[int, ...] | None,
         weights: np.ndarray | None,
     ):
         self.original = original
-        self.data = data
         self.values = values
         self.sample_shape = sample_shape
         self.weights = weights
@@ -166,9 +171,9 @@ class RowView(NDArrayOperatorsMixin):
         return Rows(self.table.values, self.index)
 
     def features(self, problem: Problem, components: np.ndarray) -> np.ndarray | None:
-        """What the model with these very components makes of the rows, if that is known."""
+        """What the model with these components makes of the rows, if that is known."""
         for fold in self.table.folds.values():
-            if problem in fold.features and fold.solutions[problem]["components_"] is components:
+            if problem in fold.features and np.array_equal(fold.solutions[problem]["components_"], components):
                 Z = fold.features[problem]
                 return Z.copy() if self.index is None else Z[self.index]
         return None
@@ -187,7 +192,11 @@ class RowView(NDArrayOperatorsMixin):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False and self.index is not None:
             raise ValueError("Rows of a table cannot be had without a copy.")
-        return np.asarray(self.rows[:], dtype=dtype).reshape(self.shape)
+        array = np.asarray(self.rows[:], dtype=dtype).reshape(self.shape)
+        return array.copy() if copy and np.shares_memory(array, self.table.values) else array
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(np.asarray(self))
 
     def __array_namespace__(self, api_version: str | None = None) -> Any:
         return np
@@ -201,12 +210,22 @@ class RowView(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         arrays = [np.asarray(x) if isinstance(x, RowView) else x for x in inputs]
+        if any(isinstance(x, RowView) for x in kwargs.get("out", ())):  # X -= 1 makes an array of X
+            del kwargs["out"]
         return getattr(ufunc, method)(*arrays, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "table" or not hasattr(np.ndarray, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(np.asarray(self), name)
+
+
+def _can_solve(problem: Problem, n_rows: int, d: int) -> bool:
+    """Whether moments will do, as far as that can be told before."""
+    with suppress(ValueError):
+        check_rank(problem.n_components, n_rows, d)
+        return not is_dual(problem, n_rows, d)
+    return False
 
 
 def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
@@ -246,7 +265,8 @@ def _moments_of_parts(
 
     rests = [np.setdiff1d(np.arange(len(values)), part) for part in parts]
     tiled = np.array_equal(np.sort(np.concatenate([np.arange(0), *rests])), np.arange(len(values)))
-    if tiled and all(len(part) + len(rest) == len(values) for part, rest in zip(parts, rests, strict=True)):
+    few = len(parts) * values.shape[1] <= len(values)  # their moments hold no more numbers than the data
+    if tiled and few and all(len(part) + len(rest) == len(values) for part, rest in zip(parts, rests, strict=True)):
         known = [gather(rest) for rest in rests]
         total = sum(known[1:], known[0])
     else:

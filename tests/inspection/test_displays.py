@@ -142,6 +142,15 @@ def test_search_scores_stand_where_they_belong():
     assert [tick.get_text() for tick in display.ax_.get_yticklabels()] == ["1", "(2, 4)", "4"]
 
 
+def test_candidates_that_lack_a_parameter_have_the_estimators():
+    grids = [{"linearmae__patch": [1, np.int64(2), (1, 2), [2, 1]]}, {"linearmae__mask": [0.1, 0.9]}]
+    display = SearchDisplay.from_estimator(searched(grids))
+    assert display.masks == [0.1, 0.75, 0.9]  # 0.75 and 4 are LinearMAE's own
+    assert set(display.patches) == {1, 2, (1, 2), (2, 1), 4}
+    assert np.isfinite(display.scores).sum() == 6
+    assert np.isfinite(display.scores[display.patches.index(4)]).tolist() == [True, False, True]
+
+
 def test_a_search_over_the_mask_alone_is_a_row():
     display = SearchDisplay.from_estimator(searched({"linearmae__mask": [0.1, 0.9]}))
     assert display.im_.get_array().shape == (1, 2)

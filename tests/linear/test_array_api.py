@@ -138,3 +138,20 @@ def test_without_dispatch_tensors_become_arrays():
         fitted = LinearMAE(5, patch=2).fit(X)
         assert type(fitted.transform(X)) is np.ndarray
         assert type(fitted.components_) is np.ndarray
+
+
+@pytest.mark.filterwarnings("ignore:torch.asarray. unspecified requires_grad:UserWarning")
+def test_tensors_that_numpy_cannot_read():
+    X = torch.asarray(load_digits().data)
+    reference = LinearMAE(5, patch=2).fit(X)
+    fitted = LinearMAE(5, patch=2).fit(X.clone().requires_grad_())
+    np.testing.assert_array_equal(fitted.components_.numpy(), reference.components_.numpy())
+    with pytest.raises(ValueError, match=r"type bfloat16, .* Convert it to float32"):
+        LinearMAE(5, patch=2).fit(X.to(torch.bfloat16))
+
+
+def test_moments_of_numpy_after_a_tensor_give_numpy_attributes():
+    X = load_digits().data
+    model = LinearMAE(5, patch=2).partial_fit(torch.asarray(X))
+    assert type(model.components_) is torch.Tensor
+    assert type(model.fit_moments(Moments.from_data(X)).components_) is np.ndarray

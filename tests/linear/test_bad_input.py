@@ -1,5 +1,7 @@
 """Bad input, and what the user is told."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -162,3 +164,19 @@ def test_before_fit(method):
     with pytest.raises(NotFittedError, match="is not fitted yet"):
         getattr(LinearMAE(), method)(X)
     assert not hasattr(LinearMAE(), "components_")
+
+
+def test_a_batch_is_refused_before_it_is_added(rng):
+    stream = LinearMAE(3, patch=2, image_shape=(2, 3)).partial_fit(rng.normal(size=(40, 6)))
+    stream.set_params(solver="dual")
+    with pytest.raises(ValueError, match="needs all rows at once"):
+        stream.partial_fit(rng.normal(size=(40, 6)))
+    assert stream.moments_.n == stream.n_samples_seen_ == 40
+
+
+def test_batches_of_several_threads_are_all_counted(rng):
+    batches = rng.normal(size=(40, 10, 6))
+    stream = LinearMAE(3, patch=2, image_shape=(2, 3))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(stream.partial_fit, batches))
+    assert stream.moments_.n == stream.n_samples_seen_ == 400

@@ -23,6 +23,7 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.fixes import parse_version
 
 from skmae import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, Moments
@@ -172,6 +173,9 @@ def test_images_and_frames(digits):
     np.testing.assert_array_equal(images.cv_results_["mean_test_score"], flat.cv_results_["mean_test_score"])
     assert images.best_estimator_[0].image_shape_ == (8, 8)
     frame = pd.DataFrame(X, columns=[f"p{i}" for i in range(64)])
+    seen = []
+    LinearMAESearchCV(pipe, GRID, cv=3, scoring=lambda _, rows, __: seen.append(type(rows)) or 0).fit(frame, y)
+    assert set(seen) == {pd.DataFrame}
     named = LinearMAESearchCV(pipe.set_output(transform="pandas"), GRID, cv=3).fit(frame, y)
     np.testing.assert_allclose(named.cv_results_["mean_test_score"], flat.cv_results_["mean_test_score"], atol=1e-12)
     assert list(named.feature_names_in_) == list(frame.columns)
@@ -278,6 +282,70 @@ def test_the_best_pipeline_is_an_ordinary_one(digits):
     np.testing.assert_allclose(search.predict(X), by_hand.predict(X), atol=1e-9)
 
 
+def test_nobody_can_write_through_a_view(digits):
+    X, y, _ = digits
+    before = X.copy()
+
+    def spoil(rows):
+        rows = np.array(rows)
+        rows[:] = 0
+        rows -= 1
+        return rows
+
+    def score(model, rows, y):
+        rows -= rows.mean()
+        model[0].components_[:] = 0  # nor spoil the models of other candidates
+        return model.score(rows, y)
+
+    pipe = Pipeline([("mae", LinearMAE(8)), ("ridge", Ridge())])
+    LinearMAESearchCV(pipe, {"mae": [FunctionTransformer(spoil)]}, cv=3).fit(X, y)
+    np.testing.assert_array_equal(X, before)
+    grid = {"mae__mask": [0.5], "ridge__alpha": [1, 1.0001]}
+    spoilt = LinearMAESearchCV(pipe, grid, cv=3, scoring=score, refit=False).fit(X, y)
+    assert spoilt.cv_results_["mean_test_score"][0] == pytest.approx(spoilt.cv_results_["mean_test_score"][1], rel=1e-3)
+    np.testing.assert_array_equal(X, before)
+
+
+def own_passes(monkeypatch, search, X, y, **params):
+    """Rows that models read themselves, beside what the search has read for them."""
+    read = []
+    add = Moments._add
+
+    def counted(self, rows, *args, **kwargs):
+        read.append(len(rows))
+        return add(self, rows, *args, **kwargs)
+
+    monkeypatch.setattr(Moments, "_add", counted)
+    search.fit(X, y, **params)
+    return sum(read) - len(X)
+
+
+def test_a_rank_that_is_too_large_does_not_keep_others_from_sharing(digits, monkeypatch):
+    X, y = (digits[0] * 16).astype(np.uint8), digits[1]
+    grid = {"mae__mask": [0.2, 0.5, 0.8], "mae__n_components": [2, 4]}
+    pipe = Pipeline([("mae", LinearMAE(8)), ("ridge", Ridge())])
+    assert own_passes(monkeypatch, LinearMAESearchCV(pipe, grid, cv=3), X, y) == 0
+    monkeypatch.undo()
+    grid["mae__n_components"] = [2, 4, 1000]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert own_passes(monkeypatch, LinearMAESearchCV(pipe, grid, cv=3), X, y) == 0
+
+
+@pytest.mark.parametrize("mae_wants", [True, False, "w"])
+def test_routed_weights_are_shared(mae_wants, digits, monkeypatch):
+    X, y = (digits[0] * 16).astype(np.uint8), digits[1]
+    weights = np.random.default_rng(0).random(N)
+    with config_context(enable_metadata_routing=True):
+        pipe = make_pipeline(
+            LinearMAE(8).set_fit_request(sample_weight=mae_wants), Ridge().set_fit_request(sample_weight=True)
+        )
+        scoring = make_scorer(r2_score).set_score_request(sample_weight=False)
+        search = LinearMAESearchCV(pipe, {"linearmae__mask": [0.2, 0.5]}, cv=3, scoring=scoring)
+        params = {"sample_weight": weights, "w": weights} if mae_wants == "w" else {"sample_weight": weights}
+        assert own_passes(monkeypatch, search, X, y, **params) == 0
+
+
 def test_candidates_that_fail_get_the_error_score(digits):
     X, y, _ = digits
     pipe = Pipeline([("mae", LinearMAE(8)), ("ridge", Ridge())])
@@ -292,20 +360,10 @@ def test_candidates_that_fail_get_the_error_score(digits):
 
 def test_the_data_is_read_once_for_all_folds_and_the_refit(digits, monkeypatch):
     X, y = (digits[0] * 16).astype(np.uint8), digits[1]
-    read = []
-    add = Moments._add
-
-    def counted(self, rows, *args, **kwargs):
-        read.append(len(rows))
-        return add(self, rows, *args, **kwargs)
-
-    monkeypatch.setattr(Moments, "_add", counted)
     pipe = Pipeline([("mae", LinearMAE(8)), ("ridge", Ridge())])
-    LinearMAESearchCV(pipe, GRID, cv=5).fit(X, y)
-    assert sum(read) == N
-    read.clear()
-    GridSearchCV(pipe, GRID, cv=5).fit(X, y)
-    assert sum(read) == 6 * 4 * N + N
+    assert own_passes(monkeypatch, LinearMAESearchCV(pipe, GRID, cv=5), X, y) == 0
+    monkeypatch.undo()
+    assert own_passes(monkeypatch, GridSearchCV(pipe, GRID, cv=5), X, y) == 6 * 4 * N
 
 
 def test_progress_is_shown_on_request(digits, capsys):

@@ -88,8 +88,8 @@ class SearchDisplay:
         if f"mean_test_{metric}" not in results:
             known = [key.removeprefix("mean_test_") for key in results if key.startswith("mean_test_")]
             raise ValueError(f"metric must be one that the search used, {known}; got {metric!r}.")
-        masks, mask_of = _values(results["params"], "mask")
-        patches, patch_of = _values(results["params"], "patch")
+        masks, mask_of = _values(search, "mask")
+        patches, patch_of = _values(search, "patch")
         if not masks and not patches:
             raise ValueError(
                 f"The search varied neither mask nor patch, but {sorted(results['params'][0])}: there is nothing to "
@@ -147,12 +147,21 @@ class SearchDisplay:
         return texts
 
 
-def _values(candidates: list[dict[str, Any]], name: str) -> tuple[list[Any], list[int]]:
+def _values(search: Any, name: str) -> tuple[list[Any], list[int]]:
     """The distinct values of a parameter, sorted, and the place of each candidate's among them."""
-    of_candidates = [
-        next((value for key, value in candidate.items() if key.rpartition("__")[2] == name), None)
-        for candidate in candidates
-    ]
-    of_candidates = [tuple(value) if isinstance(value, list) else value for value in of_candidates]
-    distinct = sorted({value for value in of_candidates if value is not None}, key=np.mean)
-    return distinct, [distinct.index(value) if value is not None else 0 for value in of_candidates]
+    candidates = search.cv_results_["params"]
+    if not any(key.rpartition("__")[2] == name for candidate in candidates for key in candidate):
+        return [], [0] * len(candidates)
+    own = search.estimator.get_params()
+    of_candidates = []
+    for candidate in candidates:
+        found = [value for key, value in {**own, **candidate}.items() if key.rpartition("__")[2] == name]
+        of_candidates.append(_plain(found[0] if found else None))
+    distinct = sorted(set(of_candidates), key=lambda value: np.mean(value) if value is not None else np.inf)
+    place = {value: number for number, value in enumerate(distinct)}
+    return distinct, [place[value] for value in of_candidates]
+
+
+def _plain(value: Any) -> Any:
+    """A number, or a tuple of numbers, that can be compared with others."""
+    return tuple(np.asarray(value).tolist()) if np.ndim(value) else getattr(value, "item", lambda: value)()
