@@ -44,13 +44,16 @@ def main() -> None:
             "partial_fit: IncrementalPCA float32": lambda: stream(IncrementalPCA(K), X32[:N_STREAM]),
             "transform: LinearMAE uint8": lambda: transform(mae, X),
             "transform: LinearMAE float32": lambda: transform(mae, X32),
+            "transform: PCA uint8": lambda: transform(pca, X),
             "transform: PCA float32": lambda: transform(pca, X32),
         }.items():
             times.setdefault(name, []).append(seconds())
     medians = {name: median(values) for name, values in times.items()}
     rows = []
     for name, value in medians.items():
-        peer = next(other for other in medians if other.startswith(name.partition(":")[0]) and "PCA" in other)
+        what, _, dtype = name.partition(":")[0], *name.rpartition(" ")[1:]
+        peers = [other for other in medians if other.startswith(what) and "PCA" in other]
+        peer = next((other for other in peers if other.endswith(dtype)), peers[-1])
         rows.append({"what": name, "median_s": round(value, 3), "peer": peer, "ratio": round(value / medians[peer], 3)})
         print(rows[-1])
     save("stream", rows)

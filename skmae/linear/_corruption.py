@@ -72,7 +72,10 @@ class Corruption:
 
     def second(self, S: np.ndarray, grid: PatchGrid, out: np.ndarray | None = None) -> np.ndarray:
         """V, in `out` or a new array, in Fortran order."""
-        V = np.multiply(S, self.across, order="F", out=out)
+        V = np.empty_like(S, order="F") if out is None else out
+        np.copyto(V, S)
+        if self.across != 1:
+            V *= self.across
         if self.within:
             for features in grid.features_of_patch:
                 block = np.ix_(features, features)

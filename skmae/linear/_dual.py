@@ -109,7 +109,9 @@ class _Rows:
             block -= shift
             offset = np.average(block, axis=0, weights=self.weights)  # what rounding left of the mean
             mean[features] = shift + offset
-            found = np.average(np.square(block, out=block), axis=0, weights=self.weights) - offset**2
+            if self.root is not None:
+                block *= self.root[:, np.newaxis]
+            found = np.einsum("nd,nd->d", block, block) / len(block) - offset**2
             variance[features] = np.where(found <= variance_of_rounding(offset**2, mean[features]), 0, found)
         if not np.isfinite(variance.sum()):
             check_finite(self.X)

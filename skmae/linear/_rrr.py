@@ -28,7 +28,7 @@ _MAX_STEPS = 10
 _MAX_CYCLES = 4
 _TOLERANCE = 1e-7
 _KRYLOV_MIN_FEATURES = 1000
-_PANEL = 16  # columns that stay in the cache
+_PANEL = 32  # columns that stay in the cache
 _KRYLOV_SHARE = 2  # its basis may take half of the space; beyond that, or below, LAPACK is faster
 
 
@@ -92,7 +92,11 @@ class Factor:
         assert self.parts is not None
         DQ = self.parts.apply(Q)
         own = self.parts.apply(self.apply_any(DQ.copy(order="F")))
-        return (self.parts.across * product - DQ + own) / self.parts.across**2
+        image = self.parts.across * product
+        image -= DQ
+        image += own
+        image /= self.parts.across**2
+        return image
 
     def apply_inverse(self, B: np.ndarray) -> np.ndarray:
         """V⁺ B for B in the range of V: R Rᵀ B, less what is outside the range, has the least norm."""

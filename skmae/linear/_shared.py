@@ -115,13 +115,13 @@ class Table:
         if all(is_dual(problem, len(rows), d) for problem in problems for rows in trainings):
             return
         total, parts = _moments_of_parts(self.values, trainings, self.weights)
-        self.whole.summary = Summary.of(total)
         workspace: list[np.ndarray] = []
         Parallel(n_jobs=1, verbose=verbose)(
             delayed(self._solve_fold)(rows, moments, problems, workspace)
             for rows, moments in zip(trainings, parts, strict=True)
             if moments.n_rows
         )
+        self.whole.summary = Summary.using_up(total)
         n_features = sum(s["n_components_"] for fold in self.folds.values() for s in fold.solutions.values())
         if n_features <= d:  # all features of all folds are no more than the data
             for fold in self.folds.values():
@@ -130,7 +130,7 @@ class Table:
     def _solve_fold(
         self, rows: np.ndarray, moments: Moments, problems: list[Problem], workspace: list[np.ndarray]
     ) -> None:
-        fold = Fold(Summary.of(moments), None if self.weights is None else self.weights[rows])
+        fold = Fold(Summary.using_up(moments), None if self.weights is None else self.weights[rows])
         fold.solve_all(problems, workspace)
         fold.summary = None  # it is large
         self.folds[rows.tobytes()] = fold
