@@ -71,10 +71,11 @@ def solve_dual(
     both = np.asfortranarray(np.hstack([A, C]))  # (n, 2k)
     encoder, decoder = np.zeros((k, d)), np.zeros((d, k))
     for features in groups:
-        projected = dgemm(1.0, rows.centred(features), both)  # X_jᵀ [A C], (p, 2k)
+        columns = X[:, features]
+        projected = dgemm(1.0, rows.centred(features, columns), both)  # X_jᵀ [A C], (p, 2k)
         decoder[features], XjTC = projected[:, :k], projected[:, k:]
         if corruption.within:
-            factor = factorise(rows.own_moment(features, corruption), "auto")
+            factor = factorise(rows.own_moment(columns, corruption), "auto")
             encoder[:, features] = factor.apply_inverse(np.asfortranarray(XjTC)).T
         else:
             encoder[:, features] = XjTC.T / (corruption.noise or 1.0)
@@ -117,18 +118,18 @@ class _Rows:
             check_finite(self.X)
         return mean, variance
 
-    def centred(self, features: np.ndarray) -> np.ndarray:
-        """X_jᵀ, (p, n), float64 in Fortran order."""
-        columns = self.X[:, features]
+    def centred(self, features: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
+        """X_jᵀ, (p, n), float64 in Fortran order; `columns` if they have been gathered already."""
+        columns = self.X[:, features] if columns is None else columns
         centred = np.ascontiguousarray(columns, dtype=np.float64)
         centred = np.subtract(centred, self.mean[features], out=centred if centred is not columns else None)
         if self.root is not None:
             centred *= self.root[:, np.newaxis]
         return centred.T
 
-    def own_moment(self, features: np.ndarray, corruption: Corruption) -> np.ndarray:
+    def own_moment(self, columns: np.ndarray, corruption: Corruption) -> np.ndarray:
         """D_j = within · S_jj + noise · I."""
-        D = Moments.from_data(self.X[:, features], sample_weight=self.weights).second
+        D = Moments.from_data(columns, sample_weight=self.weights).second
         D *= corruption.within
         D[np.diag_indices_from(D)] += corruption.noise
         return D
@@ -169,8 +170,9 @@ def _own_gram(rows: _Rows, groups: list[np.ndarray], corruption: Corruption) -> 
     n = len(rows.X)
     K = np.zeros((n, n), order="F")
     for features in groups:
-        factor = factorise(rows.own_moment(features, corruption), "auto")
-        Z = factor.whiten(rows.centred(features))  # (rank, n)
+        columns = rows.X[:, features]
+        factor = factorise(rows.own_moment(columns, corruption), "auto")
+        Z = factor.whiten(rows.centred(features, columns))  # (rank, n)
         K = dsyrk(1 / n, np.asfortranarray(Z), trans=1, beta=1.0, c=K, lower=1, overwrite_c=1)
     mirror_lower(K)
     return K
