@@ -87,15 +87,14 @@ class Factor:
         """R Rᵀ B; overwrites B."""
         return self.unwhiten(self.whiten(B))
 
-    def combine(self, Q: np.ndarray, product: np.ndarray) -> np.ndarray:
-        """M Q from cross Q, where V's parts are known."""
-        assert self.parts is not None
-        DQ = self.parts.apply(Q)
-        own = self.parts.apply(self.apply_any(DQ.copy(order="F")))
-        image = self.parts.across * product
+    def combine(self, parts: Parts, Q: np.ndarray, product: np.ndarray) -> np.ndarray:
+        """M Q from cross Q and V's parts."""
+        DQ = parts.apply(Q)
+        own = parts.apply(self.apply_any(DQ.copy(order="F")))
+        image = parts.across * product
         image -= DQ
         image += own
-        image /= self.parts.across**2
+        image /= parts.across**2
         return image
 
     def apply_inverse(self, B: np.ndarray) -> np.ndarray:
@@ -319,9 +318,10 @@ def _block_krylov(cross: np.ndarray, factors: list[Factor], k: int) -> list[tupl
 def _images(cross: np.ndarray, factors: list[Factor], blocks: list[np.ndarray]) -> list[np.ndarray]:
     """M Q for each V."""
     products = _times(cross, blocks, transposed=True)
-    if all(factor.parts is not None for factor in factors):
-        triples = zip(factors, blocks, products, strict=True)
-        return [factor.combine(block, product) for factor, block, product in triples]
+    parts = [factor.parts for factor in factors if factor.parts is not None]
+    if len(parts) == len(factors):
+        each = zip(factors, parts, blocks, products, strict=True)
+        return [factor.combine(part, block, product) for factor, part, block, product in each]
     pairs = zip(factors, products, strict=True)
     return _times(cross, [factor.apply_any(product) for factor, product in pairs], transposed=False)
 

@@ -51,18 +51,10 @@ class Fold:
             return
         families = _families(problem for problem in problems if _can_solve(problem, *self.summary.shape))
         for group in _groups(families):
-            for problem, solved in self._solve(group, workspace):
+            for problem, solved in _solve(group, self.summary, workspace):
                 smaller = families[problem]
                 self.solutions |= {other: truncated(solved, other.n_components) for other in smaller}
                 self.solutions[problem] = solved
-
-    def _solve(self, group: list[Problem], workspace: list[np.ndarray]) -> Iterator[tuple[Problem, dict[str, Any]]]:
-        assert self.summary is not None
-        try:
-            yield from zip(group, solve_many(group, self.summary, workspace), strict=True)
-        except ValueError:
-            for problem in group if len(group) > 1 else ():
-                yield from self._solve([problem], workspace)
 
     def encode_all(self, values: np.ndarray) -> None:
         """Features of all rows by every model; the rows are read once."""
@@ -218,6 +210,17 @@ class RowView(NDArrayOperatorsMixin):
         if name.startswith("_") or name == "table" or not hasattr(np.ndarray, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(np.asarray(self), name)
+
+
+def _solve(
+    group: list[Problem], data: Summary, workspace: list[np.ndarray]
+) -> Iterator[tuple[Problem, dict[str, Any]]]:
+    """Those of the group that can be solved: together, or one by one if one of them cannot."""
+    try:
+        yield from zip(group, solve_many(group, data, workspace), strict=True)
+    except ValueError:
+        for problem in group if len(group) > 1 else ():
+            yield from _solve([problem], data, workspace)
 
 
 def _can_solve(problem: Problem, n_rows: int, d: int) -> bool:
