@@ -1,11 +1,13 @@
 """Masked autoencoders as scikit-learn estimators."""
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV
     from skmae.moments import Moments
+    from skmae.vit import ViTMAE
 
 __version__ = "0.1.0"
 
@@ -18,15 +20,25 @@ _MODULE_OF = {
     "LinearMAESearchCV": "skmae.linear",
     "Moments": "skmae.moments",
 }
+_DEEP = {"ViTMAE": "skmae.vit"}  # need the extra "deep", and are listed only where PyTorch is
 _SUBMODULES = ("datasets", "inspection")
+
+if find_spec("torch") is not None:
+    __all__ += ["ViTMAE"]
 
 
 def __getattr__(name: str) -> Any:
     if name in _SUBMODULES:
         return import_module(f"skmae.{name}")
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'skmae' has no attribute {name!r}")
-    return getattr(import_module(_MODULE_OF[name]), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(_MODULE_OF[name]), name)
+    if name in _DEEP:
+        from skmae._compat import import_optional
+
+        for library in ("torch", "skorch", "safetensors"):
+            import_optional(library, extra="deep", purpose=name)
+        return getattr(import_module(_DEEP[name]), name)
+    raise AttributeError(f"module 'skmae' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -12,9 +12,10 @@ from sklearn.utils._array_api import (
     _max_precision_float_dtype,
     get_namespace_and_device,
 )
-from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 
 __all__ = [
+    "HasMethods",
     "Interval",
     "RealNotInt",
     "StrOptions",

@@ -38,7 +38,15 @@ class PatchGrid:
     def build(cls, image_shape: tuple[int, ...], channel_axis: int | None, patch: Any) -> "PatchGrid":
         """Check `patch` against the shape; a patch larger than an axis is clipped to it."""
         grid_shape = _without(image_shape, channel_axis)
-        return cls(image_shape, channel_axis, check_patch(patch, grid_shape))
+        sizes = check_patch(patch, grid_shape)
+        return cls(image_shape, channel_axis, tuple(map(min, sizes, grid_shape)))
+
+    @classmethod
+    def build_regular(cls, image_shape: tuple[int, ...], channel_axis: int | None, patch: Any) -> "PatchGrid":
+        """Check that `patch` divides the shape."""
+        grid = cls(image_shape, channel_axis, check_patch(patch, _without(image_shape, channel_axis)))
+        grid.require_regular()
+        return grid
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         return PatchGrid, (self.image_shape, self.channel_axis, self.patch_shape)  # leave what is cached behind
@@ -105,12 +113,16 @@ class PatchGrid:
         sizes = np.bincount(self.patch_of_feature)
         return 1 / (self.n_patches * sizes[self.patch_of_feature])
 
-    def patchify(self, X: np.ndarray) -> np.ndarray:
+    def count_visible(self, mask: float) -> int:
+        """Patches that stay visible where an exact number is hidden: at least one."""
+        return min(max(round((1 - mask) * self.n_patches), 1), self.n_patches)
+
+    def patchify(self, X: Any) -> Any:
         """View of `X` as (n_samples, \\*patches_per_axis, \\*patch_shape, n_channels).
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        X : NumPy array or PyTorch tensor of shape (n_samples, n_features) or (n_samples, \\*image_shape)
 
         Returns
         -------
@@ -122,38 +134,46 @@ class PatchGrid:
         ValueError
             If the patch does not divide the grid; the message names the sizes that do.
         """
-        self._require_regular()
-        images = X.reshape(len(X), *self.image_shape)
-        if self.channel_axis is None:
-            images = images[..., np.newaxis]
-        else:
-            images = np.moveaxis(images, 1 + self.channel_axis, -1)
-        split = [n for pair in zip(self.patches_per_axis, self.patch_shape, strict=True) for n in pair]
-        images = images.reshape(len(X), *split, self.n_channels)
-        return images.transpose(0, *self._interleaved(), images.ndim - 1)
+        self.require_regular()
+        split, order = self.token_layout
+        return _permute(X.reshape(len(X), *split), order)
 
-    def unpatchify(self, patches: np.ndarray) -> np.ndarray:
+    def unpatchify(self, patches: Any) -> Any:
         """Undo `patchify`; tokens of shape (n_samples, n_patches, patch size) are taken as well.
 
         Returns
         -------
         array of shape (n_samples, \\*image_shape)
         """
-        self._require_regular()
-        n_samples = len(patches)
-        patches = patches.reshape(n_samples, *self.patches_per_axis, *self.patch_shape, self.n_channels)
-        back = np.argsort([0, *self._interleaved(), patches.ndim - 1])
-        images = patches.transpose(back).reshape(n_samples, *self.grid_shape, self.n_channels)
-        if self.channel_axis is None:
-            return images[..., 0]
-        return np.moveaxis(images, -1, 1 + self.channel_axis)
+        self.require_regular()
+        split, order = self.token_layout
+        patches = patches.reshape(len(patches), *(split[axis - 1] for axis in order[1:]))
+        return _permute(patches, np.argsort(order).tolist()).reshape(len(patches), *self.image_shape)
 
-    def _interleaved(self) -> list[int]:
-        """Axes of (n, h, p, w, q, c) that hold the patch numbers, then those within a patch."""
-        first = range(1, 2 * len(self.grid_shape), 2)
-        return [*first, *(axis + 1 for axis in first)]
+    @cached_property
+    def token_layout(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """How a batch becomes tokens: the shape to give each sample, and the order of the batch's axes after that.
 
-    def _require_regular(self) -> None:
+        The axes come out as samples, patches per axis, pixels of a patch per axis, channels.
+        """
+        split: list[int] = []
+        patches, pixels, channels = [], [], []
+        sizes = iter(zip(self.patches_per_axis, self.patch_shape, strict=True))
+        for axis, size in enumerate(self.image_shape):
+            if axis == self.channel_axis:
+                channels.append(len(split) + 1)
+                split.append(size)
+            else:
+                patches.append(len(split) + 1)
+                pixels.append(len(split) + 2)
+                split.extend(next(sizes))
+        if not channels:
+            channels.append(len(split) + 1)
+            split.append(1)
+        return tuple(split), (0, *patches, *pixels, *channels)
+
+    def require_regular(self) -> None:
+        """Raise, unless all patches have the same size."""
         if self.is_regular:
             return
         allowed = [[p for p in range(1, size + 1) if size % p == 0] for size in self.grid_shape]
@@ -220,12 +240,16 @@ class PatchGrid:
         return units[:, self.patch_of_feature if width == self.n_patches else self.pixel_of_feature]
 
 
+def _permute(X: Any, order: Any) -> Any:
+    return X.permute(order) if hasattr(X, "permute") else X.transpose(order)
+
+
 def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
     return shape if axis is None else shape[:axis] + shape[axis + 1 :]
 
 
 def check_patch(patch: Any, grid_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """One patch size per axis of the grid, none larger than the axis."""
+    """One patch size per axis of the grid."""
     sizes = (patch,) * len(grid_shape) if isinstance(patch, Integral) else tuple(patch)
     if len(sizes) != len(grid_shape):
         raise ValueError(
@@ -234,7 +258,7 @@ def check_patch(patch: Any, grid_shape: tuple[int, ...]) -> tuple[int, ...]:
         )
     if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
         raise ValueError(f"patch={patch!r} is not made of whole numbers of pixels >= 1. Pass for example patch=4.")
-    return tuple(min(int(size), axis) for size, axis in zip(sizes, grid_shape, strict=True))
+    return tuple(map(int, sizes))
 
 
 def resolve_shape(

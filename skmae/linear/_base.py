@@ -1,14 +1,13 @@
 """What the linear autoencoders share: data in, moments, solution, features out."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from math import prod
 from numbers import Integral
 from threading import Lock
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.metaestimators import available_if
@@ -17,12 +16,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skmae._arrays import adopt, home_of, reshape, to_numpy
 from skmae._compat import Interval, RealNotInt, StrOptions, _fit_context, check_same_namespace
 from skmae._constraints import GRID
-from skmae._grid import PatchGrid, resolve_shape
+from skmae._estimator import GridEstimator, all_or_nothing
+from skmae._grid import PatchGrid
 from skmae._rows import (
     Rows,
     centred_blocks,
     check_finite,
-    check_numeric_columns,
     check_weights,
     flatten_samples,
     floating_dtype,
@@ -61,32 +60,17 @@ class _PicklableLock:
         return _PicklableLock, ()
 
 
-@contextmanager
-def _all_or_nothing(estimator: BaseEstimator) -> Iterator[None]:
-    """Give the estimator its old state back if the block fails."""
-    before = dict(estimator.__dict__)
-    try:
-        yield
-    except BaseException:
-        for name in estimator.__dict__.keys() - before.keys():
-            del estimator.__dict__[name]
-        estimator.__dict__.update(before)
-        raise
-
-
 def _can_go_on(estimator: "LinearAutoencoder") -> bool:
     return "moments_" in estimator.__dict__ or "components_" not in estimator.__dict__
 
 
-class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
     """Base of the linear autoencoders: a subclass says how it corrupts, and on which patches.
 
     To add a corruption, write a subclass with ``__init__`` and `_corruption`.
     """
 
     n_components: int | float | None
-    image_shape: tuple[int, ...] | None
-    channel_axis: Any
     whiten: bool
     solver: str
 
@@ -137,7 +121,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """
         if is_dask(X):
             return self._fit_chunks(X, sample_weight)
-        with _all_or_nothing(self):
+        with all_or_nothing(self):
             fold = X.fold if isinstance(X, RowView) else None
             X = self._check_X(X, reset=True)
             home = home_of(X)
@@ -158,7 +142,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
 
     def _fit_chunks(self, X: Any, sample_weight: Any) -> Self:
         check_chunks(X)
-        with _all_or_nothing(self):
+        with all_or_nothing(self):
             self._expect(prod(X.shape[1:]), tuple(X.shape[1:]) if X.ndim > 2 else None)
             self._problem = self._pose_for_moments()
             moments = gather_moments(X, sample_weight)
@@ -196,7 +180,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         ValueError
             For the same faults of X as `fit`. A batch that is refused leaves the estimator as it was.
         """
-        with self.__dict__.setdefault("_solving", _PicklableLock()), _all_or_nothing(self):
+        with self.__dict__.setdefault("_solving", _PicklableLock()), all_or_nothing(self):
             first = "moments_" not in self.__dict__
             sample_shape = flatten_samples(X)[1]
             X = self._check_X(X, reset=first)
@@ -235,7 +219,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
                 f"moments must be a skmae.Moments, got {type(moments).__name__}. Make one with Moments.from_data(X)."
             )
         check_rank(self.n_components, moments.n_rows, moments.n_features)
-        with self.__dict__.setdefault("_solving", _PicklableLock()), _all_or_nothing(self):
+        with self.__dict__.setdefault("_solving", _PicklableLock()), all_or_nothing(self):
             self._expect(moments.n_features, moments.sample_shape)
             self._postpone(self._pose_for_moments(), moments + Moments(moments.n_features))
         return self
@@ -297,19 +281,12 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         """Rows in the type they came in, not yet checked for NaN; with `reset`, the grid is learned from them."""
         if isinstance(X, RowView):  # checked when the table was made
             validate_data(self, X.table.values, reset=reset, skip_check_array=True)
-            X, sample_shape = X.rows, X.table.sample_shape
-        else:
-            X, sample_shape = flatten_samples(X)
-            check_numeric_columns(X, type(self).__name__)
-            X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
-        if reset:
-            self._set_grid(sample_shape)
-        elif sample_shape is not None and sample_shape != self.image_shape_:
-            raise ValueError(
-                f"The samples of X have shape {sample_shape}, but {type(self).__name__} was fitted on samples of shape "
-                f"{self.image_shape_}. Pass samples of that shape, or flat rows of {self.n_features_in_} features."
-            )
-        return X
+            if reset:
+                self._set_grid(X.table.sample_shape)
+            else:
+                self._check_sample_shape(X.table.sample_shape)
+            return X.rows
+        return self._check_rows(X, reset=reset)
 
     def _check_used(self, X: Any, method: str) -> Any:
         """`_check_X` for a fitted model, which takes arrays of the library that it was fitted on."""
@@ -317,17 +294,6 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         if not isinstance(X, RowView):
             check_same_namespace(X, self, attribute="components_", method=method)
         return self._check_X(X, reset=False)
-
-    def _expect(self, n_features: int, sample_shape: tuple[int, ...] | None) -> None:
-        """Learn the shape of data that came without names."""
-        self.__dict__.pop("feature_names_in_", None)
-        self.n_features_in_ = n_features
-        self._set_grid(sample_shape)
-
-    def _set_grid(self, sample_shape: tuple[int, ...] | None) -> None:
-        self.image_shape_, self.channel_axis_ = resolve_shape(
-            self.image_shape, self.channel_axis, n_features=self.n_features_in_, sample_shape=sample_shape
-        )
 
     def _apply(self, X: np.ndarray, function: Callable[..., np.ndarray], width: int) -> np.ndarray:
         """Rows of `function(centred rows, slice)`, block by block, in X's floating-point type."""

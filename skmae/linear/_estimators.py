@@ -3,7 +3,6 @@
 from numbers import Real
 from typing import Any
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import Interval, StrOptions
@@ -165,8 +164,7 @@ class LinearMAE(LinearAutoencoder):
     def _corruption(self, grid: PatchGrid) -> Corruption:
         if self.mask_sampling == "bernoulli":
             return Corruption.bernoulli(self.mask)
-        n_visible = int(np.clip(round((1 - self.mask) * grid.n_patches), 1, grid.n_patches))
-        return Corruption.exact(n_visible, grid.n_patches)
+        return Corruption.exact(grid.count_visible(self.mask), grid.n_patches)
 
     def _pose(self) -> Problem:
         problem = super()._pose()

@@ -1,0 +1,62 @@
+"""What all estimators on grids of pixels share: how samples come in, and that a failed fit changes nothing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+
+from skmae._grid import resolve_shape
+from skmae._rows import check_numeric_columns, flatten_samples
+
+
+@contextmanager
+def all_or_nothing(estimator: BaseEstimator, but: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
+    """Give the estimator its old state back if the block fails, but for some errors, after which its state is good."""
+    before = dict(estimator.__dict__)
+    try:
+        yield
+    except but:
+        raise
+    except BaseException:
+        for name in estimator.__dict__.keys() - before.keys():
+            del estimator.__dict__[name]
+        estimator.__dict__.update(before)
+        raise
+
+
+class GridEstimator(BaseEstimator):
+    """An estimator whose samples are grids of pixels, with the parameters `image_shape` and `channel_axis`."""
+
+    image_shape: tuple[int, ...] | None
+    channel_axis: Any
+
+    def _check_rows(self, X: Any, *, reset: bool) -> Any:
+        """Rows in the type they came in, not yet checked for NaN; with `reset`, the grid is learned from them."""
+        X, sample_shape = flatten_samples(X)
+        check_numeric_columns(X, type(self).__name__)
+        X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
+        if reset:
+            self._set_grid(sample_shape)
+        else:
+            self._check_sample_shape(sample_shape)
+        return X
+
+    def _check_sample_shape(self, sample_shape: tuple[int, ...] | None) -> None:
+        if sample_shape is not None and sample_shape != self.image_shape_:
+            raise ValueError(
+                f"The samples of X have shape {sample_shape}, but {type(self).__name__} was fitted on samples of shape "
+                f"{self.image_shape_}. Pass samples of that shape, or flat rows of {self.n_features_in_} features."
+            )
+
+    def _expect(self, n_features: int, sample_shape: tuple[int, ...] | None) -> None:
+        """Learn the shape of data that came without names."""
+        self.__dict__.pop("feature_names_in_", None)
+        self.n_features_in_ = n_features
+        self._set_grid(sample_shape)
+
+    def _set_grid(self, sample_shape: tuple[int, ...] | None) -> None:
+        self.image_shape_, self.channel_axis_ = resolve_shape(
+            self.image_shape, self.channel_axis, n_features=self.n_features_in_, sample_shape=sample_shape
+        )

@@ -1,0 +1,134 @@
+"""From the parameters of an estimator to its net."""
+
+import inspect
+from copy import deepcopy
+from typing import Any
+
+import torch
+from skorch.callbacks import LRScheduler
+from torch.utils.data import DataLoader
+
+from skmae._grid import PatchGrid
+from skmae.vit._augmentation import make_augment
+from skmae.vit._module import MaskedAutoencoder
+from skmae.vit._training import (
+    NO_DECAY,
+    AcceleratedMAENet,
+    MAENet,
+    ReconstructionLoss,
+    WarmupCosine,
+    naming_net_params,
+)
+
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_BATCH_OF_LEARNING_RATE = 256  # samples that `learning_rate` is given for
+_MODULE_PARAMETERS = (
+    "embed_dim",
+    "encoder_layers",
+    "encoder_heads",
+    "decoder_dim",
+    "decoder_layers",
+    "decoder_heads",
+    "mlp_ratio",
+)
+_REPEATED = {
+    **{f"module__{name}": name for name in _MODULE_PARAMETERS},
+    **{name: name for name in ("max_epochs", "batch_size", "device", "compile", "callbacks", "verbose")},
+    "module__grid": "patch",
+    "lr": "learning_rate",
+    "optimizer__lr": "learning_rate",
+    "optimizer__weight_decay": "weight_decay",
+    "criterion__normalize_target": "normalize_target",
+    "iterator_train__batch_size": "batch_size",
+    "iterator_valid__batch_size": "batch_size",
+}
+_NET_PARAMETERS = ("optimizer", "train_split")
+_NET_PREFIXES = ("module__", "optimizer__", "iterator_train__", "iterator_valid__", "callbacks__", "compile__")
+_ITERATOR_OWNED = {"batch_size", "shuffle", "sampler", "batch_sampler", "drop_last", "collate_fn", "generator"}
+
+
+def build_net(parameters: dict[str, Any], grid: PatchGrid, seed: int) -> MAENet:
+    """A net with fresh weights, as the parameters of a ViTMAE say."""
+    net_params, accelerator = parameters["net_params"] or {}, parameters["accelerator"]
+    check_net_params(net_params)
+    device = None if accelerator is not None else resolve_device(parameters["device"])
+    settings: dict[str, Any] = {
+        "module": MaskedAutoencoder,
+        "module__grid": grid,
+        **{f"module__{name}": parameters[name] for name in _MODULE_PARAMETERS},
+        "criterion": ReconstructionLoss,
+        "criterion__normalize_target": parameters["normalize_target"],
+        "optimizer__weight_decay": parameters["weight_decay"],
+        "optimizer__param_groups": NO_DECAY,
+        "lr": peak_rate(parameters),
+        "train_split": None,
+        "callbacks": _callbacks(parameters),
+        **{name: parameters[name] for name in ("batch_size", "verbose", "compile")},
+        "device": device,
+        "n_visible": grid.count_visible(parameters["mask"]),
+        "augment": make_augment(parameters["augment"], grid),
+        "autocast": resolve_precision(parameters["precision"], device),
+        "seed": seed,
+    }
+    if "optimizer" not in net_params:
+        settings.update(optimizer=torch.optim.AdamW, optimizer__betas=(0.9, 0.95), optimizer__fused=True)
+    settings.update(net_params)
+    with naming_net_params(net_params):
+        if accelerator is None:
+            return MAENet(**settings).initialize()
+        return AcceleratedMAENet(**settings, accelerator=accelerator).initialize()
+
+
+def peak_rate(parameters: dict[str, Any]) -> float:
+    """The optimizer's highest learning rate."""
+    return parameters["learning_rate"] * parameters["batch_size"] / _BATCH_OF_LEARNING_RATE
+
+
+def _callbacks(parameters: dict[str, Any]) -> list[Any]:
+    """Copies of the user's callbacks, and the schedule, unless theirs has one."""
+    callbacks: list[Any] = list(deepcopy(parameters["callbacks"]) or ())
+    plain = [callback[1] if isinstance(callback, tuple) else callback for callback in callbacks]
+    if any(callback is LRScheduler or isinstance(callback, LRScheduler) for callback in plain):
+        return callbacks
+    schedule = WarmupCosine(peak_rate(parameters), parameters["warmup_epochs"], parameters["max_epochs"])
+    return [("schedule", schedule), *callbacks]
+
+
+def resolve_device(device: Any) -> str:
+    """The device that the parameter `device` names, which must be there."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise ValueError(f"device={device!r} is not a device. Pass 'auto', 'cpu' or 'cuda'.") from error
+    missing = kind == "cuda" and not torch.cuda.is_available()
+    if missing or (kind == "mps" and not torch.backends.mps.is_available()):
+        raise ValueError(f"device={device!r}, but PyTorch finds no {kind} device here. Pass device='auto' or 'cpu'.")
+    return str(device)
+
+
+def resolve_precision(precision: str, device: str | None) -> torch.dtype | None:
+    """The type of matrix products in training; None is float32. With accelerate, its own settings say it."""
+    if device is None:
+        return None
+    if precision != "auto":
+        return PRECISIONS[precision]
+    return torch.bfloat16 if torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported() else None
+
+
+def check_net_params(net_params: dict[str, Any]) -> None:
+    """Refuse what repeats a parameter of ViTMAE, and what the net does not know."""
+    owned = {f"{kind}__{name}" for kind in ("iterator_train", "iterator_valid") for name in _ITERATOR_OWNED}
+    loader = inspect.signature(DataLoader).parameters
+    for key in net_params:
+        if key in _REPEATED:
+            raise ValueError(f"net_params has {key!r}, which ViTMAE's own parameter {_REPEATED[key]} says. Set that.")
+        kind, _, name = key.partition("__")
+        known = key in _NET_PARAMETERS or key.startswith(_NET_PREFIXES)
+        if not known or key in owned or (kind.startswith("iterator") and name not in loader):
+            raise ValueError(
+                f"net_params has {key!r}, which is not known. Known are {', '.join(_NET_PARAMETERS)}, and parameters "
+                f"of skorch that begin with {', '.join(_NET_PREFIXES)} (of a DataLoader, but for "
+                f"{', '.join(sorted(_ITERATOR_OWNED))}, which are ViTMAE's)."
+            )

@@ -1,0 +1,179 @@
+"""The state of a training: kept in memory after every epoch, and written to a file that a killed run goes on from."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from skmae._rows import row_blocks
+
+FORMAT = "skmae.ViTMAE 1"
+LAST = "last.pt"
+
+
+def capture(net: Any, fingerprint: str = "", *, finished: bool = False) -> dict[str, Any]:
+    """All that training goes on from, copied to the CPU: tensors, numbers and strings, as ``weights_only`` asks."""
+    return {
+        "format": FORMAT,
+        "fingerprint": fingerprint,
+        "finished": finished,
+        "epoch": len(net.history),
+        "seed": net.seed,  # of every generator, which are functions of it and of the epoch
+        "module": _copied(net.plain_module.state_dict()),
+        "optimizer": _copied(net.optimizer_.state_dict()),
+        "scaler": net.scaler_.state_dict(),
+        "history": json.dumps(list(net.history), default=_plain),
+    }
+
+
+def restore(net: Any, state: dict[str, Any]) -> None:
+    """Put a net back to what `capture` saw."""
+    net.seed = state["seed"]
+    net.plain_module.load_state_dict(state["module"])
+    net.optimizer_.load_state_dict(state["optimizer"])
+    if state["scaler"]:
+        net.scaler_.load_state_dict(state["scaler"])
+    net.history[:] = json.loads(state["history"])
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_copied(item) for item in value)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy and PyTorch, which callbacks may have recorded, as Python's."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def write_atomically(path: Path, write: Callable[[Any], Any]) -> None:
+    """Let `write` fill a file that takes the place of `path` only when all of it is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+            os.replace(file.name, path)
+        except BaseException as error:
+            os.unlink(file.name)
+            if isinstance(error, OSError | RuntimeError):  # PyTorch's writer wraps what the system says
+                kept = "The file that was there before is whole." if path.exists() else "Nothing was there before."
+                raise OSError(f"{path} could not be written: {error}. {kept}") from error
+            raise
+
+
+class Keeper(Callback):
+    """Keeps the state of the last whole epoch in memory, and in a folder if there is one.
+
+    Parameters
+    ----------
+    folder : Path or None
+    every : int or None
+        Epochs between the files that stay, ``epoch-00010.pt`` and so on, beside the last.
+    fingerprint : str
+        Of the parameters and the data, written into the files.
+    writes : bool
+        Whether this process is the one that writes.
+    """
+
+    def __init__(self, folder: Path | None, every: int | None, fingerprint: str, writes: bool = True):
+        self.folder = folder
+        self.every = every
+        self.fingerprint = fingerprint
+        self.writes = writes
+
+    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+        self.state_ = capture(net, self.fingerprint)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        self.keep(net)
+
+    def keep(self, net: Any, *, finished: bool = False) -> None:
+        """Take the state as it is now; write it."""
+        self.state_ = capture(net, self.fingerprint, finished=finished)
+        if self.every and self.state_["epoch"] % self.every == 0:
+            self.write(f"epoch-{self.state_['epoch']:05d}.pt")
+        self.write(LAST)
+
+    def write(self, name: str) -> None:
+        """Write the state that is kept."""
+        if self.folder is not None and self.writes:
+            write_atomically(self.folder / name, lambda file: torch.save(self.state_, file))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "state_"}
+
+
+def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The last state in a folder; None if there is none yet.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or not of this training.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return None
+    remedy = f"Delete {path} to start anew, or pass another folder as checkpoint."
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged archive makes PyTorch raise
+        raise ValueError(
+            f"The checkpoint {path} cannot be read ({type(error).__name__}: {first_line(error)}). {remedy}"
+        ) from error
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise ValueError(f"{path} is not a checkpoint of this version of ViTMAE ({FORMAT!r}). {remedy}")
+    if state["fingerprint"] != fingerprint:
+        raise ValueError(f"The checkpoint {path} belongs to other parameters or other data. {remedy}")
+    return state
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the advice that PyTorch goes on to give."""
+    return str(error).partition("\n")[0].partition(" In PyTorch")[0].rstrip(".")
+
+
+def fingerprint_of(parameters: dict[str, Any], data: Any) -> str:
+    """A name for a training: the same for the same parameters and data."""
+    try:
+        described = joblib.hash({name: _described(value) for name, value in parameters.items()})
+    except Exception as error:  # pickling fails in many ways
+        raise ValueError(
+            f"With checkpoint, all parameters must be such as can be pickled, to tell one training from another: "
+            f"{error}. Define functions at the top of a module."
+        ) from error
+    return hashlib.sha256(f"{FORMAT} {described} {_data_digest(data)}".encode()).hexdigest()[:20]
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_described(item) for item in value]
+    return (type(value).__qualname__, value.get_params()) if isinstance(value, Callback) else value
+
+
+def _data_digest(data: Any) -> str:
+    """Of all rows of an array; of the type, the length and the first sample of a Dataset."""
+    digest = hashlib.blake2b(digest_size=16)
+    if not isinstance(data, np.ndarray):
+        digest.update(f"{type(data).__qualname__} {len(data)}".encode())
+        return digest.hexdigest()
+    digest.update(f"{data.shape} {data.dtype.str}".encode())
+    for block in row_blocks(len(data)):
+        digest.update(np.ascontiguousarray(data[block]).data)
+    return digest.hexdigest()

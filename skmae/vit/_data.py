@@ -1,0 +1,183 @@
+"""Batches of images: where they come from, in which order, and which share of them a process takes."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler, default_collate
+
+from skmae._grid import PatchGrid
+from skmae._rows import row_blocks
+
+_TORCH_DTYPES = {np.dtype(name) for name in ("u1", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "?")}
+_SHARE_OF_DEVICE = 0.25  # share of the free memory of a device that data may take for good
+_MAX_SAMPLES_READ = 4096  # of a Dataset, for its statistics
+
+
+class RowsDataset(Dataset):
+    """Rows of an array, of a type that may be narrow, or on a disk; they are copied batch by batch.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+    """
+
+    def __init__(self, rows: np.ndarray):
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: list[int]) -> Tensor:
+        return as_tensor(self.rows[indices])
+
+
+class ResidentDataset(Dataset):
+    """Rows that lie on a device, whole, in the type they came in."""
+
+    def __init__(self, rows: np.ndarray, device: torch.device):
+        first = as_tensor(rows[:1])
+        self.rows = torch.empty(rows.shape, dtype=first.dtype, device=device)
+        for block in row_blocks(len(rows)):
+            self.rows[block] = as_tensor(rows[block]).to(device)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.rows[index]
+
+    def __getitems__(self, indices: list[int]) -> Tensor:
+        return self.rows[torch.tensor(indices).to(self.rows.device, non_blocking=True)]
+
+
+def as_tensor(rows: np.ndarray) -> Tensor:
+    """A tensor with a copy of some rows; types that PyTorch does not have become float32."""
+    dtype = rows.dtype.newbyteorder("=")
+    return torch.from_numpy(np.array(rows, dtype if dtype in _TORCH_DTYPES else np.float32, order="C"))
+
+
+def dataset_of(rows: np.ndarray, device: torch.device) -> Dataset:
+    """The dataset that serves these rows fastest: on the device where they fit, else read batch by batch."""
+    if device.type == "cuda" and rows.nbytes < _SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
+        return ResidentDataset(rows, device)
+    return RowsDataset(rows)
+
+
+def collate(samples: Any) -> tuple[Tensor, None]:
+    """A batch as skorch takes it, images and no target, whatever a dataset gives beside its images."""
+    if not isinstance(samples, Tensor):
+        samples = default_collate(samples)
+        samples = samples[0] if isinstance(samples, list | tuple) else samples
+    if not isinstance(samples, Tensor):
+        raise TypeError(
+            f"X is a Dataset whose batches are of type {type(samples).__name__}. Its samples must be arrays or tensors "
+            f"of one shape, or tuples that begin with one."
+        )
+    return samples, None
+
+
+def first_sample(dataset: Any) -> Tensor:
+    """One sample of a Dataset, to learn its shape from."""
+    if len(dataset) == 0:
+        raise ValueError("X is a Dataset with 0 samples, while a minimum of 1 is required.")
+    return collate([dataset[0]])[0][0]
+
+
+class Share(NamedTuple):
+    """What one process takes of a batch."""
+
+    total: int
+    rows: slice
+    weight: float  # of its mean loss, so that the mean over processes is the mean over the batch
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Numbers of the samples of each batch of an epoch, for one process of several.
+
+    Parameters
+    ----------
+    n_samples, batch_size : int
+        Of all processes together.
+    seed : int or None
+        None leaves the samples in order.
+    rank, world : int
+        Number of this process, and how many there are.
+    """
+
+    def __init__(self, n_samples: int, batch_size: int, seed: int | None, rank: int = 0, world: int = 1):
+        self.n_samples = n_samples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world = world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Shuffle the next pass as that of this epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.n_samples // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.arange(self.n_samples)
+        if self.seed is not None:
+            np.random.default_rng((self.seed, self.epoch, 0)).shuffle(order)
+        for step in range(len(self)):
+            start = step * self.batch_size
+            yield order[start : start + self.batch_size][self.share(step).rows].tolist()
+
+    def share(self, step: int) -> Share:
+        """This process's part of a batch. Where there is none, it takes a sample that does not count."""
+        total = min(self.batch_size, self.n_samples - step * self.batch_size)
+        start, stop = (total * rank // self.world for rank in (self.rank, self.rank + 1))
+        weight = (stop - start) * self.world / total
+        return Share(total, slice(start, stop) if weight else slice(0, 1), weight)
+
+
+class ChannelStatistics:
+    """Mean and standard deviation per channel, block by block (Chan et al.)."""
+
+    def __init__(self, grid: PatchGrid):
+        self.grid = grid
+        self.n = 0
+        self.mean = np.zeros(grid.n_channels)
+        self.squares = np.zeros(grid.n_channels)
+
+    def update(self, rows: np.ndarray) -> None:
+        """Add rows of shape (n, n_features)."""
+        values = self.grid.patchify(rows).reshape(-1, self.grid.n_channels).astype(np.float64)
+        mean = values.mean(axis=0)
+        shift, total = mean - self.mean, self.n + len(values)
+        self.squares += ((values - mean) ** 2).sum(axis=0) + shift**2 * (self.n * len(values) / total)
+        self.mean += shift * (len(values) / total)
+        self.n = total
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Standard deviations; 1 where a channel is constant."""
+        spread = np.sqrt(self.squares / self.n)
+        return np.where(spread > 1e-7 * np.abs(self.mean), spread, 1.0)
+
+    @classmethod
+    def of_rows(cls, rows: np.ndarray, grid: PatchGrid) -> "ChannelStatistics":
+        statistics = cls(grid)
+        for block in row_blocks(len(rows)):
+            statistics.update(rows[block])
+        return statistics
+
+    @classmethod
+    def of_dataset(cls, dataset: Any, grid: PatchGrid) -> "ChannelStatistics":
+        """From samples of a Dataset, evenly spaced if there are many."""
+        statistics = cls(grid)
+        count = min(len(dataset), _MAX_SAMPLES_READ)
+        for index in np.linspace(0, len(dataset) - 1, count).astype(int).tolist():
+            sample = collate([dataset[index]])[0]
+            statistics.update(sample.reshape(1, -1).cpu().numpy())
+        return statistics

@@ -1,0 +1,336 @@
+"""How a masked autoencoder is trained: the skorch net, its loss and its learning rate."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import cos, pi
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PassthroughScoring, PrintLog, ProgressBar
+from skorch.dataset import unpack_data
+from skorch.hf import AccelerateMixin
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from skmae.vit._augmentation import drawing_from
+from skmae.vit._data import EpochBatches, Share, collate
+from skmae.vit._masking import draw_visible
+
+_STEPS_BETWEEN_CHECKS = 50  # of the loss, each of which waits for the device
+NO_DECAY = [("*bias", {"weight_decay": 0.0}), ("*norm*", {"weight_decay": 0.0})]
+
+
+class ReconstructionLoss(nn.Module):
+    """Mean squared error of the hidden patches; of all of them, if none is hidden.
+
+    Parameters
+    ----------
+    normalize_target : bool
+        Predict each patch less its mean, over its standard deviation.
+    """
+
+    def __init__(self, normalize_target: bool = False):
+        super().__init__()
+        self.normalize_target = normalize_target
+
+    def forward(self, prediction: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
+        """Scalar, from (n, N, P), (n, N, P) and bool of (n, N)."""
+        return self.per_sample(prediction, target, hidden).mean()
+
+    def per_sample(self, prediction: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
+        """(n,) means over the patches that count."""
+        if self.normalize_target:
+            target = normalize_patches(target)[0]
+        error = (prediction.to(target.dtype) - target).square().mean(dim=-1)  # (n, N)
+        counted = hidden | ~hidden.any(dim=1, keepdim=True)
+        return (error * counted).sum(dim=1) / counted.sum(dim=1)
+
+
+def normalize_patches(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Patches (n, N, P) of mean 0 and variance 1, and their means and standard deviations (n, N, 1)."""
+    mean = patches.mean(dim=-1, keepdim=True)
+    unbiased = patches.shape[-1] > 1
+    std = (patches.var(dim=-1, keepdim=True, correction=int(unbiased)) + 1e-6).sqrt()
+    return (patches - mean) / std, mean, std
+
+
+class WarmupCosine(Callback):
+    """Learning rate per step: up in a line, then down along half a cosine.
+
+    Parameters
+    ----------
+    learning_rate : float
+        At the top.
+    warmup_epochs, max_epochs : int
+    """
+
+    def __init__(self, learning_rate: float, warmup_epochs: int, max_epochs: int):
+        self.learning_rate = learning_rate
+        self.warmup_epochs = warmup_epochs
+        self.max_epochs = max_epochs
+
+    def factor(self, step: int, steps_per_epoch: int) -> float:
+        """Of the learning rate, at a step counted from the beginning of the training."""
+        warmup, total = self.warmup_epochs * steps_per_epoch, self.max_epochs * steps_per_epoch
+        if step < warmup:
+            return (step + 1) / warmup
+        if step >= total:
+            return 0.0
+        return 0.5 * (1 + cos(pi * (step - warmup) / (total - warmup)))
+
+    def on_batch_begin(self, net: "MAENet", batch: Any = None, training: bool = False, **kwargs: Any) -> None:  # noqa: ARG002
+        if not training:
+            return
+        rate = self.learning_rate * self.factor(*net.position())
+        for group in net.optimizer_.param_groups:
+            group["lr"] = rate * group.get("lr_scale", 1.0)
+
+
+class EpochDraws:
+    """All that is random in an epoch, as a function of a seed and the number of the epoch.
+
+    Nothing random is carried from one epoch to the next, so that training can be taken up at any of them.
+    """
+
+    def __init__(self, seed: int, epoch: int, batches: EpochBatches, device: torch.device):
+        self.batches = batches
+        self.step = 0
+        self.masks = torch.Generator(device).manual_seed(_seed(seed, epoch, 1))
+        self.augmentation = torch.Generator().manual_seed(_seed(seed, epoch, 2))
+
+    def next_share(self) -> Share:
+        share = self.batches.share(self.step)
+        self.step += 1
+        return share
+
+
+def _seed(*entropy: int) -> int:
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+
+
+class MAENet(NeuralNet):
+    """A skorch net that trains a `MaskedAutoencoder` on images alone.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As skorch's.
+    n_visible : int
+        Patches that the encoder sees in training.
+    augment : callable or None
+        Function of standardised images and a `Share`.
+    autocast : torch.dtype or None
+        Type of the matrix products in training.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        n_visible: int,
+        augment: Callable[[Tensor, Share], Tensor] | None = None,
+        autocast: torch.dtype | None = None,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        self.augment = augment  # before skorch looks for modules among the attributes
+        super().__init__(*args, **kwargs)
+        self.n_visible = n_visible
+        self.autocast = autocast
+        self.seed = seed
+
+    # -- what is built ------------------------------------------------------------------------------------------
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        callbacks = [("epoch_timer", EpochTimer()), ("train_loss", PassthroughScoring("train_loss", on_train=True))]
+        if self.train_split:
+            callbacks.append(("valid_loss", PassthroughScoring("valid_loss")))
+        if self.verbose:
+            callbacks.append(("print_log", PrintLog()))
+        if self.verbose > 1:
+            callbacks.append(("progress_bar", ProgressBar(postfix_keys=[])))
+        return callbacks
+
+    def initialize_module(self) -> "MAENet":
+        """Build the module from the seed, whatever PyTorch's own generator has drawn."""
+        with drawing_from(torch.Generator().manual_seed(_seed(self.seed))):
+            return super().initialize_module()
+
+    def initialize(self) -> "MAENet":
+        super().initialize()
+        self.scaler_ = torch.amp.GradScaler(self.where.type, enabled=self.autocast == torch.float16)
+        return self
+
+    def torch_compile(self, module: nn.Module, name: str) -> nn.Module:  # noqa: ARG002
+        """Compile in place: the module keeps its class and its names, and can be pickled."""
+        if self.compile:
+            module.compile(**self.get_params_for("compile"))
+        return module
+
+    @property
+    def plain_module(self) -> Any:
+        """The module without what wraps it in several processes."""
+        return self.module_.module if hasattr(self.module_, "module") else self.module_
+
+    @property
+    def where(self) -> torch.device:
+        """The device that the module is on."""
+        return next(self.module_.parameters()).device
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
+        """Batches of a dataset, whole: nothing is done sample by sample but what the dataset does."""
+        rank, world = self.process()
+        batches = EpochBatches(len(dataset), self.batch_size, self.seed if training else None, rank, world)
+        kwargs = self.get_params_for("iterator_train" if training else "iterator_valid")
+        kwargs.setdefault("pin_memory", self.where.type == "cuda" and not hasattr(dataset, "device"))
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, generator=torch.Generator(), **kwargs)
+
+    # -- a step -------------------------------------------------------------------------------------------------
+
+    def infer(self, x: Tensor, **fit_params: Any) -> tuple[Tensor, Tensor, Tensor, float]:  # noqa: ARG002
+        """Prediction (n, N, P), target (n, N, P), hidden (n, N) and the weight of the batch's mean loss."""
+        module, draws = self.plain_module, self._draws
+        share = draws.next_share()
+        images = module.standardize(x.to(self.where, non_blocking=True))  # (n, *image_shape)
+        if self.module_.training and self.augment is not None:
+            with drawing_from(draws.augmentation), torch.autocast(self.where.type, enabled=False):
+                images = self.augment(images, share)
+        # drawn for the whole batch, so that several processes do what one would do
+        keep = draw_visible(share.total, module.grid.n_patches, self.n_visible, draws.masks)[share.rows]  # (n, K)
+        prediction, hidden = self.module_(images, keep)
+        return prediction, module.patchify(images), hidden, share.weight
+
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:  # noqa: ARG002
+        prediction, target, hidden, weight = y_pred
+        return self.criterion_(prediction, target, hidden) * weight
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        self._set_training(True)
+        x, _ = unpack_data(batch)
+        with torch.autocast(self.where.type, dtype=self.autocast, enabled=self.autocast is not None):
+            y_pred = self.infer(x, **fit_params)
+            loss = self.get_loss(y_pred, None, X=x, training=True)
+        self.scaler_.scale(loss).backward()
+        self.scaler_.unscale_(self.optimizer_)
+        return {"loss": loss, "y_pred": y_pred}
+
+    def _step_optimizer(self, step_fn: Callable[[], Tensor]) -> None:
+        step_fn()
+        self.scaler_.step(self.optimizer_)
+        self.scaler_.update()
+
+    # -- an epoch -----------------------------------------------------------------------------------------------
+
+    def position(self) -> tuple[int, int]:
+        """Steps since the beginning of the training, and steps per epoch."""
+        steps = len(self._draws.batches)
+        return (len(self.history) - 1) * steps + self._draws.step, steps
+
+    def on_epoch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Keep the batches of one epoch only: those of thousands would outgrow the model."""
+        if self.history:
+            self.history[-1]["batches"] = []
+        super().on_epoch_begin(net, *args, **kwargs)
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., dict[str, Any]], **fit_params: Any
+    ) -> None:
+        """As skorch's, but losses are read all at once: reading each would wait for the device at every step."""
+        if iterator is None:
+            return
+        epoch = len(self.history) - 1 if training else 0
+        iterator.batch_sampler.set_epoch(epoch)
+        self._draws = EpochDraws(self.seed, epoch, iterator.batch_sampler, self.where)
+        first = len(self.history[-1]["batches"])
+        losses: list[Tensor] = []
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch, **fit_params)
+            losses.append(step["loss"].detach())
+            self.history.record_batch(f"{prefix}_batch_size", iterator.batch_sampler.share(len(losses) - 1).total)
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+            if len(losses) % _STEPS_BETWEEN_CHECKS == 0:
+                self._read(losses[-_STEPS_BETWEEN_CHECKS:], len(losses) - _STEPS_BETWEEN_CHECKS)
+        for row, loss in zip(self.history[-1]["batches"][first:], self._read(losses, 0), strict=True):
+            row[f"{prefix}_loss"] = loss
+        self.history.record(f"{prefix}_batch_count", len(losses))
+
+    def _read(self, losses: list[Tensor], first: int) -> list[float]:
+        values = self.mean_over_processes(torch.stack(losses)).tolist()
+        wrong = next((step for step, value in enumerate(values) if not np.isfinite(value)), None)
+        if wrong is not None:
+            raise FloatingPointError(
+                f"The loss became {values[wrong]} at step {first + wrong + 1} of epoch {len(self.history)}. The "
+                f"estimator has the weights of the last whole epoch ({len(self.history) - 1}). Try a smaller "
+                f'learning_rate, more warmup_epochs, precision="float32" or "bfloat16", or '
+                f"callbacks=[skorch.callbacks.GradientNormClipping(1.0)]."
+            )
+        return values
+
+    def partial_fit(self, X: Dataset, y: Any = None, classes: Any = None, **fit_params: Any) -> "MAENet":  # noqa: ARG002
+        """As skorch's, but a KeyboardInterrupt goes on to the caller, unless it is how EarlyStopping stops."""
+        self.prepare()
+        self.notify("on_train_begin", X=X, y=y)
+        try:
+            self.fit_loop(X, y, **fit_params)
+        except KeyboardInterrupt:
+            if not self._stopped_early():
+                raise
+        finally:
+            self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def _stopped_early(self) -> bool:
+        stoppers = [callback for _, callback in self.callbacks_ if isinstance(callback, EarlyStopping)]
+        return any(stopper.misses_ == stopper.patience for stopper in stoppers)
+
+    # -- several processes --------------------------------------------------------------------------------------
+
+    def process(self) -> tuple[int, int]:
+        """Number of this process, and how many there are."""
+        return 0, 1
+
+    def writes(self) -> bool:
+        """Whether this process is the one that writes files."""
+        return self.process()[0] == 0
+
+    def prepare(self) -> None:
+        """Wrap the module for several processes."""
+
+    def mean_over_processes(self, values: Tensor) -> Tensor:
+        """The mean over processes of what each has."""
+        return values
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_draws"}
+
+
+class AcceleratedMAENet(AccelerateMixin, MAENet):
+    """The same in several processes, by Hugging Face's accelerate. Each has all of the data, and takes its share."""
+
+    def process(self) -> tuple[int, int]:
+        return self.accelerator.process_index, self.accelerator.num_processes
+
+    def prepare(self) -> None:
+        self._initialize_accelerator()  # skorch unwraps the module after each training
+
+    def mean_over_processes(self, values: Tensor) -> Tensor:
+        return self.accelerator.reduce(values, "mean")
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
+        """Not prepared by accelerate, which would share the batches out a second time."""
+        return MAENet.get_iterator(self, dataset, training)
+
+
+@contextmanager
+def naming_net_params(net_params: Any) -> Iterator[None]:
+    """Say of an argument that a part of the net does not know that it came in `net_params`."""
+    try:
+        yield
+    except TypeError as error:
+        if not net_params:
+            raise
+        raise ValueError(f"net_params={net_params!r} cannot be used: {error}") from error
