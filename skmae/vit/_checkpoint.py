@@ -156,7 +156,7 @@ def fingerprint_of(parameters: dict[str, Any], data: Any) -> str:
     except Exception as error:  # pickling fails in many ways
         raise ValueError(
             f"With checkpoint, all parameters must be such as can be pickled, to tell one training from another: "
-            f"{error}. Define functions at the top of a module."
+            f"{str(error.args[0] if error.args else error)[:200]}. Define functions at the top of a module."
         ) from error
     return hashlib.sha256(f"{FORMAT} {described} {_data_digest(data)}".encode()).hexdigest()[:20]
 
