@@ -59,6 +59,8 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/dask_workers.py
 	$(BIN)/python benchmarks/cifar10_probe.py
+	$(BIN)/python benchmarks/vit_speed.py
+	$(BIN)/python benchmarks/vit_probe.py
 
 clean:
 	rm -rf $(VENV) build demo docs/_build docs/generated

@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def provenance() -> dict[str, Any]:
         "scipy": scipy.__version__,
         "sklearn": sklearn.__version__,
         "skmae": skmae.__version__,
+        **{name: version(name) for name in ("torch", "skorch", "transformers") if name in sys.modules},
     }
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,7 +39,6 @@ _REPEATED = {
     "lr": "learning_rate",
     "optimizer__lr": "learning_rate",
     "optimizer__weight_decay": "weight_decay",
-    "criterion__normalize_target": "normalize_target",
     "iterator_train__batch_size": "batch_size",
     "iterator_valid__batch_size": "batch_size",
 }
@@ -56,8 +56,7 @@ def build_net(parameters: dict[str, Any], grid: PatchGrid, seed: int) -> MAENet:
         "module": MaskedAutoencoder,
         "module__grid": grid,
         **{f"module__{name}": parameters[name] for name in _MODULE_PARAMETERS},
-        "criterion": ReconstructionLoss,
-        "criterion__normalize_target": parameters["normalize_target"],
+        "criterion": partial(ReconstructionLoss, parameters["normalize_target"]),
         "optimizer__weight_decay": parameters["weight_decay"],
         "optimizer__param_groups": NO_DECAY,
         "lr": peak_rate(parameters),

@@ -97,7 +97,8 @@ class Keeper(Callback):
         self.fingerprint = fingerprint
         self.writes = writes
 
-    def on_train_begin(self, net: Any, X: Any = None, y: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
+    def begin(self, net: Any) -> None:
+        """Keep the state that the training begins with, in memory."""
         self.state_ = capture(net, self.fingerprint)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002

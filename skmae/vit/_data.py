@@ -13,6 +13,7 @@ from skmae._rows import row_blocks
 
 _TORCH_DTYPES = {np.dtype(name) for name in ("u1", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "?")}
 _SHARE_OF_DEVICE = 0.25  # share of the free memory of a device that data may take for good
+_VALUES_WIDENED = 2**21  # at a time, to float64
 _MAX_SAMPLES_READ = 4096  # of a Dataset, for its statistics
 
 
@@ -67,6 +68,11 @@ def dataset_of(rows: np.ndarray, device: torch.device) -> Dataset:
     if device.type == "cuda" and rows.nbytes < _SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
         return ResidentDataset(rows, device)
     return RowsDataset(rows)
+
+
+def is_resident(dataset: Any) -> bool:
+    """Whether the samples of a dataset, or of the one that it is a subset of, lie on a device."""
+    return isinstance(getattr(dataset, "dataset", dataset), ResidentDataset)
 
 
 def collate(samples: Any) -> tuple[Tensor, None]:
@@ -168,7 +174,7 @@ class ChannelStatistics:
     @classmethod
     def of_rows(cls, rows: np.ndarray, grid: PatchGrid) -> "ChannelStatistics":
         statistics = cls(grid)
-        for block in row_blocks(len(rows)):
+        for block in row_blocks(len(rows), max(_VALUES_WIDENED // rows.shape[1], 1)):
             statistics.update(rows[block])
         return statistics
 

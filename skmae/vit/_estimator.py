@@ -284,14 +284,14 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
             If the checkpoint cannot be written. The one before it is whole then.
         """
         with all_or_nothing(self, but=_STOPPED):
-            data = self._read(X, reset=True)
-            seed = self._draw_seed()
-            self._begin(data, seed)
-            keeper, state = self._keeper(data, seed), None
-            if keeper.folder is not None:
-                state = read(keeper.folder, keeper.fingerprint)
-            if state is not None:
-                restore(self.net_, state)
+            with all_or_nothing(self):  # stopped before it trains, it has what it had
+                data = self._read(X, reset=True)
+                seed = self._draw_seed()
+                self._begin(data, seed)
+                keeper = self._keeper(data, seed)
+                state = None if keeper.folder is None else read(keeper.folder, keeper.fingerprint)
+                if state is not None:
+                    restore(self.net_, state)
             if state is None or not state["finished"]:
                 self._train(data, keeper, self.max_epochs - len(self.history_))
         return self
@@ -322,12 +322,13 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
             As `fit`.
         """
         with all_or_nothing(self, but=_STOPPED):
-            first = "net_" not in self.__dict__
-            data = self._read(X, reset=first)
-            if first:
-                self._begin(data, self._draw_seed())
-            else:
-                self._check_unchanged()
+            with all_or_nothing(self):
+                first = "net_" not in self.__dict__
+                data = self._read(X, reset=first)
+                if first:
+                    self._begin(data, self._draw_seed())
+                else:
+                    self._check_unchanged()
             self._train(data, Keeper(None, None, ""), 1)
         return self
 
@@ -410,6 +411,7 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         """Train the net; whatever stops it, it has the weights of the last whole epoch then."""
         net = self.net_
         dataset = dataset_of(data, net.where) if isinstance(data, np.ndarray) else data
+        keeper.begin(net)
         others = net.callbacks_
         net.callbacks_ = [*others, ("keeper", keeper)]  # after all that may change or record something
         try:

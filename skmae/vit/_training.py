@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from skmae.vit._augmentation import drawing_from
-from skmae.vit._data import EpochBatches, Share, collate
+from skmae.vit._data import EpochBatches, Share, collate, is_resident
 from skmae.vit._masking import draw_visible
 
 _STEPS_BETWEEN_CHECKS = 50  # of the loss, each of which waits for the device
 NO_DECAY = [("*bias", {"weight_decay": 0.0}), ("*norm*", {"weight_decay": 0.0})]
 
 
-class ReconstructionLoss(nn.Module):
+class ReconstructionLoss:
     """Mean squared error of the hidden patches; of all of them, if none is hidden.
 
     Parameters
@@ -32,10 +32,9 @@ class ReconstructionLoss(nn.Module):
     """
 
     def __init__(self, normalize_target: bool = False):
-        super().__init__()
         self.normalize_target = normalize_target
 
-    def forward(self, prediction: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
+    def __call__(self, prediction: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
         """Scalar, from (n, N, P), (n, N, P) and bool of (n, N)."""
         return self.per_sample(prediction, target, hidden).mean()
 
@@ -51,8 +50,8 @@ class ReconstructionLoss(nn.Module):
 def normalize_patches(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Patches (n, N, P) of mean 0 and variance 1, and their means and standard deviations (n, N, 1)."""
     mean = patches.mean(dim=-1, keepdim=True)
-    unbiased = patches.shape[-1] > 1
-    std = (patches.var(dim=-1, keepdim=True, correction=int(unbiased)) + 1e-6).sqrt()
+    variance = patches.var(dim=-1, keepdim=True, correction=min(patches.shape[-1] - 1, 1))  # of one value it is 0
+    std = (variance + 1e-6).sqrt()
     return (patches - mean) / std, mean, std
 
 
@@ -159,8 +158,9 @@ class MAENet(NeuralNet):
         with drawing_from(torch.Generator().manual_seed(_seed(self.seed))):
             return super().initialize_module()
 
-    def initialize(self) -> "MAENet":
-        super().initialize()
+    def initialize_optimizer(self, triggered_directly: Any = None) -> "MAENet":
+        """Build the optimizer, and what scales the loss where gradients are float16."""
+        super().initialize_optimizer(triggered_directly)
         self.scaler_ = torch.amp.GradScaler(self.where.type, enabled=self.autocast == torch.float16)
         return self
 
@@ -185,7 +185,7 @@ class MAENet(NeuralNet):
         rank, world = self.process()
         batches = EpochBatches(len(dataset), self.batch_size, self.seed if training else None, rank, world)
         kwargs = self.get_params_for("iterator_train" if training else "iterator_valid")
-        kwargs.setdefault("pin_memory", self.where.type == "cuda" and not hasattr(dataset, "device"))
+        kwargs.setdefault("pin_memory", self.where.type == "cuda" and not is_resident(dataset))
         return DataLoader(dataset, batch_sampler=batches, collate_fn=collate, generator=torch.Generator(), **kwargs)
 
     # -- a step -------------------------------------------------------------------------------------------------
@@ -311,11 +311,16 @@ class MAENet(NeuralNet):
 class AcceleratedMAENet(AccelerateMixin, MAENet):
     """The same in several processes, by Hugging Face's accelerate. Each has all of the data, and takes its share."""
 
+    def initialize(self) -> "AcceleratedMAENet":
+        super().initialize()
+        self._unwrap_accelerator()  # the module is wrapped while it is trained, and at no other time
+        return self
+
     def process(self) -> tuple[int, int]:
         return self.accelerator.process_index, self.accelerator.num_processes
 
     def prepare(self) -> None:
-        self._initialize_accelerator()  # skorch unwraps the module after each training
+        self._initialize_accelerator()
 
     def mean_over_processes(self, values: Tensor) -> Tensor:
         return self.accelerator.reduce(values, "mean")

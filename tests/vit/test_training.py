@@ -262,8 +262,6 @@ class Reaper(Callback):
         if len(net.history) == 3 and len(net.history[-1]["batches"]) == 2 and kill != "no":
             os.kill(os.getpid(), getattr(signal, kill))
 import torch; torch.set_num_threads(1)
-import skmae.vit._estimator
-skmae.vit._estimator._NOT_IN_FINGERPRINT |= {"callbacks"}  # the reaper is not a part of the training
 mae = ViTMAE(**parameters, checkpoint=folder, callbacks=[Reaper()]).fit(X)
 np.savez(out, **{k: v.numpy() for k, v in mae.net_.module_.state_dict().items()})
 print(len(mae.history_))

@@ -1,0 +1,200 @@
+"""ViTMAE against transformers' ViTMAEForPreTraining, and against a bare PyTorch loop over the same module.
+
+All in one run, in turns, best of several; on a GPU where there is one, else on the CPU. Peak memory is that of a
+process each. Ratios above 1 are in favour of ViTMAE.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from _provenance import save
+from transformers import ViTMAEConfig, ViTMAEForPreTraining
+
+from skmae import ViTMAE
+from skmae.vit._masking import draw_visible
+from skmae.vit._training import ReconstructionLoss
+
+SIDE, PATCH, DIM, LAYERS, HEADS, BATCH, STEPS = 32, 4, 96, 6, 6, 256, 8
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def images(n: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, SIDE, SIDE, 3)).astype(np.uint8)
+
+
+def estimator(**changes: Any) -> ViTMAE:
+    settings = {
+        "patch": PATCH,
+        "embed_dim": DIM,
+        "encoder_layers": LAYERS,
+        "encoder_heads": HEADS,
+        "decoder_layers": 1,
+        "decoder_heads": HEADS,
+        "augment": None,
+        "max_epochs": 1000,
+        "batch_size": BATCH,
+        "random_state": 0,
+        "precision": "float32",
+    }
+    return ViTMAE(**{**settings, **changes})
+
+
+def reference(mask: float = 0.75) -> ViTMAEForPreTraining:
+    return ViTMAEForPreTraining(
+        ViTMAEConfig(
+            image_size=SIDE,
+            patch_size=PATCH,
+            hidden_size=DIM,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            intermediate_size=4 * DIM,
+            decoder_hidden_size=DIM,
+            decoder_num_hidden_layers=1,
+            decoder_num_attention_heads=HEADS,
+            decoder_intermediate_size=4 * DIM,
+            mask_ratio=mask,
+        )
+    ).to(DEVICE)
+
+
+def steps_of(model: Any, loss_of: Callable[[Any], Any], batches: list[Any]) -> Callable[[], None]:
+    """A bare training loop: AdamW as ViTMAE's, losses read once at the end."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05, fused=True)
+    model.train()
+
+    def epoch() -> None:
+        losses = []
+        for batch in batches:
+            optimizer.zero_grad()
+            loss = loss_of(batch)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        torch.stack(losses).tolist()
+
+    return epoch
+
+
+def bare_loop(mae: ViTMAE, X: np.ndarray) -> Callable[[], None]:
+    """The same module and the same work as the estimator: rows from uint8, order and masks drawn."""
+    module = mae.net_.module_
+    generator = torch.Generator(DEVICE).manual_seed(0)
+    loss = ReconstructionLoss()
+    rows = torch.from_numpy(X.reshape(len(X), -1)).to(DEVICE)
+
+    def loss_of(index: Any) -> Any:
+        pictures = module.standardize(rows[index.to(DEVICE)])
+        keep = draw_visible(BATCH, module.grid.n_patches, mae.net_.n_visible, generator)
+        prediction, hidden = module(pictures, keep)
+        return loss(prediction, module.patchify(pictures), hidden)
+
+    return steps_of(module, loss_of, list(torch.randperm(len(X)).split(BATCH)))
+
+
+def in_turns(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Best time of each, in seconds."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats + 1):
+        for name, function in functions.items():
+            start = perf_counter()
+            function()
+            if DEVICE.type == "cuda":
+                torch.cuda.synchronize()
+            times[name].append(perf_counter() - start)
+    return {name: min(values[1:]) for name, values in times.items()}
+
+
+def speed(repeats: int) -> list[dict[str, Any]]:
+    X = images(BATCH * STEPS)
+    pixels = torch.randn(BATCH, 3, SIDE, SIDE, device=DEVICE)
+    model, mae = reference(), estimator()
+    mae.partial_fit(X)
+    training = in_turns(
+        {
+            "transformers": steps_of(model, lambda batch: model(batch).loss, [pixels] * STEPS),
+            "bare": bare_loop(estimator().partial_fit(X), X),
+            "skmae": lambda: mae.partial_fit(X),
+        },
+        repeats,
+    )
+    encoder = reference(mask=0.0).vit.eval()
+
+    def encode() -> None:
+        with torch.inference_mode():
+            for _ in range(STEPS):
+                encoder(pixels).last_hidden_state[:, 1:].mean(dim=1).cpu().numpy()
+
+    coding = in_turns({"transformers": encode, "skmae": lambda: mae.transform(X)}, repeats)
+    n = BATCH * STEPS
+    return [
+        _row("training step", training["skmae"], "transformers", training["transformers"], n),
+        _row("training step", training["skmae"], "bare PyTorch loop", training["bare"], n),
+        _row("transform", coding["skmae"], "transformers", coding["transformers"], n),
+    ]
+
+
+def _row(what: str, ours: float, peer: str, theirs: float, n: int) -> dict[str, Any]:
+    return {
+        "what": what,
+        "device": torch.cuda.get_device_name() if DEVICE.type == "cuda" else "cpu",
+        "peer": peer,
+        "skmae": f"{n / ours:.0f} images/s",
+        "other": f"{n / theirs:.0f} images/s",
+        "ratio": round(theirs / ours, 3),
+    }
+
+
+def train_alone(which: str) -> None:
+    """Train for two epochs, and print the process's peak memory in MiB."""
+    X = images(BATCH * STEPS)
+    if which == "skmae":
+        estimator(max_epochs=2).fit(X)
+    else:
+        model = reference()
+        pixels = torch.from_numpy(X).float().movedim(-1, 1).div(255)
+        epoch = steps_of(model, lambda batch: model(batch.to(DEVICE)).loss, list(pixels.split(BATCH)))
+        epoch(), epoch()
+    status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's; Linux
+    print(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)
+
+
+def memory() -> dict[str, Any]:
+    peaks = {
+        which: float(subprocess.run([sys.executable, __file__, "--alone", which], capture_output=True, text=True,
+                                    check=True).stdout.split()[-1])
+        for which in ("skmae", "transformers")
+    }  # fmt: skip
+    return {
+        "what": "peak memory of the process, training",
+        "device": "cpu",
+        "peer": "transformers",
+        "skmae": f"{peaks['skmae']:.0f} MiB",
+        "other": f"{peaks['transformers']:.0f} MiB",
+        "ratio": round(peaks["transformers"] / peaks["skmae"], 3),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--alone", choices=["skmae", "transformers"])
+    options = parser.parse_args()
+    if options.alone:
+        train_alone(options.alone)
+        return
+    rows = [*speed(options.repeats), memory()]
+    for row in rows:
+        print(f"{row['what']:>40} {row['skmae']:>14}  {row['peer']:>18} {row['other']:>14}  {row['ratio']:.2f}")
+    save("vit_speed", rows)
+
+
+if __name__ == "__main__":
+    main()

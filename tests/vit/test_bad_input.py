@@ -1,0 +1,233 @@
+"""What does not fit is refused with a remedy, and what was fitted is still there."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch.utils.data import Dataset, TensorDataset
+
+from skmae import ViTMAE
+
+TINY = {
+    "patch": 2,
+    "embed_dim": 8,
+    "encoder_layers": 1,
+    "encoder_heads": 2,
+    "decoder_layers": 1,
+    "decoder_heads": 2,
+    "max_epochs": 1,
+    "device": "cpu",
+    "random_state": 0,
+}
+
+
+def tiny(**changes):
+    return ViTMAE(**{**TINY, **changes})
+
+
+@pytest.fixture
+def X():
+    return np.random.default_rng(0).random((12, 6, 8, 3))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"patch": 4}, r"patch=\(4, 4\) does not divide the grid \(6, 8\).*\[1, 2, 3, 6\]; \[1, 2, 4, 8\]"),
+        ({"patch": 16}, r"patch=\(16, 16\) does not divide the grid"),
+        ({"patch": (2, 2, 2)}, "has 3 sizes, but the grid"),
+        ({"encoder_heads": 3}, r"encoder_heads=3 does not divide embed_dim=8.*\[1, 2, 4, 8\]"),
+        ({"decoder_heads": 3}, r"decoder_heads=3 does not divide decoder_dim=8"),
+        ({"decoder_dim": 10, "decoder_heads": 4}, r"decoder_heads=4 does not divide decoder_dim=10"),
+        ({"mask": 1}, r"'mask' parameter of ViTMAE must be a float in the range \[0.*, 1.*\)"),
+        ({"device": "nowhere"}, "device='nowhere' is not a device"),
+        ({"image_shape": (6, 8)}, "image_shape"),
+        ({"net_params": {"lr": 1}}, "net_params has 'lr', which ViTMAE's own parameter learning_rate says"),
+        ({"net_params": {"module__embed_dim": 4}}, "own parameter embed_dim"),
+        ({"net_params": {"optimizer__weight_decay": 4}}, "own parameter weight_decay"),
+        ({"net_params": {"batchsize": 4}}, r"net_params has 'batchsize', which is not known\. Known are optimizer"),
+        ({"net_params": {"iterator_train__shuffle": True}}, "net_params has 'iterator_train__shuffle'"),
+        ({"net_params": {"iterator_train__workers": 2}}, "net_params has 'iterator_train__workers'"),
+        ({"net_params": {"module__depth": 4}}, r"net_params=\{'module__depth': 4\} cannot be used: .*depth"),
+        ({"net_params": {"optimizer__beta": 4}}, r"net_params=.*cannot be used: .*beta"),
+        ({"augment": lambda batch: batch[..., :-1]}, r"augment returned a batch of shape \(12, 3, 6, 7\)"),
+    ],
+)
+def test_parameters_that_do_not_fit(X, changes, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        tiny(**changes).fit(X)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+def test_a_device_that_is_not_there(X):
+    with pytest.raises(ValueError, match=r"device='cuda', but PyTorch finds no cuda device here"):
+        tiny(device="cuda").fit(X)
+
+
+def test_a_failed_fit_leaves_what_was_fitted(X):
+    mae = tiny().fit(X)
+    before = mae.transform(X)
+    bad = X.copy()
+    bad[3, 1, 1, 0] = np.nan
+    with pytest.raises(ValueError, match=r"Input X contains NaN or infinity: X\[3, "):
+        mae.fit(bad)
+    with pytest.raises(ValueError, match="does not divide"):
+        mae.set_params(patch=5).fit(X)
+    np.testing.assert_array_equal(mae.transform(X), before)
+
+
+@pytest.mark.parametrize("method", ["transform", "reconstruct", "score", "patch_features"])
+def test_samples_that_do_not_fit_the_training(X, method):
+    mae = tiny().fit(X)
+    call = getattr(mae, method)
+    with pytest.raises(ValueError, match=r"samples of X have shape \(8, 6, 3\), but ViTMAE was fitted on"):
+        call(X.transpose(0, 2, 1, 3))
+    with pytest.raises(ValueError, match="features, but ViTMAE is expecting 144"):
+        call(X[:, :4])
+    bad = X.copy()
+    bad[5, 0, 0, 0] = np.inf
+    with pytest.raises(ValueError, match=r"NaN or infinity: X\[5, 0\] is inf"):
+        call(bad)
+    with pytest.raises(ValueError, match="minimum of 1 is required"):
+        call(X[:0])
+
+
+def test_visible_that_does_not_fit(X):
+    mae = tiny().fit(X)
+    with pytest.raises(ValueError, match="must be an array of bool"):
+        mae.reconstruct(X, np.ones(12))
+    with pytest.raises(ValueError, match="fits neither patches, pixels nor features"):
+        mae.reconstruct(X, np.ones(5, dtype=bool))
+    some = np.ones((12, 12), dtype=bool)
+    some[4] = False
+    with pytest.raises(ValueError, match="visible shows no patch of sample 4"):
+        mae.reconstruct(X, some)
+    pixels = np.ones((6, 8), dtype=bool)
+    pixels[0, 0] = False
+    with pytest.raises(ValueError, match="visible shows a patch in part"):
+        mae.reconstruct(X, pixels)
+    pixels[:2, :2] = False
+    patches = np.ones(12, dtype=bool)
+    patches[0] = False
+    np.testing.assert_array_equal(mae.reconstruct(X, pixels), mae.reconstruct(X, patches))
+
+
+# -- inputs that fit --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["?", "u1", "<u2", ">f4", "f2", "<i8", ">f8"])
+def test_any_real_type(X, dtype):
+    Z = (X * 200).astype(dtype)
+    Z.flags.writeable = False
+    mae = tiny().fit(Z)
+    features = mae.transform(Z)
+    assert features.dtype == (np.float64 if dtype == ">f8" else np.result_type(Z.dtype, np.float32))
+    same = tiny().fit(Z.astype(float))
+    np.testing.assert_allclose(features, same.transform(Z.astype(float)), atol=2e-3)
+
+
+def test_memory_maps_and_fortran_order(X, tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    expected = tiny().fit(X).transform(X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    np.testing.assert_array_equal(tiny().fit(mapped).transform(mapped), expected)
+    fortran = np.asfortranarray(X.reshape(12, -1))
+    np.testing.assert_array_equal(tiny(image_shape=(6, 8, 3)).fit(fortran).transform(fortran), expected)
+
+
+def test_torch_tensors(X):
+    tensor = torch.from_numpy(X)
+    np.testing.assert_array_equal(tiny().fit(tensor).transform(tensor), tiny().fit(X).transform(X))
+
+
+class Labelled(Dataset):
+    def __init__(self, X):
+        self.X = X
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, index):
+        return self.X[index], 7
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_datasets_are_as_arrays(X, workers):
+    X = X.astype(np.float32)
+    net_params = {"iterator_train__num_workers": workers, "iterator_valid__num_workers": workers} if workers else None
+    expected = tiny().fit(X)
+    mae = tiny(net_params=net_params).fit(Labelled(X))
+    np.testing.assert_allclose(mae.mean_, expected.mean_, rtol=1e-6)
+    np.testing.assert_allclose(mae.transform(Labelled(X)), expected.transform(X), atol=1e-5)
+    np.testing.assert_allclose(mae.fit_transform(TensorDataset(torch.from_numpy(X))), expected.transform(X), atol=1e-5)
+    assert mae.score(Labelled(X)) == pytest.approx(expected.score(X), abs=1e-5)
+    visible = mae.sample_visible(len(X), 0)
+    np.testing.assert_allclose(mae.reconstruct(Labelled(X), visible), expected.reconstruct(X, visible), atol=1e-5)
+
+
+def test_datasets_that_do_not_fit(X):
+    with pytest.raises(ValueError, match="0 samples"):
+        tiny().fit(Labelled(X[:0]))
+    with pytest.raises(TypeError, match="whose batches are of type dict"):
+        tiny().fit(Labelled([{"image": x} for x in X]))
+    mae = tiny().fit(X)
+    with pytest.raises(ValueError, match="was fitted on samples of shape"):
+        mae.transform(Labelled(X.transpose(0, 2, 1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "channel_axis", "patch"),
+    [((12,), "auto", 3), ((4, 6), "auto", 2), ((2, 4, 6), 0, 2), ((4, 6, 4), None, 2), ((4, 4, 2, 5), -1, (2, 4, 1))],
+)
+def test_grids_of_one_two_and_three_axes(shape, channel_axis, patch):
+    X = np.random.default_rng(0).random((9, *shape)).astype(np.float32)
+    mae = tiny(patch=patch, channel_axis=channel_axis, image_shape=shape).fit(X)
+    n_patches = mae.sample_visible(1).shape[1]
+    assert mae.patch_features(X).shape == (9, n_patches, 8)
+    assert mae.reconstruct(X, mae.sample_visible(9, 0)).shape == X.shape
+    # the prediction of a hidden patch does not depend on what is in it, and lands where the patch is
+    visible = np.ones(n_patches, dtype=bool)
+    visible[1] = False
+    changed = X.copy()
+    grid = mae.net_.module_.grid
+    hidden = (grid.patch_of_feature == 1).reshape(shape)
+    changed[:, hidden] += 5
+    np.testing.assert_array_equal(mae.reconstruct(changed, visible), mae.reconstruct(X, visible))
+    elsewhere = X.copy()
+    elsewhere[:, ~hidden] += 0.5
+    assert not np.allclose(mae.reconstruct(elsewhere, visible)[:, hidden], mae.reconstruct(X, visible)[:, hidden])
+
+
+def test_statistics_are_those_of_the_channels(X):
+    X = X * [1, 10, 100] + [0, 5, -20]
+    mae = tiny().fit(X)
+    np.testing.assert_allclose(mae.mean_, X.mean(axis=(0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(mae.scale_, X.std(axis=(0, 1, 2)), rtol=1e-5)
+    first = tiny(channel_axis=0).fit(np.moveaxis(X, -1, 1))
+    np.testing.assert_allclose(first.mean_, mae.mean_, rtol=1e-6)
+
+
+def test_a_constant_channel_is_no_harm(X):
+    X[..., 1] = 3.3
+    mae = tiny().fit(X)
+    assert mae.scale_[1] == 1
+    assert np.isfinite(mae.transform(X)).all()
+
+
+def test_normalised_targets_come_back_in_the_units_of_x(X):
+    """A model that predicts zeros gives each visible patch its own mean, and hidden ones the mean of the visible."""
+    X = X * 50 + 100
+    mae = tiny(normalize_target=True).fit(X)
+    with torch.no_grad():
+        mae.net_.module_.decoder.pred.weight.zero_()
+        mae.net_.module_.decoder.pred.bias.zero_()
+    visible = np.ones(12, dtype=bool)
+    visible[0] = False
+    rebuilt = mae.reconstruct(X, visible)
+    standard = (X - mae.mean_) / mae.scale_
+    patches = standard.reshape(12, 3, 2, 4, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(12, 12, 12).mean(axis=2)
+    expected = patches[:, 1:].mean(axis=1)[:, None, None, None] * mae.scale_ + mae.mean_
+    np.testing.assert_allclose(rebuilt[:, :2, :2], np.broadcast_to(expected, (12, 2, 2, 3)), rtol=1e-4)
+    own = patches[:, 1][:, None, None, None] * mae.scale_ + mae.mean_
+    np.testing.assert_allclose(rebuilt[:, :2, 2:4], np.broadcast_to(own, (12, 2, 2, 3)), rtol=1e-4)
