@@ -22,6 +22,23 @@ def test_import_takes_neither_torch_nor_matplotlib():
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_without_torch_deep_names_are_not_listed_and_say_what_to_install():
+    code = (
+        "import importlib.util, sys; find = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
+        "class NoTorch:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name.split('.')[0] == 'torch': raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, NoTorch())\n"
+        "import skmae; assert 'ViTMAE' not in skmae.__all__ and 'ViTMAE' not in dir(skmae)\n"
+        "from skmae import *; LinearMAE\n"
+        "skmae.ViTMAE"
+    )
+    done = run(code)
+    assert "ImportError: ViTMAE needs torch, which is not installed" in done.stderr
+    assert 'pip install "skmae[deep]"' in done.stderr
+
+
 def test_names_resolve_and_are_listed():
     for name in skmae.__all__:
         assert getattr(skmae, name).__name__ == name
