@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import Callback, LRScheduler
 from torch.utils.data import DataLoader
 
 from skmae._grid import PatchGrid
@@ -87,6 +87,12 @@ def _callbacks(parameters: dict[str, Any]) -> list[Any]:
     """Copies of the user's callbacks, and the schedule, unless theirs has one."""
     callbacks: list[Any] = list(deepcopy(parameters["callbacks"]) or ())
     plain = [callback[1] if isinstance(callback, tuple) else callback for callback in callbacks]
+    for callback in plain:
+        if not isinstance(callback, Callback) and not (isinstance(callback, type) and issubclass(callback, Callback)):
+            raise ValueError(
+                f"callbacks has {callback!r}, which is not a skorch callback. Pass instances of skorch.callbacks."
+                f"Callback, or (name, callback) pairs."
+            )
     if any(callback is LRScheduler or isinstance(callback, LRScheduler) for callback in plain):
         return callbacks
     schedule = WarmupCosine(peak_rate(parameters), parameters["warmup_epochs"], parameters["max_epochs"])

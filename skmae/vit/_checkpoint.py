@@ -99,17 +99,25 @@ class Keeper(Callback):
 
     def begin(self, net: Any) -> None:
         """Keep the state that the training begins with, in memory."""
-        self.state_ = capture(net, self.fingerprint)
+        self.state_ = self.before_ = capture(net, self.fingerprint)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
         self.keep(net)
 
     def keep(self, net: Any, *, finished: bool = False) -> None:
         """Take the state as it is now; write it."""
-        self.state_ = capture(net, self.fingerprint, finished=finished)
+        state = capture(net, self.fingerprint, finished=finished)
+        if state["epoch"] > self.state_["epoch"]:
+            self.before_ = self.state_
+        self.state_ = state
         if self.every and self.state_["epoch"] % self.every == 0:
             self.write(f"epoch-{self.state_['epoch']:05d}.pt")
         self.write(LAST)
+
+    def good_state(self, error: BaseException) -> dict[str, Any]:
+        """The state to go back to: that of the last whole epoch, or the one before if its weights are of no use."""
+        useless = getattr(error, "good_epoch", self.state_["epoch"]) < self.state_["epoch"]
+        return self.before_ if useless else self.state_
 
     def write(self, name: str) -> None:
         """Write the state that is kept."""
@@ -117,7 +125,7 @@ class Keeper(Callback):
             write_atomically(self.folder / name, lambda file: torch.save(self.state_, file))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "state_"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("state_", "before_")}
 
 
 def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -169,7 +177,7 @@ def _described(value: Any) -> Any:
 
 
 def _data_digest(data: Any) -> str:
-    """Of all rows of an array; of the type, the length and the first sample of a Dataset."""
+    """Of all rows of an array; of the type and the length of a Dataset."""
     digest = hashlib.blake2b(digest_size=16)
     if not isinstance(data, np.ndarray):
         digest.update(f"{type(data).__qualname__} {len(data)}".encode())

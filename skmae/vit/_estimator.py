@@ -277,7 +277,8 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
             If X holds NaN or infinity or does not fit `image_shape`; if `patch` does not divide the grid, or a number
             of heads its width; if a device is not there; if the checkpoint is damaged.
         FloatingPointError
-            If the loss becomes NaN or infinite. The estimator then has the weights of the last whole epoch.
+            If the loss becomes NaN or infinite. The estimator then has the last weights that gave a finite loss at the
+            end of an epoch.
         KeyboardInterrupt
             On Ctrl-C, with the weights of the last whole epoch, after the checkpoint was written.
         OSError
@@ -417,7 +418,7 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         try:
             net.partial_fit(dataset, epochs=epochs)
         except BaseException as error:
-            restore(net, keeper.state_)
+            restore(net, keeper.good_state(error))
             if isinstance(error, KeyboardInterrupt):
                 keeper.write(LAST)
             raise

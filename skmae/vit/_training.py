@@ -22,6 +22,21 @@ _STEPS_BETWEEN_CHECKS = 50  # of the loss, each of which waits for the device
 NO_DECAY = [("*bias", {"weight_decay": 0.0}), ("*norm*", {"weight_decay": 0.0})]
 
 
+class DivergedError(FloatingPointError):
+    """The loss is not finite.
+
+    Parameters
+    ----------
+    message : str
+    good_epoch : int
+        The last epoch from whose weights a finite loss was computed.
+    """
+
+    def __init__(self, message: str, good_epoch: int):
+        super().__init__(message)
+        self.good_epoch = good_epoch
+
+
 class ReconstructionLoss:
     """Mean squared error of the hidden patches; of all of them, if none is hidden.
 
@@ -253,22 +268,25 @@ class MAENet(NeuralNet):
             self.history.record_batch(f"{prefix}_batch_size", iterator.batch_sampler.share(len(losses) - 1).total)
             self.notify("on_batch_end", batch=batch, training=training, **step)
             if len(losses) % _STEPS_BETWEEN_CHECKS == 0:
-                self._read(losses[-_STEPS_BETWEEN_CHECKS:], len(losses) - _STEPS_BETWEEN_CHECKS)
-        for row, loss in zip(self.history[-1]["batches"][first:], self._read(losses, 0), strict=True):
+                self._read(losses, training)
+        for row, loss in zip(self.history[-1]["batches"][first:], self._read(losses, training), strict=True):
             row[f"{prefix}_loss"] = loss
         self.history.record(f"{prefix}_batch_count", len(losses))
 
-    def _read(self, losses: list[Tensor], first: int) -> list[float]:
+    def _read(self, losses: list[Tensor], training: bool) -> list[float]:
+        """The losses of an epoch so far, all of which must be finite."""
         values = self.mean_over_processes(torch.stack(losses)).tolist()
         wrong = next((step for step, value in enumerate(values) if not np.isfinite(value)), None)
-        if wrong is not None:
-            raise FloatingPointError(
-                f"The loss became {values[wrong]} at step {first + wrong + 1} of epoch {len(self.history)}. The "
-                f"estimator has the weights of the last whole epoch ({len(self.history) - 1}). Try a smaller "
-                f'learning_rate, more warmup_epochs, precision="float32" or "bfloat16", or '
-                f"callbacks=[skorch.callbacks.GradientNormClipping(1.0)]."
-            )
-        return values
+        if wrong is None:
+            return values
+        epoch = len(self.history)
+        good = max(epoch - (2 if training and wrong == 0 else 1), 0)  # the first loss is that of the epoch before
+        raise DivergedError(
+            f"The loss became {values[wrong]} at step {wrong + 1} of epoch {epoch}. The estimator goes back to the "
+            f"weights of epoch {good}. Try a smaller learning_rate, more warmup_epochs, precision='float32' or "
+            f"'bfloat16', or callbacks=[skorch.callbacks.GradientNormClipping(1.0)].",
+            good,
+        )
 
     def partial_fit(self, X: Dataset, y: Any = None, classes: Any = None, **fit_params: Any) -> "MAENet":  # noqa: ARG002
         """As skorch's, but a KeyboardInterrupt goes on to the caller, unless it is how EarlyStopping stops."""

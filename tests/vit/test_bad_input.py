@@ -51,6 +51,7 @@ def X():
         ({"net_params": {"iterator_train__workers": 2}}, "net_params has 'iterator_train__workers'"),
         ({"net_params": {"module__depth": 4}}, r"net_params=\{'module__depth': 4\} cannot be used: .*depth"),
         ({"net_params": {"optimizer__beta": 4}}, r"net_params=.*cannot be used: .*beta"),
+        ({"callbacks": [3]}, "callbacks has 3, which is not a skorch callback"),
         ({"augment": lambda batch: batch[..., :-1]}, r"augment returned a batch of shape \(12, 3, 6, 7\)"),
     ],
 )

@@ -449,6 +449,14 @@ def silent(*_):
     pass
 
 
+@pytest.mark.parametrize("batch_size", [16, 50])
+def test_weights_that_a_finite_loss_has_ruined_are_not_kept(X, batch_size):
+    mae = tiny(learning_rate=1e30, batch_size=batch_size)
+    with pytest.raises(FloatingPointError, match="goes back to the weights of epoch 0"):
+        mae.fit(X)
+    assert np.isfinite(mae.transform(X)).all()
+
+
 # -- skorch -----------------------------------------------------------------------------------------------------
 
 
