@@ -95,7 +95,8 @@ def test_moments_of_any_library_are_numpy_moments(dtype, offset, make):
     np.testing.assert_allclose((ours + reference).update(make(X)).second, reference.second, atol=1e-11 * scale)
     narrow = Moments.from_data(make(X), dtype=np.float32)
     scale *= 1 + offset / 10  # float32 holds seven digits of the offset, too
-    np.testing.assert_allclose(narrow.second, reference.second, atol=1e-6 * scale)
+    # float32 rounds by 6e-8; a kernel that adds 1024 products one by one, by 30 times as much
+    np.testing.assert_allclose(narrow.second, reference.second, atol=4e-6 * scale)
 
 
 def test_libraries_are_not_mixed(make):

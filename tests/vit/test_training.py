@@ -253,6 +253,7 @@ def test_parameters_that_cannot_change_within_a_training_are_refused(X):
 
 SCRIPT = """
 import sys, os, signal, numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from skorch.callbacks import Callback
 from skmae import ViTMAE
 folder, parameters, out, kill = sys.argv[1], eval(sys.argv[2]), sys.argv[3], sys.argv[4]
