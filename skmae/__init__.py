@@ -5,20 +5,31 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skmae.inspection import JacobianBasis, SpatialEntropy
     from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV
     from skmae.moments import Moments
     from skmae.vit import ViTMAE
 
 __version__ = "0.1.0"
 
-__all__ = ["LinearAE", "LinearDAE", "LinearMAE", "LinearMAESearchCV", "Moments"]
+__all__ = [
+    "JacobianBasis",
+    "LinearAE",
+    "LinearDAE",
+    "LinearMAE",
+    "LinearMAESearchCV",
+    "Moments",
+    "SpatialEntropy",
+]
 
 _MODULE_OF = {
+    "JacobianBasis": "skmae.inspection",
     "LinearAE": "skmae.linear",
     "LinearDAE": "skmae.linear",
     "LinearMAE": "skmae.linear",
     "LinearMAESearchCV": "skmae.linear",
     "Moments": "skmae.moments",
+    "SpatialEntropy": "skmae.inspection",
 }
 _DEEP = {"ViTMAE": "skmae.vit"}  # need the extra "deep", and are listed only where PyTorch is
 _SUBMODULES = ("datasets", "inspection")

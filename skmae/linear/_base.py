@@ -29,6 +29,7 @@ from skmae._rows import (
 )
 from skmae.linear._corruption import Corruption
 from skmae.linear._dask import check_chunks, encode_lazily, gather_moments, is_dask
+from skmae.linear._linearization import LinearMap
 from skmae.linear._shared import RowView
 from skmae.linear._solution import (
     SOLVED,
@@ -423,6 +424,39 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
             return block @ encoder @ decoder + mean
 
         return adopt(self._apply(X, rebuild, len(mean)).reshape(shape), home)
+
+    def linearize(self, X: Any, visible: Any = None, *, batch_size: int | None = None) -> LinearMap:  # noqa: ARG002
+        """The derivative of `reconstruct`: B diag(visible) / share visible, the same for all samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        visible : array-like of bool, default=None
+            As in `reconstruct`, one mask for all samples.
+        batch_size : int or None, default=None
+            Ignored: there is nothing to compute in batches.
+
+        Returns
+        -------
+        LinearMap
+            ``rows(outputs)``, ``jvp(vectors, sample)`` and ``vjp(vectors, sample)``; see `skmae.JacobianBasis`.
+
+        Raises
+        ------
+        ValueError
+            For the same faults as `reconstruct`.
+        """
+        X = self._check_used(X, "linearize")
+        X = X if isinstance(X, Rows) else to_numpy(X)
+        check_finite(X[:] if isinstance(X, Rows) else X)
+        dtype = floating_dtype(X)
+        encoder, decoder = (to_numpy(a).astype(dtype) for a in (self.components_, self.decoder_))
+        scale = np.ones(X.shape[1], dtype)
+        if visible is not None:
+            grid = self._problem.grid
+            seen = grid.per_feature(grid.read_visible(to_numpy(visible), 1))[0]
+            scale = seen / max(seen @ grid.patch_shares, np.finfo(dtype).tiny)
+        return LinearMap(encoder, decoder, scale.astype(dtype), len(X))
 
     def sample_visible(self, n_samples: int, random_state: Any = None) -> np.ndarray:
         """Draw what is visible of `n_samples` samples, as this model's training hides it.

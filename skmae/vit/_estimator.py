@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from skmae._autodiff import TorchLinearization
 from skmae._compat import HasMethods, Interval, StrOptions, _fit_context
 from skmae._constraints import GRID, MASKING
 from skmae._estimator import GridEstimator, all_or_nothing
@@ -22,7 +23,7 @@ from skmae._rows import check_finite
 from skmae.vit._build import PRECISIONS, build_net, peak_rate
 from skmae.vit._checkpoint import LAST, Keeper, fingerprint_of, read, restore
 from skmae.vit._data import ChannelStatistics, dataset_of, first_sample
-from skmae.vit._inference import draw_keep, over_batches, pool_tokens, predict_from, read_visible
+from skmae.vit._inference import draw_keep, linearize, over_batches, pool_tokens, predict_from, read_visible
 from skmae.vit._masking import visible_patches
 from skmae.vit._module import MaskedAutoencoder
 from skmae.vit._training import WarmupCosine
@@ -507,6 +508,33 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
             return predict_from(module, images, mine, self.net_.criterion_.normalize_target)
 
         return over_batches(self.net_, X, self.batch_size, rebuild).reshape(shape)
+
+    def linearize(self, X: Any, visible: Any = None, *, batch_size: int | None = None) -> TorchLinearization:
+        """The derivative of `reconstruct` at samples, under one mask for all of them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        visible : array-like of bool, default=None
+            As in `reconstruct`, one mask for all samples. None hides nothing.
+        batch_size : int or None, default=None
+            Products with the Jacobian at a time. None fills half of scikit-learn's ``working_memory``.
+
+        Returns
+        -------
+        TorchLinearization
+            ``rows(outputs)``, ``jvp(vectors, sample)`` and ``vjp(vectors, sample)``; see `skmae.JacobianBasis`.
+
+        Raises
+        ------
+        ValueError
+            For the same faults as `reconstruct`.
+        """
+        self._check_decoder("linearize")
+        X = self._read_fitted(X)
+        check_finite(X)
+        shown = None if visible is None else read_visible(self._grid, visible, 1)
+        return linearize(self.net_, X, shown, batch_size)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Minus the loss of training on X, with masks that are the same at every call.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from skmae._autodiff import TorchLinearization
 from skmae._grid import PatchGrid
 from skmae._rows import check_finite, floating_dtype, row_blocks
 from skmae.vit._data import as_tensor, collate
@@ -28,8 +29,7 @@ def over_batches(net: MAENet, X: Any, batch_size: int, function: Function) -> np
     for rows, batch in _batches(net, X, batch_size):
         dtype = torch.float64 if batch.dtype == torch.float64 else torch.float32
         if module is None:
-            module = deepcopy(net.plain_module).double() if dtype == torch.float64 else net.plain_module
-            module.eval()
+            module = module_in(net, dtype)
         with torch.inference_mode():
             images = module.standardize(batch.to(net.where, non_blocking=True), dtype)
             result = function(module, images, rows).cpu().numpy()
@@ -39,6 +39,27 @@ def over_batches(net: MAENet, X: Any, batch_size: int, function: Function) -> np
             out = np.empty((len(X), *result.shape[1:]), _output_dtype(X, result))
         out[rows] = result
     return np.empty((0,)) if out is None else out
+
+
+def module_in(net: MAENet, dtype: torch.dtype) -> MaskedAutoencoder:
+    """The trained module, for inference in float32 or float64."""
+    module = deepcopy(net.plain_module).double() if dtype == torch.float64 else net.plain_module
+    return module.eval()
+
+
+def linearize(net: MAENet, X: np.ndarray, visible: np.ndarray | None, batch_size: int | None) -> TorchLinearization:
+    """`predict_pixels` linearized at rows of X, under one mask of (1, N) or none."""
+    dtype = torch.float64 if X.dtype == np.float64 else torch.float32
+    module = module_in(net, dtype)
+    grid, normalized = module.grid, net.criterion_.normalize_target
+    keep = None if visible is None else torch.from_numpy(np.flatnonzero(visible)[np.newaxis]).to(net.where)
+
+    def rebuild(images: Tensor) -> Tensor:
+        shown = None if keep is None else keep.expand(len(images), -1)
+        return predict_pixels(module, module.standardize(images, dtype), shown, normalized).flatten(1)
+
+    inputs = np.arange(grid.n_features) if visible is None else np.flatnonzero(grid.per_feature(visible)[0])
+    return TorchLinearization(rebuild, as_tensor(X).to(net.where, dtype), inputs, batch_size)
 
 
 def _output_dtype(X: Any, result: np.ndarray) -> np.dtype:

@@ -1,0 +1,134 @@
+"""Jacobians of torch functions: rows and products, in batches that fit a budget of memory.
+
+n samples of d features; c vectors at a time.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from sklearn import get_config
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+from torch.func import jvp, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from skmae._rows import row_blocks
+
+Function = Callable[[Tensor], Tensor]
+
+_FORWARD_COST = 1.5  # a product with J takes this many times as long as one with its transpose
+_CPU_BATCH = 32  # products at a time on a CPU: more of them fall out of its caches
+_PEAK = 8  # activations, as large as the largest, that a product holds at its peak
+
+
+class TorchLinearization:
+    """The Jacobian of a torch function at some samples.
+
+    Parameters
+    ----------
+    function : callable
+        (m, d) → (m, d), each sample on its own.
+    images : Tensor of shape (n, d)
+    inputs : ndarray of int
+        Features that the function depends on.
+    batch_size : int or None
+        Products (of a vector at a sample) at a time. None fills half of scikit-learn's ``working_memory``, and takes
+        no more than pay.
+    """
+
+    shared = False
+
+    def __init__(self, function: Function, images: Tensor, inputs: np.ndarray, batch_size: int | None = None):
+        self.function = function
+        self.images = images
+        self.inputs = inputs
+        self.batch_size = _fitting_batch(function, images) if batch_size is None else batch_size
+
+    def rows(self, outputs: np.ndarray, samples: slice = slice(None)) -> np.ndarray:
+        """(m, n_outputs, d), by products with J or with its transpose, whichever are cheaper."""
+        images = self.images[samples]
+        forward = _FORWARD_COST * len(self.inputs) < len(outputs)
+        places = self.inputs if forward else np.asarray(outputs)
+        rows = np.zeros((len(images), len(outputs), images.shape[1]), _numpy_dtype(images))
+        at_once = max(self.batch_size // len(places), 1) if len(places) else 1
+        for some in row_blocks(len(images), at_once):
+            product = self._product(images[some], forward=forward)
+            for chunk in row_blocks(len(places), self.batch_size):
+                units = _unit_vectors(places[chunk], images[some])  # (c, m, d)
+                result = product(units).cpu().numpy()
+                if forward:
+                    rows[some][:, :, places[chunk]] = result[:, :, outputs].transpose(1, 2, 0)
+                else:
+                    rows[some, chunk] = result.swapaxes(0, 1)
+        return rows
+
+    def jvp(self, vectors: np.ndarray, sample: int) -> np.ndarray:
+        return self._products(vectors, sample, forward=True)
+
+    def vjp(self, vectors: np.ndarray, sample: int) -> np.ndarray:
+        return self._products(vectors, sample, forward=False)
+
+    def _products(self, vectors: np.ndarray, sample: int, *, forward: bool) -> np.ndarray:
+        images = self.images[sample : sample + 1]
+        product = self._product(images, forward=forward)
+        columns = torch.as_tensor(np.ascontiguousarray(vectors.T)).to(images).unsqueeze(1)  # (k, 1, d)
+        results = [product(columns[chunk]) for chunk in row_blocks(len(columns), self.batch_size)]
+        return torch.cat(results)[:, 0].T.cpu().numpy()
+
+    def _product(self, images: Tensor, *, forward: bool) -> Function:
+        """(c, m, d) vectors → (c, m, d), their products with J or with its transpose."""
+
+        def push(vector: Tensor) -> Tensor:
+            return jvp(self.function, (images,), (vector,))[1]
+
+        with _differentiable_attention():
+            pull = None if forward else vjp(self.function, images)[1]
+
+        def batched(vectors: Tensor) -> Tensor:
+            with _differentiable_attention():
+                result = vmap(push)(vectors) if pull is None else vmap(pull)(vectors)[0]
+            return result.detach()
+
+        return batched
+
+
+def _differentiable_attention():  # type: ignore[no-untyped-def]
+    """Fused attention has neither forward derivatives nor batches of backward ones."""
+    return sdpa_kernel(SDPBackend.MATH)
+
+
+def _unit_vectors(places: np.ndarray, images: Tensor) -> Tensor:
+    """(c, m, d): for each place, the unit vector at every sample."""
+    units = images.new_zeros(len(places), 1, images.shape[1])
+    units[torch.arange(len(places)), 0, torch.as_tensor(places)] = 1
+    return units.expand(-1, len(images), -1)
+
+
+def _fitting_batch(function: Function, images: Tensor) -> int:
+    """Products at a time that fit half of ``working_memory``."""
+    if not len(images):
+        return 1
+    budget = get_config()["working_memory"] * 2**20 / 2
+    one, two = (list(_saved_bytes(function, images[:1].expand(n, -1))) for n in (1, 2))
+    of_sample = [b - a for a, b in zip(one, two, strict=True)]  # weights are the same for two samples as for one
+    each = _PEAK * max(of_sample, default=0) + 4 * images[0].nbytes
+    fitting = int((budget - sum(of_sample)) // max(each, 1))
+    return max(min(fitting, _CPU_BATCH) if images.device.type == "cpu" else fitting, 1)
+
+
+def _saved_bytes(function: Function, images: Tensor) -> Iterator[int]:
+    """Sizes of what autograd keeps of one call."""
+    sizes: list[int] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        sizes.append(tensor.nbytes)
+        return tensor
+
+    with torch.enable_grad(), saved_tensors_hooks(note, lambda tensor: tensor), _differentiable_attention():
+        function(images.detach().clone().requires_grad_())
+    return iter(sizes)
+
+
+def _numpy_dtype(tensor: Tensor) -> np.dtype:
+    return np.dtype(str(tensor.dtype).removeprefix("torch."))

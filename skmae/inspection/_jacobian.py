@@ -1,0 +1,374 @@
+"""Which inputs each output pixel of an autoencoder depends on."""
+
+from collections.abc import Callable, Iterator
+from numbers import Integral
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy.linalg import qr, svd
+from sklearn import get_config
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.utils import check_random_state
+from sklearn.utils.extmath import svd_flip
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skmae._compat import HasMethods, Interval, StrOptions, _fit_context, _num_samples
+from skmae._grid import PatchGrid
+from skmae._protocol import Linearization
+from skmae._rows import flatten_samples, row_blocks
+from skmae.inspection._outputs import resolve_outputs
+
+_NEEDED = ("reconstruct", "sample_visible", "linearize")
+_EXACT = 512  # rows or columns up to which a Jacobian is formed and decomposed
+_OVERSAMPLING, _ITERATIONS = 10, 6  # of the randomized decomposition
+
+
+class JacobianSVD(NamedTuple):
+    """Singular vectors of Jacobians, as ``numpy.linalg.svd`` names them.
+
+    Attributes
+    ----------
+    U : ndarray of shape (n_samples, n_output_features, n_components)
+    S : ndarray of shape (n_samples, n_components)
+    Vh : ndarray of shape (n_samples, n_components, n_features)
+    """
+
+    U: np.ndarray
+    S: np.ndarray
+    Vh: np.ndarray
+
+
+class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """How much each input pixel influences chosen output pixels of an autoencoder, sample by sample.
+
+    J(x) holds the derivatives of ``reconstruct(x, visible)`` by x (Eq. 10). A row of it is what the model looks at to
+    draw one output: fixed for a linear model, where J = B, and adapted to each sample by a deep one.
+
+    Parameters
+    ----------
+    estimator : autoencoder
+        `LinearMAE`, `LinearDAE`, `LinearAE`, `ViTMAE`, a `TorchAutoencoder` around another model, or anything with
+        ``reconstruct``, ``sample_visible`` and ``linearize``. A clone of it is fitted; a fitted one is used as it is
+        inside a ``sklearn.frozen.FrozenEstimator``.
+    outputs : {"center", "grid", "all"} or array-like of int, default="center"
+        Output pixels: the middle one; 4 along each axis, evenly spread; all; or chosen ones, by number in C order,
+        (n_outputs,), or by coordinates, (n_outputs, n_axes).
+    visible : None, array-like of bool or "random", default=None
+        What the model sees. None hides nothing. A mask as in the estimator's ``reconstruct``, for all samples alike.
+        "random" averages over `n_masks` masks, drawn once, in `fit`, as the estimator's training draws them.
+    n_masks : int, default=1
+        Masks of ``visible="random"``.
+    batch_size : int or None, default=None
+        Products with J computed at a time, for deep models. None fills half of scikit-learn's ``working_memory``
+        (``sklearn.config_context(working_memory=256)``, in MiB) where that many pay. It does not change the result.
+    random_state : int, RandomState instance or None, default=None
+        For the masks, and for the randomized decomposition of `basis`.
+
+    Attributes
+    ----------
+    estimator_ : fitted autoencoder
+    outputs_ : ndarray of int of shape (n_outputs,)
+        The output pixels, by number.
+    output_features_ : ndarray of int of shape (n_outputs * n_channels,)
+        The feature that each row of `jacobian` belongs to: the channels of the first pixel, of the second, and so on;
+        with ``outputs="all"`` in the order of the features.
+    masks_ : ndarray of bool of shape (n_masks, n_units) or None
+        What was visible, mask by mask.
+    image_shape_ : tuple of int
+    channel_axis_ : int or None
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only where X has column names.
+
+    See Also
+    --------
+    SpatialEntropy : How far the maps reach.
+    skmae.inspection.influence_by_distance : Influence against distance.
+
+    Notes
+    -----
+    Linear models: J = B diag(r) / q, a product of two matrices. Deep ones: products with J or with its transpose,
+    in batches; as many as there are output features or 1.5 times the visible input features, whichever are fewer.
+
+    A masked autoencoder learns to predict hidden patches only. What it makes of visible ones, and so what is seen with
+    ``visible=None``, is a side effect of that training (of a `LinearMAE` only with ``loss="hidden"``).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skmae import JacobianBasis, LinearMAE, SpatialEntropy
+    >>> X = load_digits().images
+    >>> basis = JacobianBasis(LinearMAE(16, patch=2), outputs="grid").fit(X)
+    >>> basis.transform(X[:5]).shape  # 16 maps of 64 pixels for each image
+    (5, 1024)
+    >>> basis.jacobian(X[:5]).shape
+    (5, 16, 64)
+    >>> make_pipeline(basis, SpatialEntropy((8, 8))).fit_transform(X[:5]).shape
+    (5, 16)
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "estimator": [HasMethods(["fit"])],
+        "outputs": [StrOptions({"center", "grid", "all"}), "array-like"],
+        "visible": [StrOptions({"random"}), "array-like", None],
+        "n_masks": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        *,
+        outputs: Any = "center",
+        visible: Any = None,
+        n_masks: int = 1,
+        batch_size: int | None = None,
+        random_state: Any = None,
+    ):
+        self.estimator = estimator
+        self.outputs = outputs
+        self.visible = visible
+        self.n_masks = n_masks
+        self.batch_size = batch_size
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit the autoencoder, unless it is frozen, and draw the masks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        y : array-like of shape (n_samples,) or None, default=None
+            Passed on to the autoencoder.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If the estimator cannot reconstruct.
+        ValueError
+            If an output pixel is outside the grid, or `visible` does not fit it.
+        """
+        check_reconstructor(self.estimator)
+        self.estimator_ = clone(self.estimator).fit(X, y)
+        self._check_X(X, reset=True)
+        self.image_shape_, self.channel_axis_ = tuple(self.estimator_.image_shape_), self.estimator_.channel_axis_
+        self._grid = grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self.estimator_.patch_)
+        self.outputs_ = resolve_outputs(self.outputs, grid)
+        per_pixel = _features_of_pixels(grid)
+        is_all = isinstance(self.outputs, str) and self.outputs == "all"
+        self.output_features_ = np.arange(grid.n_features) if is_all else per_pixel[self.outputs_].ravel()
+        self.masks_ = self._read_masks(grid)
+        return self
+
+    def _read_masks(self, grid: PatchGrid) -> np.ndarray | None:
+        if self.visible is None:
+            return None
+        if isinstance(self.visible, str):
+            return self.estimator_.sample_visible(self.n_masks, check_random_state(self.random_state))
+        return grid.read_visible(self.visible, 1)
+
+    def _check_X(self, X: Any, *, reset: bool) -> Any:
+        """Record or compare names and width; the autoencoder checks the values."""
+        validate_data(self, flatten_samples(X)[0], reset=reset, dtype="numeric", ensure_all_finite=False)
+        return X
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Influence maps: ``|J|``, summed over the channels of the output and of the input.
+
+        With ``visible="random"`` maps are averaged over the masks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs * n_pixels)
+            Maps laid end to end. ``.reshape(n_samples, n_outputs, *grid)`` makes pictures of them. In units of output
+            per input; float32, or float64 where X is.
+
+        Raises
+        ------
+        ValueError
+            If X has another width or sample shape than the training data, or holds NaN or infinity.
+        """
+        check_is_fitted(self)
+        per_pixel = _features_of_pixels(self._grid)
+        features = per_pixel[self.outputs_].ravel()
+
+        def fold(rows: np.ndarray) -> np.ndarray:
+            n, n_rows, _ = rows.shape
+            folded = _sum_channels(np.abs(rows), per_pixel)  # (n, n_rows, n_pixels)
+            return folded.reshape(n, n_rows // per_pixel.shape[1], per_pixel.shape[1], -1).sum(axis=2)
+
+        maps = self._over_masks(X, features, per_pixel.shape[1], fold)
+        return maps.reshape(len(maps), -1)
+
+    def jacobian(self, X: Any) -> np.ndarray:
+        """Rows of J, signed: one per channel of each output pixel.
+
+        With ``visible="random"`` averaged over the masks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs * n_channels, n_features)
+            Row i belongs to feature ``output_features_[i]``. Columns of hidden inputs are zero.
+
+        Raises
+        ------
+        ValueError
+            For the same faults of X as `transform`.
+        """
+        check_is_fitted(self)
+        return self._over_masks(X, self.output_features_, 1, lambda rows: rows)
+
+    def basis(self, X: Any, n_components: int = 16) -> JacobianSVD:
+        """Leading singular vectors of J, restricted to the rows of `outputs`.
+
+        They are the patterns that the model recognises in a sample (rows of Vh) and those that it draws for them
+        (columns of U). Small Jacobians are formed and decomposed; of larger ones products with random vectors are
+        taken, to convergence of subspaces of clearly different singular values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        n_components : int, default=16
+
+        Returns
+        -------
+        JacobianSVD
+            ``U`` (n_samples, n_outputs * n_channels, n_components), ``S`` (n_samples, n_components), descending, and
+            ``Vh`` (n_samples, n_components, n_features). The largest entry of each column of U is positive.
+
+        Raises
+        ------
+        ValueError
+            If there are not that many components; for the same faults of X as `transform`.
+        """
+        check_is_fitted(self)
+        smaller = min(len(self.output_features_), self.n_features_in_)
+        if not isinstance(n_components, Integral) or not 1 <= n_components <= smaller:
+            raise ValueError(
+                f"n_components={n_components!r} must be a whole number from 1 to {smaller}, the smaller side of the "
+                f"Jacobian of {len(self.output_features_)} outputs by {self.n_features_in_} inputs."
+            )
+        if smaller <= max(_EXACT, 2 * n_components):
+            parts = [_leading(J, n_components) for J in self.jacobian(X)]
+        else:
+            X = self._check_X(X, reset=False)
+            linearizations = list(self._linearizations(X))
+            rng = check_random_state(self.random_state)
+            start = rng.standard_normal((self.n_features_in_, min(n_components + _OVERSAMPLING, smaller)))
+            parts = [self._sketch(linearizations, i, start, n_components) for i in range(_num_samples(X))]
+        return JacobianSVD(*map(np.stack, zip(*parts, strict=True)))
+
+    def _sketch(
+        self, linearizations: list[Linearization], sample: int, start: np.ndarray, k: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Leading singular vectors by subspace iteration: nothing but products with J and with its transpose."""
+        features = self.output_features_
+
+        def forward(V: np.ndarray) -> np.ndarray:
+            return np.mean([part.jvp(V, sample)[features] for part in linearizations], axis=0)
+
+        def backward(U: np.ndarray) -> np.ndarray:
+            whole = np.zeros((self.n_features_in_, U.shape[1]), U.dtype)
+            whole[features] = U
+            return np.mean([part.vjp(whole, sample) for part in linearizations], axis=0)
+
+        V = start
+        for _ in range(_ITERATIONS):
+            U = qr(forward(V), mode="economic")[0]
+            V, R = qr(backward(U), mode="economic")  # U' J = R' V'
+        small_U, S, small_Vh = svd(R.T)
+        return _flipped((U @ small_U)[:, :k], S[:k], (small_Vh @ V.T)[:k])
+
+    def _over_masks(
+        self, X: Any, features: np.ndarray, group: int, fold: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Mean over masks of what `fold` makes of rows of J; rows come in whole groups."""
+        X = self._check_X(X, reset=False)
+        total: np.ndarray | None = None
+        linearizations = list(self._linearizations(X))
+        for linearization in linearizations:
+            n = 1 if linearization.shared else _num_samples(X)
+            for some, chunk in self._blocks(n, len(features), group):
+                folded = fold(linearization.rows(features[chunk], some))
+                if total is None:
+                    shape = (n, len(features) // group, folded.shape[2])
+                    total = np.zeros(shape, folded.dtype)
+                total[some, chunk.start // group : chunk.stop // group] += folded / len(linearizations)
+        assert total is not None
+        return total if len(total) == _num_samples(X) else np.repeat(total, _num_samples(X), axis=0)
+
+    def _linearizations(self, X: Any) -> Iterator[Linearization]:
+        for mask in [None] if self.masks_ is None else self.masks_:
+            yield self.estimator_.linearize(X, mask, batch_size=self.batch_size)
+
+    def _blocks(self, n_samples: int, n_rows: int, group: int) -> Iterator[tuple[slice, slice]]:
+        """Samples and rows at a time: their Jacobians and a copy take a quarter of ``working_memory``."""
+        fitting = max(int(get_config()["working_memory"] * 2**20 / 4 / (16 * self.n_features_in_)), 1)
+        rows = max(min(fitting, n_rows) // group, 1) * group
+        for some in row_blocks(n_samples, max(fitting // rows, 1)):
+            for chunk in row_blocks(n_rows, rows):
+                yield some, chunk
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.outputs_) * self._grid.n_pixels
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "outputs_" in self.__dict__
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def check_reconstructor(estimator: Any) -> None:
+    """Refuse what cannot be inspected, and say what is needed."""
+    missing = [name for name in _NEEDED if not hasattr(estimator, name)]
+    if missing:
+        raise TypeError(
+            f"{type(estimator).__name__} cannot be inspected: it has no {', '.join(missing)}. An autoencoder of skmae is "
+            f"needed (LinearMAE, LinearDAE, LinearAE, ViTMAE), a torch module or function that reconstructs, as "
+            f"skmae.inspection.TorchAutoencoder(module, ...), or an estimator with the methods {', '.join(_NEEDED)}."
+        )
+
+
+def _features_of_pixels(grid: PatchGrid) -> np.ndarray:
+    """(n_pixels, n_channels) the features of each pixel."""
+    return np.argsort(grid.pixel_of_feature, kind="stable").reshape(grid.n_pixels, grid.n_channels)
+
+
+def _sum_channels(rows: np.ndarray, per_pixel: np.ndarray) -> np.ndarray:
+    """(n, m, n_features) → (n, m, n_pixels)."""
+    if per_pixel.shape[1] == 1:
+        return rows
+    total = rows[:, :, per_pixel[:, 0]]
+    for features in per_pixel.T[1:]:
+        total += rows[:, :, features]
+    return total
+
+
+def _leading(J: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    U, S, Vh = svd(J, full_matrices=False)
+    return _flipped(U[:, :k], S[:k], Vh[:k])
+
+
+def _flipped(U: np.ndarray, S: np.ndarray, Vh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    U, Vh = svd_flip(U, Vh)
+    return U, S, Vh
