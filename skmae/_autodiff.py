@@ -4,6 +4,7 @@ n samples of d features; c vectors at a time.
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +94,7 @@ class TorchLinearization:
         return batched
 
 
-def _differentiable_attention():  # type: ignore[no-untyped-def]
+def _differentiable_attention() -> Any:
     """Fused attention has neither forward derivatives nor batches of backward ones."""
     return sdpa_kernel(SDPBackend.MATH)
 

@@ -1,7 +1,62 @@
 """What an autoencoder looks at: analyzers, statistics and pictures of linear and deep models alike."""
 
-from skmae.inspection._displays import ComponentsDisplay, ReconstructionDisplay, SearchDisplay
-from skmae.inspection._entropy import SpatialEntropy
-from skmae.inspection._jacobian import JacobianBasis
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ComponentsDisplay", "JacobianBasis", "ReconstructionDisplay", "SearchDisplay", "SpatialEntropy"]
+from skmae.inspection._appendix_b import linearized_loss
+from skmae.inspection._autocorrelation import spatial_autocorrelation
+from skmae.inspection._cka import linear_cka
+from skmae.inspection._displays import (
+    AutocorrelationDisplay,
+    CKADisplay,
+    ComponentsDisplay,
+    InfluenceDisplay,
+    JacobianDisplay,
+    MaskSpectrumDisplay,
+    ReconstructionDisplay,
+    SearchDisplay,
+    SpatialEntropyDisplay,
+)
+from skmae.inspection._entropy import SpatialEntropy
+from skmae.inspection._influence import basis_similarity, influence_by_distance, influence_radius, own_patch_share
+from skmae.inspection._jacobian import JacobianBasis
+from skmae.inspection._spectrum import mask_power_spectrum
+
+if TYPE_CHECKING:
+    from skmae.inspection._adapter import TorchAutoencoder
+
+__all__ = [
+    "AutocorrelationDisplay",
+    "CKADisplay",
+    "ComponentsDisplay",
+    "InfluenceDisplay",
+    "JacobianBasis",
+    "JacobianDisplay",
+    "MaskSpectrumDisplay",
+    "ReconstructionDisplay",
+    "SearchDisplay",
+    "SpatialEntropy",
+    "SpatialEntropyDisplay",
+    "basis_similarity",
+    "influence_by_distance",
+    "influence_radius",
+    "linear_cka",
+    "linearized_loss",
+    "mask_power_spectrum",
+    "own_patch_share",
+    "spatial_autocorrelation",
+]
+
+if find_spec("torch") is not None:  # listed only where PyTorch is
+    __all__ += ["TorchAutoencoder"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TorchAutoencoder":
+        from skmae._compat import import_optional
+
+        import_optional("torch", extra="deep", purpose=name)
+        from skmae.inspection._adapter import TorchAutoencoder
+
+        return TorchAutoencoder
+    raise AttributeError(f"module 'skmae.inspection' has no attribute {name!r}")

@@ -147,7 +147,9 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             return width
         shape = tuple(self.image_shape)
         if not shape or not all(isinstance(size, Integral) and size >= 1 for size in shape):
-            raise ValueError(f"image_shape={self.image_shape!r} is not a shape: pass whole numbers >= 1, as in (32, 32).")
+            raise ValueError(
+                f"image_shape={self.image_shape!r} is not a shape: pass whole numbers >= 1, as in (32, 32)."
+            )
         _, channels = resolve_shape(shape, "auto", n_features=prod(shape), sample_shape=None)
         n_pixels = prod(shape) // (1 if channels is None else shape[channels])
         if width % n_pixels:

@@ -96,10 +96,12 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     Examples
     --------
     >>> from sklearn.datasets import load_digits
+    >>> from sklearn.frozen import FrozenEstimator
     >>> from sklearn.pipeline import make_pipeline
     >>> from skmae import JacobianBasis, LinearMAE, SpatialEntropy
     >>> X = load_digits().images
-    >>> basis = JacobianBasis(LinearMAE(16, patch=2), outputs="grid").fit(X)
+    >>> mae = LinearMAE(16, patch=2).fit(X)
+    >>> basis = JacobianBasis(FrozenEstimator(mae), outputs="grid").fit(X)
     >>> basis.transform(X[:5]).shape  # 16 maps of 64 pixels for each image
     (5, 1024)
     >>> basis.jacobian(X[:5]).shape
@@ -343,8 +345,8 @@ def check_reconstructor(estimator: Any) -> None:
     missing = [name for name in _NEEDED if not hasattr(estimator, name)]
     if missing:
         raise TypeError(
-            f"{type(estimator).__name__} cannot be inspected: it has no {', '.join(missing)}. An autoencoder of skmae is "
-            f"needed (LinearMAE, LinearDAE, LinearAE, ViTMAE), a torch module or function that reconstructs, as "
+            f"{type(estimator).__name__} cannot be inspected: it has no {', '.join(missing)}. An autoencoder of skmae "
+            f"is needed (LinearMAE, LinearDAE, LinearAE, ViTMAE), a torch module or function that reconstructs, as "
             f"skmae.inspection.TorchAutoencoder(module, ...), or an estimator with the methods {', '.join(_NEEDED)}."
         )
 

@@ -41,8 +41,8 @@ def resolve_outputs(outputs: Any, grid: PatchGrid) -> np.ndarray:
     pixels = np.asarray(outputs)
     if pixels.dtype.kind not in "iu" or not pixels.size or pixels.ndim not in (1, 2):
         raise ValueError(
-            f"outputs={outputs!r} does not name pixels. Pass whole numbers: pixels counted in C order, (n_outputs,), or "
-            f"their coordinates, (n_outputs, {len(shape)})."
+            f"outputs={outputs!r} does not name pixels. Pass whole numbers: pixels counted in C order, (n_outputs,), "
+            f"or their coordinates, (n_outputs, {len(shape)})."
         )
     if pixels.ndim == 2:
         if pixels.shape[1] != len(shape) or (pixels < 0).any() or (pixels >= shape).any():

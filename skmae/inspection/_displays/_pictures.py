@@ -44,3 +44,23 @@ def axes_for(ax: Any, display: str, figsize: tuple[float, float]) -> tuple[Any, 
         return ax.figure, ax
     figure, ax = plt.subplots(figsize=figsize, layout="constrained")
     return figure, ax
+
+
+def value_range(originals: Any) -> tuple[float, float]:
+    """What is drawn black and white: 0 and 255 for 8-bit data, else the smallest and the largest value."""
+    originals = np.asarray(originals)
+    if originals.dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = float(originals.min()), float(originals.max())
+    return low, high if high > low else low + 1
+
+
+def write_numbers(ax: Any, image: Any, values: np.ndarray, form: str) -> np.ndarray:
+    """Write each value into its cell of a heat map, in a colour that can be read there; nothing where it is NaN."""
+    middle = np.mean(image.get_clim())
+    texts = np.empty(values.shape, dtype=object)
+    for (row, column), value in np.ndenumerate(values):
+        text = "" if np.isnan(value) else form.format(value)
+        colour = "black" if value > middle else "white"
+        texts[row, column] = ax.text(column, row, text, ha="center", va="center", color=colour)
+    return texts

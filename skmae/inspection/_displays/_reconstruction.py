@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmae._grid import PatchGrid
 from skmae._rows import flatten_samples
-from skmae.inspection._displays._pictures import as_pictures, axes_for, montage
+from skmae.inspection._displays._pictures import as_pictures, axes_for, montage, value_range
 
 _HIDDEN_GREY = 0.5
 _LABELS = ("Original", "Visible part", "Reconstructed")
@@ -130,7 +130,7 @@ class ReconstructionDisplay:
         -------
         self
         """
-        low, high = _value_range(self.originals)
+        low, high = value_range(self.originals)
         originals, reconstructions = (
             np.clip((np.asarray(rows, dtype=float) - low) / (high - low), 0, 1)
             for rows in (self.originals, self.reconstructions)
@@ -158,11 +158,3 @@ class ReconstructionDisplay:
         self.ax_.tick_params(length=0)
         self.ax_.spines[:].set_visible(False)
         return self
-
-
-def _value_range(originals: Any) -> tuple[float, float]:
-    originals = np.asarray(originals)
-    if originals.dtype == np.uint8:
-        return 0.0, 255.0
-    low, high = float(originals.min()), float(originals.max())
-    return low, high if high > low else low + 1

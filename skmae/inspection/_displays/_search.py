@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import import_optional
-from skmae.inspection._displays._pictures import axes_for
+from skmae.inspection._displays._pictures import axes_for, write_numbers
 
 
 class SearchDisplay:
@@ -123,7 +123,7 @@ class SearchDisplay:
         self.ax_.set(xlabel="Mask (share of patches hidden)", ylabel="Patch (pixels)")
         self.ax_.set_xticks(range(scores.shape[1]), [str(mask) for mask in self.masks])
         self.ax_.set_yticks(range(scores.shape[0]), [str(patch) for patch in self.patches])
-        self.text_ = self._write_numbers(scores)
+        self.text_ = write_numbers(self.ax_, self.im_, scores, "{:.3g}")
         if np.isfinite(scores).any():
             row, column = np.unravel_index(np.nanargmax(scores), scores.shape)
             outline = {"fill": False, "edgecolor": "crimson", "linewidth": 2.5}
@@ -131,20 +131,6 @@ class SearchDisplay:
             self.ax_.add_patch(rectangle((column - 0.5, row - 0.5), 1, 1, **outline))
         self.figure_.colorbar(self.im_, ax=self.ax_, label=self.score_name)
         return self
-
-    def _write_numbers(self, scores: np.ndarray) -> np.ndarray:
-        middle = np.mean(self.im_.get_clim())
-        texts = np.empty(scores.shape, dtype=object)
-        for (row, column), score in np.ndenumerate(scores):
-            texts[row, column] = self.ax_.text(
-                column,
-                row,
-                "" if np.isnan(score) else f"{score:.3g}",
-                ha="center",
-                va="center",
-                color="black" if score > middle else "white",
-            )
-        return texts
 
 
 def _values(search: Any, name: str) -> tuple[list[Any], list[int]]:

@@ -1,0 +1,39 @@
+"""Values by distance, as a table."""
+
+from typing import Any
+
+import numpy as np
+
+from skmae._compat import import_optional
+
+
+def by_distance(squared: np.ndarray, totals: np.ndarray, pairs: np.ndarray, name: str, bin_width: float | None) -> Any:
+    """Means of values over pairs of pixels of one distance, or of one bin of distances.
+
+    Parameters
+    ----------
+    squared : ndarray of int of shape (n,)
+        Squared distances.
+    totals, pairs : ndarray of shape (n,)
+        Sum of the values, and how many there are of each.
+    name : str
+        Column of the means.
+    bin_width : float or None
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``distance``, `name`, ``n_pairs``.
+    """
+    if bin_width is not None and not bin_width > 0:
+        raise ValueError(f"bin_width={bin_width!r} must be above 0 pixels, or None to keep each distance apart.")
+    pandas = import_optional("pandas", extra="plot", purpose="A table of distances")
+    distances, place = np.unique(squared, return_inverse=True)
+    distances = np.sqrt(distances)
+    bins = np.arange(len(distances)) if bin_width is None else np.rint(distances / bin_width).astype(int)
+    of = bins[place.ravel()]
+    n_pairs = np.bincount(of, pairs)
+    kept = n_pairs > 0
+    means = (np.bincount(of, weights)[kept] / n_pairs[kept] for weights in (distances[place.ravel()] * pairs, totals))
+    distance, value = means
+    return pandas.DataFrame({"distance": distance, name: value, "n_pairs": np.rint(n_pairs[kept]).astype(np.int64)})
