@@ -61,6 +61,9 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/cifar10_probe.py
 	$(BIN)/python benchmarks/vit_speed.py
 	$(BIN)/python benchmarks/vit_probe.py
+	$(BIN)/python benchmarks/influence.py
+	$(BIN)/python benchmarks/jacobian.py
+	$(BIN)/python benchmarks/vit_entropy.py --models benchmarks/models
 
 clean:
 	rm -rf $(VENV) build demo docs/_build docs/generated

@@ -28,7 +28,7 @@ def provenance() -> dict[str, Any]:
         "scipy": scipy.__version__,
         "sklearn": sklearn.__version__,
         "skmae": skmae.__version__,
-        **{name: version(name) for name in ("torch", "skorch", "transformers") if name in sys.modules},
+        **{name: version(name) for name in ("torch", "skorch", "transformers", "plenoptic") if name in sys.modules},
     }
 
 
@@ -41,6 +41,27 @@ def save(name: str, rows: list[dict[str, Any]]) -> None:
         writer.writeheader()
         writer.writerows({**row, **provenance()} for row in rows)
     print(f"written: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}", file=sys.stderr)
+
+
+def append(name: str, row: dict[str, Any]) -> None:
+    """Add a row to ``results/<name>.csv``, for runs that are taken up again."""
+    path = RESULTS / f"{name}.csv"
+    whole = {**row, **provenance()}
+    new = not path.exists()
+    with open(path, "a", newline="") as file:
+        writer = csv.DictWriter(file, list(whole), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(whole)
+
+
+def rows_of(name: str) -> list[dict[str, str]]:
+    """The rows of ``results/<name>.csv`` so far, as text."""
+    path = RESULTS / f"{name}.csv"
+    if not path.exists():
+        return []
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _cpu() -> str:

@@ -11,7 +11,6 @@ import matplotlib
 
 matplotlib.use("Agg")
 
-import numpy as np
 from _provenance import RESULTS, save
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
@@ -65,16 +64,6 @@ def flat_pca() -> Any:
     return Flat(K, random_state=0)
 
 
-def draw(mae: ViTMAE, images: np.ndarray) -> ReconstructionDisplay:
-    """What is visible is drawn as it is: training asks for the hidden patches alone."""
-    visible = mae.sample_visible(len(images), random_state=0)
-    seen = np.kron(visible.reshape(-1, 8, 8), np.ones((4, 4), dtype=bool))[..., np.newaxis]
-    shown = np.broadcast_to(seen, images.shape)
-    rows = (images, shown, np.where(shown, images, mae.reconstruct(images, visible)))
-    rows = (part.reshape(len(images), -1) for part in rows)
-    return ReconstructionDisplay(*rows, image_shape=images.shape[1:], channel_axis=2).plot()
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
@@ -96,7 +85,8 @@ def main() -> None:
         print(f"{row['what']:>40} {row['fit_s']:8.1f} s {row['accuracy']:.4f}")
     save("vit_probe", rows)
     save("vit_probe_loss", curves)
-    draw(mae, test.images[:12]).figure_.savefig(RESULTS / "vit_probe.png", dpi=120)
+    display = ReconstructionDisplay.from_estimator(mae, test.images[:12], n_samples=12, paste_visible=True)
+    display.figure_.savefig(RESULTS / "vit_probe.png", dpi=120)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from skmae._rows import row_blocks
 Function = Callable[[Tensor], Tensor]
 
 _FORWARD_COST = 1.5  # a product with J takes this many times as long as one with its transpose
-_CPU_BATCH = 32  # products at a time on a CPU: more of them fall out of its caches
-_PEAK = 8  # activations, as large as the largest, that a product holds at its peak
+_CPU_BATCHES = {True: 64, False: 32}  # products with J, with its transpose, at a time: more fall out of a CPU's caches
+_PEAK = 12  # activations, as large as the largest, that a product holds at its peak
 
 
 class TorchLinearization:
@@ -44,7 +44,9 @@ class TorchLinearization:
         self.function = function
         self.images = images
         self.inputs = inputs
-        self.batch_size = _fitting_batch(function, images) if batch_size is None else batch_size
+        self.batch_sizes = (
+            dict.fromkeys((True, False), batch_size) if batch_size else _fitting_batches(function, images)
+        )
 
     def rows(self, outputs: np.ndarray, samples: slice = slice(None)) -> np.ndarray:
         """(m, n_outputs, d), by products with J or with its transpose, whichever are cheaper."""
@@ -52,10 +54,11 @@ class TorchLinearization:
         forward = _FORWARD_COST * len(self.inputs) < len(outputs)
         places = self.inputs if forward else np.asarray(outputs)
         rows = np.zeros((len(images), len(outputs), images.shape[1]), _numpy_dtype(images))
-        at_once = max(self.batch_size // len(places), 1) if len(places) else 1
+        batch_size = self.batch_sizes[forward]
+        at_once = max(batch_size // max(len(places), 1), 1)
         for some in row_blocks(len(images), at_once):
             product = self._product(images[some], forward=forward)
-            for chunk in row_blocks(len(places), self.batch_size):
+            for chunk in row_blocks(len(places), batch_size):
                 units = _unit_vectors(places[chunk], images[some])  # (c, m, d)
                 result = product(units).cpu().numpy()
                 if forward:
@@ -74,7 +77,7 @@ class TorchLinearization:
         images = self.images[sample : sample + 1]
         product = self._product(images, forward=forward)
         columns = torch.as_tensor(np.ascontiguousarray(vectors.T)).to(images).unsqueeze(1)  # (k, 1, d)
-        results = [product(columns[chunk]) for chunk in row_blocks(len(columns), self.batch_size)]
+        results = [product(columns[chunk]) for chunk in row_blocks(len(columns), self.batch_sizes[forward])]
         return torch.cat(results)[:, 0].T.cpu().numpy()
 
     def _product(self, images: Tensor, *, forward: bool) -> Function:
@@ -87,9 +90,8 @@ class TorchLinearization:
             pull = None if forward else vjp(self.function, images)[1]
 
         def batched(vectors: Tensor) -> Tensor:
-            with _differentiable_attention():
-                result = vmap(push)(vectors) if pull is None else vmap(pull)(vectors)[0]
-            return result.detach()
+            with torch.no_grad(), _differentiable_attention():  # or PyTorch keeps what second derivatives would need
+                return vmap(push)(vectors) if pull is None else vmap(pull)(vectors)[0]
 
         return batched
 
@@ -106,16 +108,17 @@ def _unit_vectors(places: np.ndarray, images: Tensor) -> Tensor:
     return units.expand(-1, len(images), -1)
 
 
-def _fitting_batch(function: Function, images: Tensor) -> int:
-    """Products at a time that fit half of ``working_memory``."""
+def _fitting_batches(function: Function, images: Tensor) -> dict[bool, int]:
+    """Products with J (True) and with its transpose (False) at a time, that fit half of ``working_memory``."""
     if not len(images):
-        return 1
+        return {True: 1, False: 1}
     budget = get_config()["working_memory"] * 2**20 / 2
     one, two = (list(_saved_bytes(function, images[:1].expand(n, -1))) for n in (1, 2))
     of_sample = [b - a for a, b in zip(one, two, strict=True)]  # weights are the same for two samples as for one
     each = _PEAK * max(of_sample, default=0) + 4 * images[0].nbytes
-    fitting = int((budget - sum(of_sample)) // max(each, 1))
-    return max(min(fitting, _CPU_BATCH) if images.device.type == "cpu" else fitting, 1)
+    fitting = max(int((budget - sum(of_sample)) // max(each, 1)), 1)
+    on_cpu = images.device.type == "cpu"
+    return {forward: min(fitting, most) if on_cpu else fitting for forward, most in _CPU_BATCHES.items()}
 
 
 def _saved_bytes(function: Function, images: Tensor) -> Iterator[int]:

@@ -39,7 +39,7 @@ def make_ising(
     """Sample Ising models: free chains exactly, lattices by a Markov chain of clusters.
 
     P(x) ∝ exp(coupling · Σ xᵢ xⱼ) over neighbours i, j and spins ±1 (Eq. 6). Along a free chain each spin differs from
-    the one before with probability 1 / (1 + exp(2 coupling)), independently, so that E[xᵢ xⱼ] = tanh(coupling)^|i−j|.
+    the one before with probability 1 / (1 + exp(2 coupling)), independently: ``E[xᵢ xⱼ] = tanh(coupling)^|i−j|``.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ def make_ising(
 
     Notes
     -----
-    A step joins neighbours that satisfy their bond with probability 1 − exp(−2 |coupling|), and flips each cluster by
-    the toss of a coin [1]_: Wolff's algorithm for all clusters at once, which mixes in a few steps at any coupling.
+    A step joins neighbours that satisfy their bond with probability ``1 − exp(−2 |coupling|)``, and flips each cluster
+    by the toss of a coin [1]_: what Wolff's algorithm does with one cluster, for all at once.
 
     References
     ----------

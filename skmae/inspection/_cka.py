@@ -71,10 +71,11 @@ def linear_cka(X: Any, Y: Any, *, unbiased: bool = True, batch_size: int | None 
             f"{'' if not unbiased else '(2 with unbiased=False)'}. Pass more samples, or a larger batch_size."
         )
     xy = xx = yy = 0.0
+    scales = _spread(X), _spread(Y)
     for rows in row_blocks(len(X), size):
         if rows.stop - rows.start < fewest:
             continue
-        a, b = _centred(X[rows]), _centred(Y[rows])
+        a, b = (_centred(Z[rows]) / scale for Z, scale in zip((X, Y), scales, strict=True))
         xy, xx, yy = xy + _hsic(a, b, unbiased), xx + _hsic(a, a, unbiased), yy + _hsic(b, b, unbiased)
     if min(xx, yy) <= 0:
         return 0.0
@@ -82,13 +83,17 @@ def linear_cka(X: Any, Y: Any, *, unbiased: bool = True, batch_size: int | None 
 
 
 def _centred(X: np.ndarray) -> np.ndarray:
-    """Columns of mean zero, constant ones exactly zero; scaled to unit size, which the ratio does not see."""
+    """Columns of mean zero, constant ones exactly zero."""
     X = X.astype(np.float64)
     size = np.abs(X).max(axis=0)
     X -= X.mean(axis=0)
     X[:, np.abs(X).max(axis=0) <= 1e-12 * size] = 0
-    largest = np.abs(X).max()
-    return X / largest if largest > 0 else X
+    return X
+
+
+def _spread(X: np.ndarray) -> float:
+    """The largest deviation from a mean, for all batches alike: the ratio does not see it, and nothing overflows."""
+    return float(np.abs(_centred(X)).max()) or 1.0
 
 
 def _hsic(X: np.ndarray, Y: np.ndarray, unbiased: bool) -> float:

@@ -1,6 +1,7 @@
 """Which inputs each output pixel of an autoencoder depends on."""
 
 from collections.abc import Callable, Iterator
+from functools import reduce
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
@@ -72,8 +73,8 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     output_features_ : ndarray of int of shape (n_outputs * n_channels,)
         The feature that each row of `jacobian` belongs to: the channels of the first pixel, of the second, and so on;
         with ``outputs="all"`` in the order of the features.
-    masks_ : ndarray of bool of shape (n_masks, n_units) or None
-        What was visible, mask by mask.
+    masks_ : ndarray of bool of shape (n_masks, n_patches), (1, \\*grid), (1, n_features), or None
+        What is visible, mask by mask.
     image_shape_ : tuple of int
     channel_axis_ : int or None
     n_features_in_ : int
@@ -174,7 +175,9 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             return None
         if isinstance(self.visible, str):
             return self.estimator_.sample_visible(self.n_masks, check_random_state(self.random_state))
-        return grid.read_visible(self.visible, 1)
+        mask = grid.read_visible(self.visible, 1)
+        per_pixel = mask.shape[1] == grid.n_pixels != grid.n_patches
+        return mask.reshape(1, *grid.grid_shape) if per_pixel else mask
 
     def _check_X(self, X: Any, *, reset: bool) -> Any:
         """Record or compare names and width; the autoencoder checks the values."""
@@ -301,18 +304,30 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     ) -> np.ndarray:
         """Mean over masks of what `fold` makes of rows of J; rows come in whole groups."""
         X = self._check_X(X, reset=False)
-        total: np.ndarray | None = None
+        n_samples = _num_samples(X)
         linearizations = list(self._linearizations(X))
-        for linearization in linearizations:
-            n = 1 if linearization.shared else _num_samples(X)
-            for some, chunk in self._blocks(n, len(features), group):
-                folded = fold(linearization.rows(features[chunk], some))
-                if total is None:
-                    shape = (n, len(features) // group, folded.shape[2])
-                    total = np.zeros(shape, folded.dtype)
-                total[some, chunk.start // group : chunk.stop // group] += folded / len(linearizations)
-        assert total is not None
-        return total if len(total) == _num_samples(X) else np.repeat(total, _num_samples(X), axis=0)
+        parts = (self._fold_rows(part, n_samples, features, group, fold) for part in linearizations)
+        mean = reduce(lambda total, part: np.add(total, part, out=total), parts)
+        mean /= len(linearizations)
+        return mean if len(mean) == n_samples else np.repeat(mean, n_samples, axis=0)
+
+    def _fold_rows(
+        self,
+        linearization: Linearization,
+        n_samples: int,
+        features: np.ndarray,
+        group: int,
+        fold: Callable[[np.ndarray], np.ndarray],
+    ) -> np.ndarray:
+        """(n_samples, n_groups, ...), or (1, n_groups, ...) where all samples share their Jacobian."""
+        n = 1 if linearization.shared else n_samples
+        out = None
+        for some, chunk in self._blocks(n, len(features), group):
+            folded = fold(linearization.rows(features[chunk], some))
+            if out is None:
+                out = np.empty((n, len(features) // group, folded.shape[2]), folded.dtype)
+            out[some, chunk.start // group : chunk.stop // group] = folded
+        return np.empty((0,)) if out is None else out
 
     def _linearizations(self, X: Any) -> Iterator[Linearization]:
         for mask in [None] if self.masks_ is None else self.masks_:

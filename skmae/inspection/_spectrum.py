@@ -40,9 +40,9 @@ def mask_power_spectrum(
 ) -> np.ndarray:
     """Expected power spectrum of random masks.
 
-    E|R̂(k)|² of masks r (1 where visible, 0 where hidden), R̂ their discrete Fourier transform. With q = 1 - mask and ĥ_j
-    the transform of patch j, a product of |sin(ωp/2) / sin(ω/2)| over the axes up to a phase: for "bernoulli" masks
-    q² N² [k = 0] + q (1 - q) Σ_j |ĥ_j(k)|², N the number of pixels.
+    ``E|R̂(k)|²`` of masks r (1 where visible, 0 where hidden), R̂ their discrete Fourier transform. With q = 1 - mask and
+    ĥ_j the transform of patch j, a product of sin(ωp/2) / sin(ω/2) over the axes up to a phase: for "bernoulli" masks
+    ``q² N² [k = 0] + q (1 - q) Σ_j |ĥ_j(k)|²``, N the number of pixels.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import ellipk
 from sklearn.utils._param_validation import InvalidParameterError
 
 from skmae.datasets import make_gabor_targets, make_ising
@@ -22,6 +23,55 @@ def test_ising_chains_have_boltzmann_probabilities():
     states, counts = np.unique(X, axis=0, return_counts=True)
     weights = np.exp(0.6 * (states[:, 0] * states[:, 1] + states[:, 1] * states[:, 2]))
     assert_allclose(counts / len(X), weights / weights.sum(), atol=0.005)
+
+
+def exact_lattice(shape, coupling):
+    """Mean energy and mean |magnetisation| per spin over all states of a lattice that closes on itself."""
+    n = int(np.prod(shape))
+    states = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).reshape(-1, *shape)
+    bonds = (states * (np.roll(states, 1, 1) + np.roll(states, 1, 2))).sum(axis=(1, 2))
+    weights = np.exp(coupling * bonds - np.abs(coupling * bonds).max())
+    weights /= weights.sum()
+    return -(weights @ bonds) / n, weights @ np.abs(states.mean(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("coupling", [-0.6, -0.2, 0.0, 0.3, 0.44, 0.7])
+@pytest.mark.parametrize("shape", [(3, 3), (4, 3), (4, 4)])
+def test_small_lattices_have_exact_energy_and_magnetisation(shape, coupling):
+    X = make_ising(20_000, shape, coupling=coupling, ndim=2, random_state=0)
+    assert X.shape == (20_000, *shape)
+    assert set(np.unique(X)) == {-1.0, 1.0}
+    energy = -(X * (np.roll(X, 1, 1) + np.roll(X, 1, 2))).mean(axis=(1, 2))
+    magnetisation = np.abs(X.mean(axis=(1, 2)))
+    for values, expected in zip((energy, magnetisation), exact_lattice(shape, coupling), strict=True):
+        assert abs(values.mean() - expected) < 4.5 * values.std() / np.sqrt(len(values)) + 1e-12
+    assert abs(X.mean()) < 0.05
+
+
+@pytest.mark.parametrize("coupling", [0.2, 0.35, 0.5, 0.6])
+def test_large_lattices_have_onsagers_energy_and_magnetisation(coupling):
+    X = make_ising(150, 32, coupling=coupling, ndim=2, random_state=0)
+    energy = -(X * (np.roll(X, 1, 1) + np.roll(X, 1, 2))).mean(axis=(1, 2))
+    modulus = 2 * np.sinh(2 * coupling) / np.cosh(2 * coupling) ** 2
+    inner = 2 / np.pi * (2 * np.tanh(2 * coupling) ** 2 - 1) * ellipk(modulus**2)
+    assert abs(energy.mean() + (1 + inner) / np.tanh(2 * coupling)) < 4.5 * energy.std() / np.sqrt(150)
+    if coupling > 0.4407:
+        magnetisation = np.abs(X.mean(axis=(1, 2)))
+        expected = (1 - np.sinh(2 * coupling) ** -4) ** 0.125
+        assert abs(magnetisation.mean() - expected) < 4.5 * magnetisation.std() / np.sqrt(150)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"size": 2, "ndim": 2}, "size=2 does not fit ndim=2: pass one whole number, or two, of spins >= 3"),
+        ({"size": (4, 4), "ndim": 1}, r"size=\(4, 4\) does not fit ndim=1"),
+        ({"size": 4, "ndim": 3}, "'ndim' parameter of make_ising"),
+    ],
+)
+def test_sizes_that_do_not_fit(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        make_ising(2, **kwargs)
 
 
 def test_ising_is_seeded():

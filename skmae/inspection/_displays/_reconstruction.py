@@ -75,6 +75,7 @@ class ReconstructionDisplay:
         X: Any,
         *,
         visible: Any = None,
+        paste_visible: bool = False,
         n_samples: int = 8,
         random_state: Any = 0,
         ax: Any = None,
@@ -90,6 +91,9 @@ class ReconstructionDisplay:
         visible : array-like of bool or None, default=None
             As in `reconstruct`, for the samples drawn or for all of X; None draws masks as the estimator's training
             does, which for models that hide nothing leaves all visible.
+        paste_visible : bool, default=False
+            Draw visible parts of a reconstruction as they are in the sample: for models that learn to predict hidden
+            ones alone (`ViTMAE`, ``LinearMAE(loss="hidden")``), whose own picture of visible parts means nothing.
         n_samples : int, default=8
             Samples drawn, from the first of X.
         random_state : int, RandomState instance or None, default=0
@@ -113,6 +117,8 @@ class ReconstructionDisplay:
         reconstructions = np.asarray(estimator.reconstruct(drawn, visible)).reshape(len(drawn), -1)
         rows = np.asarray(flatten_samples(drawn)[0])
         shown = np.broadcast_to(grid.per_feature(grid.read_visible(visible, len(rows))), rows.shape)
+        if paste_visible:
+            reconstructions = np.where(shown, rows, reconstructions)
         display = cls(rows, shown, reconstructions, image_shape=shape, channel_axis=channel_axis)
         return display.plot(ax=ax, **kwargs)
 
