@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from skmae.inspection import JacobianBasis, SpatialEntropy
     from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV
     from skmae.moments import Moments
-    from skmae.vit import ViTMAE
+    from skmae.vit import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 
 __version__ = "0.1.0"
 
@@ -31,11 +31,12 @@ _MODULE_OF = {
     "Moments": "skmae.moments",
     "SpatialEntropy": "skmae.inspection",
 }
-_DEEP = {"ViTMAE": "skmae.vit"}  # need the extra "deep", and are listed only where PyTorch is
+# need the extra "deep", and are listed only where PyTorch is
+_DEEP = dict.fromkeys(("ViTMAE", "ViTMAEClassifier", "ViTMAERegressor"), "skmae.vit")
 _SUBMODULES = ("datasets", "inspection")
 
 if find_spec("torch") is not None:
-    __all__ += ["ViTMAE"]
+    __all__ += ["ViTMAE", "ViTMAEClassifier", "ViTMAERegressor"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,7 @@
 """Masked autoencoders with Vision Transformers. Needs the extra ``deep``."""
 
+from skmae.vit._classifier import ViTMAEClassifier
 from skmae.vit._estimator import ViTMAE
+from skmae.vit._regressor import ViTMAERegressor
 
-__all__ = ["ViTMAE"]
+__all__ = ["ViTMAE", "ViTMAEClassifier", "ViTMAERegressor"]

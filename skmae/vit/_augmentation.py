@@ -13,6 +13,8 @@ from skmae.vit._data import Share
 
 Augment = Callable[[Tensor, Share], Tensor]
 
+_PADDING = 8  # a shift is at most an 8th of an axis
+_GROUPS = 8  # of a batch, each of which RandAugment changes in its own way
 _CROP = {"scale": (0.2, 1.0), "ratio": (3 / 4, 4 / 3), "resample": "bicubic", "align_corners": False}
 
 
@@ -75,6 +77,104 @@ class CropAndFlip:
             mine["forward_input_shape"] = torch.tensor(pictures.shape)
             pictures = operation(pictures, params=mine)
         return _channels_back(pictures, self.grid)
+
+
+def make_supervised_augment(augment: Any, grid: PatchGrid, low: Tensor, high: Tensor) -> Augment | None:
+    """What the parameter `augment` of a predictor says: "auto", "randaugment", None, or a function of a batch.
+
+    `low` and `high` are the standardised values, per channel, that pictures call black and white.
+    """
+    is_picture = len(grid.grid_shape) == 2
+    if augment == "auto":
+        return ShiftAndFlip(grid) if is_picture else None
+    if augment != "randaugment":
+        return None if augment is None else UserAugment(augment, grid)
+    if not is_picture or grid.n_channels not in (1, 3):
+        raise ValueError(
+            f"augment='randaugment' is for grey or RGB pictures; samples of shape {grid.image_shape} have "
+            f"{len(grid.grid_shape)} axes and {grid.n_channels} channels. Pass 'auto', None, or a function of batches "
+            f"(n, channels, *grid)."
+        )
+    return RandomPolicy(grid, low, high)
+
+
+class ShiftAndFlip:
+    """Shift by up to an 8th of each axis, mirrored at the border, and flip horizontally (kornia)."""
+
+    def __init__(self, grid: PatchGrid):
+        kornia = import_optional("kornia.augmentation", extra="deep", purpose="augment")
+        height, width = grid.grid_shape
+        padding = (-(-height // _PADDING), -(-width // _PADDING))
+        self.grid = grid
+        self.operations = (
+            kornia.RandomCrop(grid.grid_shape, padding=padding, padding_mode="replicate", cropping_mode="slice"),
+            kornia.RandomHorizontalFlip(),
+        )
+
+    def __call__(self, images: Tensor, share: Share) -> Tensor:  # noqa: ARG002
+        pictures = _channels_first(images, self.grid)
+        for operation in self.operations:
+            pictures = operation(pictures)
+        return _channels_back(pictures, self.grid)
+
+
+class RandomPolicy:
+    """`ShiftAndFlip`, then two operations of RandAugment of medium strength (kornia)."""
+
+    def __init__(self, grid: PatchGrid, low: Tensor, high: Tensor):
+        auto = import_optional("kornia.augmentation.auto", extra="deep", purpose="augment='randaugment'")
+        self.grid = grid
+        self.first = ShiftAndFlip(grid)
+        self.policy = auto.RandAugment(n=2, m=9)
+        self.low, self.high = (bound.reshape(-1, 1, 1) for bound in (low, high))  # (C or 1, 1, 1)
+
+    def __call__(self, images: Tensor, share: Share) -> Tensor:
+        pictures = _channels_first(self.first(images, share), self.grid)
+        low, span = self.low.to(pictures), (self.high - self.low).to(pictures)
+        pictures = ((pictures - low) / span).clamp(0, 1)
+        pictures = pictures.expand(-1, 3, -1, -1)  # grey ones too: some operations know colours only
+        changed = torch.cat([self.policy(group) for group in pictures.chunk(_GROUPS)])
+        return _channels_back(changed[:, : self.grid.n_channels] * span + low, self.grid)
+
+
+class Mixing:
+    """Mixup and CutMix: each sample of a batch together with another, by one share for the whole batch.
+
+    Parameters
+    ----------
+    mixup, cutmix : float
+        Parameters of the beta distributions that the share is drawn from; 0 is never. If both are above 0, each batch
+        is mixed in one way or the other, by the toss of a coin.
+    grid : PatchGrid
+    """
+
+    def __init__(self, mixup: float, cutmix: float, grid: PatchGrid):
+        self.mixup = mixup
+        self.cutmix = cutmix
+        self.grid = grid
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, float]:
+        """Mixed images (n, \\*image_shape), and the share of each that is left; the rest is of ``images.flip(0)``."""
+        cut = self.cutmix > 0 and (self.mixup == 0 or torch.rand(()).item() < 0.5)
+        alpha = self.cutmix if cut else self.mixup
+        share = torch.distributions.Beta(alpha, alpha).sample().item()
+        others = images.flip(0)
+        if not cut:
+            return share * images + (1 - share) * others, share
+        inside = self._box(1 - share).to(images.device)
+        pictures = torch.where(inside, _channels_first(others, self.grid), _channels_first(images, self.grid))
+        return _channels_back(pictures, self.grid), 1 - inside.double().mean().item()
+
+    def _box(self, volume: float) -> Tensor:
+        """(\\*grid) True inside a box of about this share of the grid, anywhere, cut off at the border."""
+        inside = torch.ones(self.grid.grid_shape, dtype=torch.bool)
+        for axis, size in enumerate(self.grid.grid_shape):
+            length = size * volume ** (1 / len(self.grid.grid_shape))
+            centre = torch.rand(()).item() * size
+            place = torch.arange(size) + 0.5
+            along = (place >= centre - length / 2) & (place < centre + length / 2)
+            inside &= along.reshape([-1 if i == axis else 1 for i in range(inside.ndim)])
+        return inside
 
 
 def _channels_first(images: Tensor, grid: PatchGrid) -> Tensor:

@@ -12,14 +12,8 @@ from torch.utils.data import DataLoader
 from skmae._grid import PatchGrid
 from skmae.vit._augmentation import make_augment
 from skmae.vit._module import MaskedAutoencoder
-from skmae.vit._training import (
-    NO_DECAY,
-    AcceleratedMAENet,
-    MAENet,
-    ReconstructionLoss,
-    WarmupCosine,
-    naming_net_params,
-)
+from skmae.vit._net import NO_DECAY, WarmupCosine, naming_net_params
+from skmae.vit._training import AcceleratedMAENet, MAENet, ReconstructionLoss
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _BATCH_OF_LEARNING_RATE = 256  # samples that `learning_rate` is given for
@@ -50,32 +44,40 @@ _ITERATOR_OWNED = {"batch_size", "shuffle", "sampler", "batch_sampler", "drop_la
 def build_net(parameters: dict[str, Any], grid: PatchGrid, seed: int) -> MAENet:
     """A net with fresh weights, as the parameters of a ViTMAE say."""
     net_params, accelerator = parameters["net_params"] or {}, parameters["accelerator"]
-    check_net_params(net_params)
-    device = None if accelerator is not None else resolve_device(parameters["device"])
-    settings: dict[str, Any] = {
+    settings = net_settings(parameters, seed, None if accelerator is not None else resolve_device(parameters["device"]))
+    settings |= {
         "module": MaskedAutoencoder,
         "module__grid": grid,
         **{f"module__{name}": parameters[name] for name in _MODULE_PARAMETERS},
         "criterion": partial(ReconstructionLoss, parameters["normalize_target"]),
-        "optimizer__weight_decay": parameters["weight_decay"],
         "optimizer__param_groups": NO_DECAY,
+        "n_visible": grid.count_visible(parameters["mask"]),
+        "augment": make_augment(parameters["augment"], grid),
+        **net_params,
+    }
+    with naming_net_params(net_params):
+        if accelerator is None:
+            return MAENet(**settings).initialize()
+        return AcceleratedMAENet(**settings, accelerator=accelerator).initialize()
+
+
+def net_settings(parameters: dict[str, Any], seed: int, device: str | None) -> dict[str, Any]:
+    """What the nets of all deep estimators are told."""
+    net_params = parameters["net_params"] or {}
+    check_net_params(net_params)
+    settings: dict[str, Any] = {
+        "optimizer__weight_decay": parameters["weight_decay"],
         "lr": peak_rate(parameters),
         "train_split": None,
         "callbacks": _callbacks(parameters),
         **{name: parameters[name] for name in ("batch_size", "verbose", "compile")},
         "device": device,
-        "n_visible": grid.count_visible(parameters["mask"]),
-        "augment": make_augment(parameters["augment"], grid),
         "autocast": resolve_precision(parameters["precision"], device),
         "seed": seed,
     }
     if "optimizer" not in net_params:
         settings.update(optimizer=torch.optim.AdamW, optimizer__betas=(0.9, 0.95), optimizer__fused=True)
-    settings.update(net_params)
-    with naming_net_params(net_params):
-        if accelerator is None:
-            return MAENet(**settings).initialize()
-        return AcceleratedMAENet(**settings, accelerator=accelerator).initialize()
+    return settings
 
 
 def peak_rate(parameters: dict[str, Any]) -> float:
@@ -128,12 +130,14 @@ def check_net_params(net_params: dict[str, Any]) -> None:
     loader = inspect.signature(DataLoader).parameters
     for key in net_params:
         if key in _REPEATED:
-            raise ValueError(f"net_params has {key!r}, which ViTMAE's own parameter {_REPEATED[key]} says. Set that.")
+            raise ValueError(
+                f"net_params has {key!r}, which the estimator's own parameter {_REPEATED[key]} says. Set that."
+            )
         kind, _, name = key.partition("__")
         known = key in _NET_PARAMETERS or key.startswith(_NET_PREFIXES)
         if not known or key in owned or (kind.startswith("iterator") and name not in loader):
             raise ValueError(
                 f"net_params has {key!r}, which is not known. Known are {', '.join(_NET_PARAMETERS)}, and parameters "
                 f"of skorch that begin with {', '.join(_NET_PREFIXES)} (of a DataLoader, but for "
-                f"{', '.join(sorted(_ITERATOR_OWNED))}, which are ViTMAE's)."
+                f"{', '.join(sorted(_ITERATOR_OWNED))}, which are the estimator's)."
             )

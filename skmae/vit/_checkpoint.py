@@ -128,6 +128,23 @@ class Keeper(Callback):
         return {name: value for name, value in self.__dict__.items() if name not in ("state_", "before_")}
 
 
+def train(net: Any, dataset: Any, keeper: Keeper, epochs: int) -> None:
+    """Train a net; whatever stops it, it has the weights of the last whole epoch then."""
+    keeper.begin(net)
+    others = net.callbacks_
+    net.callbacks_ = [*others, ("keeper", keeper)]  # after all that may change or record something
+    try:
+        net.partial_fit(dataset, epochs=epochs)
+    except BaseException as error:
+        restore(net, keeper.good_state(error))
+        if isinstance(error, KeyboardInterrupt):
+            keeper.write(LAST)
+        raise
+    finally:
+        net.callbacks_ = others
+    keeper.keep(net, finished=True)
+
+
 def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     """The last state in a folder; None if there is none yet.
 

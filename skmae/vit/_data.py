@@ -1,5 +1,6 @@
 """Batches of images: where they come from, in which order, and which share of them a process takes."""
 
+import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -57,6 +58,54 @@ class ResidentDataset(Dataset):
         return self.rows[torch.tensor(indices).to(self.rows.device, non_blocking=True)]
 
 
+class LabelledRows(Dataset):
+    """Samples of another dataset, each with its target, batch by batch.
+
+    Parameters
+    ----------
+    samples : Dataset
+        `RowsDataset` or `ResidentDataset`.
+    targets : Tensor
+        One for each sample, on the device.
+    index : ndarray of int of shape (m,)
+        The samples to take.
+    """
+
+    def __init__(self, samples: Any, targets: Tensor, index: np.ndarray):
+        self.dataset = samples
+        self.targets = targets
+        self.index = index
+
+    def take(self, index: np.ndarray) -> "LabelledRows":
+        """Some of the samples, by their numbers in the other dataset."""
+        return LabelledRows(self.dataset, self.targets, index)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        images, targets = self.__getitems__([index])
+        return images[0], targets[0]
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        rows = self.index[indices]
+        return self.dataset.__getitems__(rows.tolist()), self.targets[torch.from_numpy(rows).to(self.targets.device)]
+
+
+def fits(n_bytes: int, device: torch.device) -> bool:
+    """Whether that much may be kept in the memory of a device for good."""
+    return n_bytes < _SHARE_OF_DEVICE * _free_bytes(device)
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return 2**32
+
+
 def as_tensor(rows: np.ndarray) -> Tensor:
     """A tensor with a copy of some rows; types that PyTorch does not have become float32."""
     dtype = rows.dtype.newbyteorder("=")
@@ -65,7 +114,7 @@ def as_tensor(rows: np.ndarray) -> Tensor:
 
 def dataset_of(rows: np.ndarray, device: torch.device) -> Dataset:
     """The dataset that serves these rows fastest: on the device where they fit, else read batch by batch."""
-    if device.type == "cuda" and rows.nbytes < _SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]:
+    if device.type == "cuda" and fits(rows.nbytes, device):
         return ResidentDataset(rows, device)
     return RowsDataset(rows)
 

@@ -21,15 +21,15 @@ from skmae._estimator import GridEstimator, all_or_nothing
 from skmae._grid import PatchGrid
 from skmae._rows import check_finite
 from skmae.vit._build import PRECISIONS, build_net, peak_rate
-from skmae.vit._checkpoint import LAST, Keeper, fingerprint_of, read, restore
+from skmae.vit._checkpoint import Keeper, fingerprint_of, read, restore, train
 from skmae.vit._data import ChannelStatistics, dataset_of, first_sample
-from skmae.vit._inference import draw_keep, linearize, over_batches, pool_tokens, predict_from, read_visible
+from skmae.vit._inference import draw_keep, linearize, over_batches, predict_from, read_visible
 from skmae.vit._masking import visible_patches
-from skmae.vit._module import MaskedAutoencoder
-from skmae.vit._training import WarmupCosine
+from skmae.vit._module import MaskedAutoencoder, pool_tokens
+from skmae.vit._net import WarmupCosine
 from skmae.vit._weights import LAYOUTS, load_into, read_weights, write_weights
 
-_STOPPED = (KeyboardInterrupt, FloatingPointError)  # after which the weights of the last whole epoch are there
+STOPPED = (KeyboardInterrupt, FloatingPointError)  # after which the weights of the last whole epoch are there
 # what may change from one partial_fit to the next
 _LIVE = {"max_epochs", "warmup_epochs", "learning_rate", "batch_size", "pool", "verbose"} | {
     "checkpoint",
@@ -285,7 +285,7 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         OSError
             If the checkpoint cannot be written. The one before it is whole then.
         """
-        with all_or_nothing(self, but=_STOPPED):
+        with all_or_nothing(self, but=STOPPED):
             with all_or_nothing(self):  # stopped before it trains, it has what it had
                 data = self._read(X, reset=True)
                 seed = self._draw_seed()
@@ -323,7 +323,7 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         FloatingPointError, KeyboardInterrupt
             As `fit`.
         """
-        with all_or_nothing(self, but=_STOPPED):
+        with all_or_nothing(self, but=STOPPED):
             with all_or_nothing(self):
                 first = "net_" not in self.__dict__
                 data = self._read(X, reset=first)
@@ -364,6 +364,12 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         from accelerate.utils import broadcast_object_list
 
         return broadcast_object_list([seed])[0]
+
+    def _untrained(self, X: Any, seed: int) -> Self:
+        """Fit nothing but the statistics of the pixels: the weights are fresh."""
+        data = self._read(X, reset=True)
+        self._begin(data, seed)
+        return self
 
     def _begin(self, data: Any, seed: int) -> None:
         """Build the net, and learn the statistics of the pixels."""
@@ -411,21 +417,8 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
 
     def _train(self, data: Any, keeper: Keeper, epochs: int) -> None:
         """Train the net; whatever stops it, it has the weights of the last whole epoch then."""
-        net = self.net_
-        dataset = dataset_of(data, net.where) if isinstance(data, np.ndarray) else data
-        keeper.begin(net)
-        others = net.callbacks_
-        net.callbacks_ = [*others, ("keeper", keeper)]  # after all that may change or record something
-        try:
-            net.partial_fit(dataset, epochs=epochs)
-        except BaseException as error:
-            restore(net, keeper.good_state(error))
-            if isinstance(error, KeyboardInterrupt):
-                keeper.write(LAST)
-            raise
-        finally:
-            net.callbacks_ = others
-        keeper.keep(net, finished=True)
+        dataset = dataset_of(data, self.net_.where) if isinstance(data, np.ndarray) else data
+        train(self.net_, dataset, keeper, epochs)
         self._has_decoder = True
 
     # -- using --------------------------------------------------------------------------------------------------

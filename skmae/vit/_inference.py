@@ -15,12 +15,13 @@ from skmae._rows import check_finite, floating_dtype, row_blocks
 from skmae.vit._data import as_tensor, collate
 from skmae.vit._masking import draw_visible, equal_counts, read_patches
 from skmae.vit._module import MaskedAutoencoder
+from skmae.vit._net import SeededNet
 from skmae.vit._training import MAENet, normalize_patches
 
-Function = Callable[[MaskedAutoencoder, Tensor, slice], Tensor]
+Function = Callable[[Any, Tensor, slice], Tensor]
 
 
-def over_batches(net: MAENet, X: Any, batch_size: int, function: Function) -> np.ndarray:
+def over_batches(net: SeededNet, X: Any, batch_size: int, function: Function) -> np.ndarray:
     """Rows of ``function(module, standardised images, rows)`` for an array or a Dataset.
 
     In float64 where X is, else in float32.
@@ -41,7 +42,7 @@ def over_batches(net: MAENet, X: Any, batch_size: int, function: Function) -> np
     return np.empty((0,)) if out is None else out
 
 
-def module_in(net: MAENet, dtype: torch.dtype) -> MaskedAutoencoder:
+def module_in(net: SeededNet, dtype: torch.dtype) -> Any:
     """The trained module, for inference in float32 or float64."""
     module = deepcopy(net.plain_module).double() if dtype == torch.float64 else net.plain_module
     return module.eval()
@@ -66,7 +67,7 @@ def _output_dtype(X: Any, result: np.ndarray) -> np.dtype:
     return floating_dtype(X) if isinstance(X, np.ndarray) else result.dtype
 
 
-def _batches(net: MAENet, X: Any, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
+def _batches(net: SeededNet, X: Any, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
     if isinstance(X, np.ndarray):
         for rows in row_blocks(len(X), batch_size):
             yield rows, as_tensor(X[rows])
@@ -76,11 +77,6 @@ def _batches(net: MAENet, X: Any, batch_size: int) -> Iterator[tuple[slice, Tens
     for batch, _ in DataLoader(X, batch_size=batch_size, collate_fn=collate, **parameters):
         yield slice(start, start + len(batch)), batch
         start += len(batch)
-
-
-def pool_tokens(tokens: Tensor, pool: str) -> Tensor:
-    """(n, 1 + N, D) → (n, D)."""
-    return tokens[:, 0] if pool == "cls" else tokens[:, 1:].mean(dim=1)
 
 
 def predict_from(module: MaskedAutoencoder, images: Tensor, visible: np.ndarray | None, normalized: bool) -> Tensor:

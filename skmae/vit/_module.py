@@ -131,15 +131,19 @@ class Encoder(nn.Module):
 
     def forward(self, tokens: Tensor, keep: Tensor | None = None) -> Tensor:
         """(n, N, P) and the visible patches (n, K), or all → (n, 1 + K, D)."""
+        x = self.embed(tokens, keep)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+    def embed(self, tokens: Tensor, keep: Tensor | None = None) -> Tensor:
+        """What the first block gets: (n, N, P) → (n, 1 + K, D)."""
         positions = self.pos_embed[1:].expand(len(tokens), -1, -1)  # (n, N, D)
         if keep is not None:
             tokens, positions = _take(tokens, keep), _take(positions, keep)  # (n, K, P), (n, K, D)
         patches = self.patch_embed(tokens) + positions  # (n, K, D)
         cls = (self.cls_token + self.pos_embed[0]).expand(len(tokens), 1, -1)  # (n, 1, D)
-        x = torch.cat((cls, patches), dim=1)  # (n, 1 + K, D)
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x)
+        return torch.cat((cls, patches), dim=1)  # (n, 1 + K, D)
 
 
 class Decoder(nn.Module):
@@ -219,6 +223,11 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
+
+
+def pool_tokens(tokens: Tensor, pool: str) -> Tensor:
+    """(n, 1 + N, D) → (n, D)."""
+    return tokens[:, 0] if pool == "cls" else tokens[:, 1:].mean(dim=1)
 
 
 def sincos_positions(patches_per_axis: tuple[int, ...], dim: int) -> Tensor:

@@ -18,7 +18,8 @@ from skmae import ViTMAE
 from skmae.vit._checkpoint import read
 from skmae.vit._data import EpochBatches
 from skmae.vit._masking import draw_visible, equal_counts, hidden_patches
-from skmae.vit._training import ReconstructionLoss, WarmupCosine
+from skmae.vit._net import WarmupCosine
+from skmae.vit._training import ReconstructionLoss
 
 TINY = {
     "patch": 2,

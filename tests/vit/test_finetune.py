@@ -1,0 +1,383 @@
+"""Fine-tuning: what learns and what does not, at which rate, from which targets."""
+
+import pickle
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+torch = pytest.importorskip("torch")
+
+import torch.nn.functional as F
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, cross_val_score
+
+from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor
+from skmae._grid import PatchGrid
+from skmae.vit import _finetune
+from skmae.vit._augmentation import Mixing, drawing_from, make_supervised_augment
+from skmae.vit._data import Share
+from skmae.vit._finetuning import ClassificationLoss
+from skmae.vit._predictor import run_block
+
+ENCODER = {"patch": 4, "embed_dim": 12, "encoder_layers": 3, "encoder_heads": 2}
+TRAINING = {"max_epochs": 2, "batch_size": 25, "learning_rate": 0.05, "warmup_epochs": 0, "device": "cpu"}
+
+
+def classifier(encoder=None, **changes):
+    return ViTMAEClassifier(encoder, **{"augment": None, "random_state": 0, **ENCODER, **TRAINING, **changes})
+
+
+def regressor(encoder=None, **changes):
+    return ViTMAERegressor(encoder, **{"random_state": 0, **ENCODER, **TRAINING, **changes})
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = load_digits(n_class=4)
+    return data.images[:200].astype(np.float32), data.target[:200]
+
+
+@pytest.fixture(scope="module")
+def mae(digits):
+    return ViTMAE(
+        **ENCODER, decoder_layers=1, decoder_heads=2, max_epochs=2, batch_size=50, device="cpu", random_state=0
+    ).fit(digits[0])
+
+
+def parameters_of(estimator):
+    return {name: value.detach().clone() for name, value in estimator.net_.module_.named_parameters()}
+
+
+# -- what learns ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("augment", [None, "auto"])
+@pytest.mark.parametrize("trainable_blocks", [0, 1, 2, 3, None])
+def test_frozen_parameters_stay_bit_for_bit_and_the_others_move(trainable_blocks, augment, mae, digits):
+    before = {name: value.clone() for name, value in mae.net_.module_.named_parameters()}
+    clf = classifier(mae, trainable_blocks=trainable_blocks, augment=augment).fit(*digits)
+    parts = {0: [], 1: ["blocks.2."], 2: ["blocks.1.", "blocks.2."], 3: ["blocks."], None: [""]}[trainable_blocks]
+    learned = tuple(f"encoder.{part}" for part in parts) + (("encoder.norm.",) if trainable_blocks else ())
+    for name, value in parameters_of(clf).items():
+        if name.startswith("head."):
+            assert value.abs().max() > 0
+        else:
+            assert torch.equal(value, before[name]) == (not name.startswith(learned)), name
+    for name, value in mae.net_.module_.named_parameters():  # the autoencoder itself is left alone
+        assert torch.equal(value, before[name])
+
+
+@pytest.mark.parametrize("trainable_blocks", [0, 1])
+def test_reusing_activations_changes_nothing(trainable_blocks, mae, digits, monkeypatch):
+    reused = classifier(mae, trainable_blocks=trainable_blocks).fit(*digits)
+    monkeypatch.setattr(_finetune, "fits", lambda *_: False)
+    again = classifier(mae, trainable_blocks=trainable_blocks).fit(*digits)
+    for name, value in parameters_of(again).items():
+        assert_allclose(value, parameters_of(reused)[name], atol=2e-6)
+    assert_allclose(again.predict_proba(digits[0]), reused.predict_proba(digits[0]), atol=1e-5)
+
+
+@pytest.mark.parametrize("layer_decay", [0.5, 1.0])
+def test_layer_wise_rates_are_those_of_the_formula(layer_decay, digits):
+    clf = classifier(layer_decay=layer_decay, max_epochs=1).fit(*digits)
+    scale = {}
+    names = {id(value): name for name, value in clf.net_.module_.named_parameters()}
+    for group in clf.net_.optimizer_.param_groups:
+        peak = group["lr"] / group.get("lr_scale", 1.0)
+        for parameter in group["params"]:
+            name = names[id(parameter)]
+            scale[name] = group["lr"] / peak
+            decayed = not (name.endswith("bias") or "norm" in name)
+            assert group["weight_decay"] == (0.05 if decayed else 0), name
+    assert scale.keys() == set(names.values())
+    for name, value in scale.items():
+        layer = {"head": 4, "norm": 4, "patch_embed": 0, "cls_token": 0}.get(name.split(".")[name[0] == "e"])
+        layer = int(name.split(".")[2]) + 1 if layer is None else layer
+        assert value == pytest.approx(layer_decay ** (4 - layer)), name
+
+
+def test_the_first_step_moves_each_layer_by_its_rate(digits):
+    """AdamW's first step is the learning rate for each weight, whatever its gradient."""
+    slow = classifier(layer_decay=0.5, max_epochs=1, batch_size=200, weight_decay=0.0, learning_rate=1e-3)
+    fresh = slow._pretrained(digits[0], int(np.random.RandomState(0).randint(2**31 - 1))).net_.module_
+    slow.set_params(max_epochs=2, warmup_epochs=0).fit(*digits)
+    # the head begins at zero, so that the encoder moves from the second step on, at half of the cosine
+    rate = 1e-3 * 200 / 256 * 0.5
+    moved = [
+        (slow.net_.module_.encoder.blocks[i].mlp.fc2.weight - fresh.encoder.blocks[i].mlp.fc2.weight).abs().max().item()
+        for i in range(3)
+    ]
+    for i, (lower, upper) in enumerate(pairwise(moved)):
+        assert upper / lower == pytest.approx(2, rel=0.1), i
+    assert moved[2] / (rate * 0.5) < 5
+
+
+# -- where the encoder comes from ---------------------------------------------------------------------------------
+
+
+def test_a_fitted_encoder_is_taken_as_it_is_and_another_is_pretrained_first(mae, digits):
+    taken = classifier(mae, trainable_blocks=0).fit(*digits)
+    frozen = classifier(FrozenEstimator(mae), trainable_blocks=0).fit(*digits)
+    cloned = clone(frozen).fit(*digits)
+    pretrained = classifier(clone(mae), trainable_blocks=0).fit(*digits)  # the same seed, data and parameters
+    expected = taken.predict_proba(digits[0])
+    for other in (frozen, cloned, pretrained):
+        assert_array_equal(other.predict_proba(digits[0]), expected)
+    scratch = classifier(trainable_blocks=0).fit(*digits)
+    assert np.abs(scratch.predict_proba(digits[0]) - expected).max() > 1e-3
+
+
+def test_the_seed_decides_on_everything(digits):
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    settings = {"augment": "randaugment", "mixup": 0.8, "cutmix": 1.0, "drop_path": 0.2}
+    a, b = (classifier(**settings).fit(*digits).predict_proba(digits[0]) for _ in range(2))
+    assert_array_equal(a, b)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert np.abs(classifier(**settings, random_state=1).fit(*digits).predict_proba(digits[0]) - a).max() > 1e-4
+
+
+def test_in_cross_validation_and_grid_search(mae, digits):
+    X, y = digits
+    scores = cross_val_score(classifier(FrozenEstimator(mae)), X, y, cv=2)
+    assert np.isfinite(scores).all()
+    search = GridSearchCV(classifier(FrozenEstimator(mae)), {"trainable_blocks": [0, 1, None]}, cv=2).fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_estimator_.predict(X).shape == y.shape
+
+
+def test_flat_rows_images_memory_maps_and_types(mae, digits, tmp_path):
+    X, y = digits
+    clf = classifier(mae).fit(X, y)
+    expected = clf.predict_proba(X)
+    np.save(tmp_path / "X.npy", X.astype(np.uint8))
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    for other in (X.reshape(len(X), -1), X.astype(np.float64), mapped, X[:, ::-1][:, ::-1], X.tolist()):
+        assert_allclose(clf.predict_proba(other), expected, atol=1e-5)
+        assert_allclose(classifier(mae).fit(other, y).predict_proba(X), expected, atol=1e-4)
+
+
+def test_channels_first(digits):
+    X = np.repeat(digits[0][:, np.newaxis], 2, axis=1)  # (n, 2, 8, 8)
+    clf = classifier(channel_axis=0).fit(X, digits[1])
+    assert clf.image_shape_ == (2, 8, 8)
+    last = classifier().fit(np.moveaxis(X, 1, -1), digits[1])
+    assert_allclose(last.predict_proba(np.moveaxis(X, 1, -1)), clf.predict_proba(X), atol=1e-4)
+
+
+def test_pickle_and_checkpoint(mae, digits, tmp_path):
+    X, y = digits
+    whole = classifier(mae, max_epochs=3, checkpoint=tmp_path / "a").fit(X, y)
+    assert_array_equal(pickle.loads(pickle.dumps(whole)).predict_proba(X), whole.predict_proba(X))
+
+    class StopError(Exception):
+        pass
+
+    from skorch.callbacks import Callback
+
+    class After(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 2 and self.stops:
+                raise StopError
+
+    After.stops = True
+    interrupted = classifier(mae, max_epochs=3, checkpoint=tmp_path / "b", callbacks=[After()])
+    with pytest.raises(StopError):
+        interrupted.fit(X, y)
+    After.stops = False
+    again = interrupted.fit(X, y)
+    assert_array_equal(again.predict_proba(X), whole.predict_proba(X))
+    other = classifier(mae, max_epochs=3, checkpoint=tmp_path / "b").fit(X, (y + 1) % 4)
+    assert (other.predict(X) != again.predict(X)).any()
+
+
+# -- targets ----------------------------------------------------------------------------------------------------
+
+
+def test_classes_of_any_kind(mae, digits):
+    names = np.array(["zero", "one", "two", "three"], dtype=object)[digits[1]]
+    clf = classifier(mae, max_epochs=15).fit(digits[0], names)
+    assert clf.classes_.tolist() == ["one", "three", "two", "zero"]
+    assert clf.score(digits[0], names) > 0.8
+    proba = clf.predict_proba(digits[0])
+    assert_allclose(proba.sum(axis=1), 1)
+    assert_array_equal(clf.classes_[proba.argmax(axis=1)], clf.predict(digits[0]))
+    unseen = np.where(names == "zero", "nought", names)
+    assert clf.score(digits[0], unseen) == pytest.approx(np.mean(clf.predict(digits[0]) == unseen))
+
+
+def test_loss_of_classes():
+    rng = np.random.default_rng(0)
+    logits, target = torch.from_numpy(rng.normal(size=(6, 3))), torch.from_numpy(rng.integers(0, 3, 6))
+    plain = ClassificationLoss([1.0, 1.0, 1.0], 0.0)
+    assert_allclose(plain(logits, target), F.cross_entropy(logits, target))
+    smoothed = ClassificationLoss([1.0, 1.0, 1.0], 0.2)
+    assert_allclose(smoothed(logits, target), F.cross_entropy(logits, target, label_smoothing=0.2))
+    weighted = ClassificationLoss([0.5, 2.0, 1.0], 0.0)
+    own = F.cross_entropy(logits, target, reduction="none") * torch.tensor([0.5, 2.0, 1.0])[target]
+    assert_allclose(weighted(logits, target), own.mean())
+    other = F.cross_entropy(logits, target.flip(0), reduction="none") * torch.tensor([0.5, 2.0, 1.0])[target.flip(0)]
+    assert_allclose(weighted(logits, target, 0.7), (0.7 * own + 0.3 * other).mean())
+
+
+def test_class_weights_are_of_mean_one_and_move_the_decision(mae, digits):
+    X, y = digits
+    rare = (y == 0).astype(int)
+    balanced = classifier(mae, class_weight="balanced").fit(X, rare)
+    weights = balanced.net_.criterion_.weights
+    assert np.mean(np.array(weights)[rare]) == pytest.approx(1)
+    assert weights[1] / weights[0] == pytest.approx((rare == 0).sum() / rare.sum())
+    heavy = classifier(mae, class_weight={0: 1.0, 1: 100.0}).fit(X, rare)
+    assert heavy.predict(X).mean() > classifier(mae).fit(X, rare).predict(X).mean()
+
+
+def test_regression_of_several_outputs_in_their_own_units(mae, digits):
+    X = digits[0]
+    targets = np.column_stack([X.sum(axis=(1, 2)), 1e-4 * X[:, :4].sum(axis=(1, 2)) + 7, np.full(len(X), 3.0)])
+    reg = regressor(mae, max_epochs=40).fit(X, targets)
+    prediction = reg.predict(X)
+    assert prediction.shape == targets.shape
+    errors = ((prediction - targets) ** 2).mean(axis=0)[:2] / targets.var(axis=0)[:2]
+    assert (errors < 0.2).all()
+    assert_allclose(prediction[:, 2], 3, atol=0.2)
+    one = regressor(mae, max_epochs=2).fit(X, targets[:, 0])
+    assert one.predict(X).shape == (len(X),)
+    assert one.predict(X.astype(np.float64)).dtype == np.float64
+
+
+def test_regression_of_maps(mae, digits):
+    X = digits[0]
+    maps = X.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4))  # (n, 4, 4)
+    reg = regressor(mae, max_epochs=20).fit(X, maps)
+    assert reg.predict(X).shape == maps.shape
+    flat = regressor(mae, max_epochs=20).fit(X, maps.reshape(len(X), -1))
+    assert_allclose(reg.predict(X).reshape(len(X), -1), flat.predict(X))
+    assert reg.score(X, maps) == pytest.approx(flat.score(X, maps.reshape(len(X), -1)))
+
+
+def test_early_stopping_keeps_the_best_weights(digits):
+    X, y = digits
+    settings = {"early_stopping": True, "n_iter_no_change": 3, "validation_fraction": 0.3, "learning_rate": 0.3}
+    clf = classifier(max_epochs=60, **settings).fit(X, y)
+    losses = clf.history_[:, "valid_loss"]
+    assert len(losses) < 60
+    assert len(losses) == np.argmin(losses) + 1 + 3
+    valid = clf.net_.train_split.valid
+    assert len(valid) == 60
+    assert_allclose(np.bincount(y[valid]), np.bincount(y) * 0.3, atol=1)
+    logs = -np.log(clf.predict_proba(X[valid])[np.arange(60), y[valid]])
+    assert logs.mean() == pytest.approx(min(losses), rel=1e-4)
+
+
+# -- augmentation -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((9,), None), ((6, 8), None), ((3, 6, 8), 0), ((4, 4, 4), None)])
+def test_mixed_samples_are_of_two_by_the_share_that_is_told(shape, axis):
+    grid = PatchGrid.build(shape, axis, 1)
+    images = torch.arange(5.0).reshape(-1, *[1] * len(shape)).expand(5, *shape).clone()
+    for mixing in (Mixing(0.8, 0.0, grid), Mixing(0.0, 1.0, grid), Mixing(0.8, 1.0, grid)):
+        shares = []
+        with drawing_from(torch.Generator().manual_seed(0)):
+            for _ in range(50):
+                mixed, share = mixing(images)
+                expected = share * images[:, *[0] * len(shape)] + (1 - share) * images.flip(0)[:, *[0] * len(shape)]
+                assert_allclose(mixed.flatten(1).mean(dim=1), expected, atol=1e-5)
+                shares.append(share)
+        assert np.ptp(shares) > 0.5
+        assert min(shares) >= 0
+        assert max(shares) <= 1
+    cut, _ = Mixing(0.0, 1.0, grid)(images)
+    assert set(cut.unique().tolist()) <= set(range(5))
+
+
+def test_dropped_branches_keep_their_mean():
+    block = (
+        ViTMAE(**ENCODER, decoder_layers=1, decoder_heads=2, image_shape=(8, 8))
+        ._untrained(np.random.default_rng(0).normal(size=(4, 8, 8)), 0)
+        .net_.module_.encoder.blocks[0]
+    )
+    x = torch.randn(1, 5, 12).expand(20_000, -1, -1)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        attended = x[:1] + block.attn(block.norm1(x[:1]))
+        dropped = run_block(block, x, 0.3, torch.Generator().manual_seed(0))
+        kinds = dropped.reshape(len(x), -1).unique(dim=0)
+        assert len(kinds) == 4  # with and without each of the branches
+        attention = (block.attn(block.norm1(x[:1])) / 0.7 + x[:1]).flatten()
+        assert (kinds - attention).abs().max(dim=1).values.min() < 1e-5
+        assert torch.equal(run_block(block, x[:3], 0.0, None), block(x[:3]))
+    assert torch.isfinite(attended).all()
+
+
+def test_randaugment_works_between_black_and_white():
+    rng = np.random.default_rng(0)
+    for shape, axis in (((8, 8), None), ((8, 8, 3), 2), ((3, 8, 8), 0), ((8, 8, 1), 2)):
+        grid = PatchGrid.build(shape, axis, 2)
+        low, high = torch.tensor(-1.5), torch.tensor(2.5)
+        augment = make_supervised_augment("randaugment", grid, low, high)
+        images = torch.from_numpy(rng.uniform(-1.5, 2.5, (32, *shape))).float()
+        with drawing_from(torch.Generator().manual_seed(0)):
+            changed = augment(images, Share(32, slice(0, 32), 1.0))
+        assert changed.shape == images.shape
+        assert (changed - images).abs().max() > 0.1
+        assert changed.min() >= -1.5 - 1e-5
+        assert changed.max() <= 2.5 + 1e-5
+
+
+# -- bad input --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trainable_blocks": 4}, "trainable_blocks=4, but the encoder has 3 blocks. Pass 0 "),
+        ({"trainable_blocks": -1}, "'trainable_blocks' parameter of ViTMAEClassifier"),
+        ({"encoder": PCA()}, "'encoder' parameter of ViTMAEClassifier"),
+        ({"patch": 3}, "patch"),
+        ({"encoder_heads": 5}, "encoder_heads=5 does not divide embed_dim=12"),
+        ({"layer_decay": 0.0}, "'layer_decay' parameter"),
+        ({"net_params": {"lr": 1}}, "net_params has 'lr'"),
+    ],
+)
+def test_parameters_that_do_not_fit(changes, message, digits):
+    with pytest.raises(ValueError, match=message):
+        classifier(**changes).fit(*digits)
+
+
+def test_data_that_do_not_fit(mae, digits):
+    X, y = digits
+    with pytest.raises(ValueError, match=r"y holds one class only, .*2"):
+        classifier(mae).fit(X, np.full(len(X), 2))
+    with pytest.raises(ValueError, match="y has 199 targets for the 200 samples of X"):
+        classifier(mae).fit(X, y[:-1])
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        regressor(mae).fit(X, np.where(y == 1, np.nan, y))
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        classifier(mae).fit(np.where(X == 3, np.nan, X), y)
+    with pytest.raises(ValueError, match="X has 144 features, but ViTMAE is expecting 64 features"):
+        classifier(mae).fit(np.zeros((4, 12, 12)), [0, 1, 0, 1])
+    with pytest.raises(
+        ValueError, match=r"samples of X have shape \(4, 16\), but ViTMAE was fitted on samples of shape"
+    ):
+        classifier(mae).fit(np.zeros((4, 4, 16)), [0, 1, 0, 1])
+    with pytest.raises(TypeError, match="encoder is a frozen PCA"):
+        classifier(FrozenEstimator(PCA(2).fit(X.reshape(200, -1)))).fit(X, y)
+    with pytest.raises(TypeError, match="X is a Dataset, TensorDataset"):
+        classifier(mae).fit(torch.utils.data.TensorDataset(torch.zeros(4, 8, 8)), [0, 1, 0, 1])
+    with pytest.raises(ValueError, match="augment='randaugment' is for grey or RGB pictures"):
+        classifier(augment="randaugment", patch=2).fit(np.zeros((4, 4, 4, 2)), [0, 1, 0, 1])
+
+
+def test_a_failed_fit_leaves_what_was_there(mae, digits):
+    X, y = digits
+    clf = classifier(mae).fit(X, y)
+    before = clf.predict_proba(X)
+    with pytest.raises(ValueError, match="one class"):
+        clf.fit(X, np.zeros(len(X)))
+    assert_array_equal(clf.predict_proba(X), before)
