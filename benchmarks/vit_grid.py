@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from skmae import ViTMAE
 from skmae.datasets import fetch_cifar10
 
-N, EPOCHS = 5000, 20
+N, EPOCHS = 5000, 10
 MASKS, PATCHES = (0.1, 0.25, 0.5, 0.65, 0.75, 0.9), (8, 4, 2)
 ENCODERS, DECODERS = (2, 4, 8), (1, 2, 4)
 KEYS = ("patch", "mask", "encoder_layers", "decoder_layers", "seed")
