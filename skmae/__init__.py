@@ -5,10 +5,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skmae._suggest import suggest_masking
     from skmae.inspection import JacobianBasis, SpatialEntropy
     from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV
     from skmae.moments import Moments
-    from skmae.vit import ViTMAE, ViTMAEClassifier, ViTMAERegressor
+    from skmae.vit import ViTMAE, ViTMAEClassifier, ViTMAERegressor, probe_layers, training_cost
 
 __version__ = "0.1.0"
 
@@ -20,6 +21,7 @@ __all__ = [
     "LinearMAESearchCV",
     "Moments",
     "SpatialEntropy",
+    "suggest_masking",
 ]
 
 _MODULE_OF = {
@@ -30,13 +32,14 @@ _MODULE_OF = {
     "LinearMAESearchCV": "skmae.linear",
     "Moments": "skmae.moments",
     "SpatialEntropy": "skmae.inspection",
+    "suggest_masking": "skmae._suggest",
 }
 # need the extra "deep", and are listed only where PyTorch is
-_DEEP = dict.fromkeys(("ViTMAE", "ViTMAEClassifier", "ViTMAERegressor"), "skmae.vit")
+_DEEP = dict.fromkeys(("ViTMAE", "ViTMAEClassifier", "ViTMAERegressor", "probe_layers", "training_cost"), "skmae.vit")
 _SUBMODULES = ("datasets", "inspection")
 
 if find_spec("torch") is not None:
-    __all__ += ["ViTMAE", "ViTMAEClassifier", "ViTMAERegressor"]
+    __all__ += ["ViTMAE", "ViTMAEClassifier", "ViTMAERegressor", "probe_layers", "training_cost"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.func import jvp, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from skmae._rows import row_blocks
+from skmae._rows import floating_dtype, row_blocks
 
 Function = Callable[[Tensor], Tensor]
 
@@ -30,9 +30,12 @@ class TorchLinearization:
     ----------
     function : callable
         (m, d) → (m, d), each sample on its own.
-    images : Tensor of shape (n, d)
+    rows : ndarray of shape (n, d)
+        The samples, which become tensors only when they are used. Results are of their type, float32 at least.
+    like : Tensor
+        Of the device and type that the function wants.
     inputs : ndarray of int
-        Features that the function depends on.
+        Features that the function is taken to depend on: J is zero in the columns of others.
     batch_size : int or None
         Products (of a vector at a sample) at a time. None fills half of scikit-learn's ``working_memory``, and takes
         no more than pay.
@@ -40,31 +43,36 @@ class TorchLinearization:
 
     shared = False
 
-    def __init__(self, function: Function, images: Tensor, inputs: np.ndarray, batch_size: int | None = None):
+    def __init__(
+        self, function: Function, rows: np.ndarray, like: Tensor, inputs: np.ndarray, batch_size: int | None = None
+    ):
         self.function = function
-        self.images = images
+        self.samples = rows
+        self.like = like
         self.inputs = inputs
+        self.dtype = floating_dtype(rows)
+        self.shown = torch.zeros(rows.shape[1]).to(like)  # (d,)
+        self.shown[torch.from_numpy(inputs)] = 1
         self.batch_sizes = (
-            dict.fromkeys((True, False), batch_size) if batch_size else _fitting_batches(function, images)
+            dict.fromkeys((True, False), batch_size)
+            if batch_size
+            else _fitting_batches(function, self._images(slice(0, 1)))
         )
 
+    def cheaper_inputs(self, n_outputs: int) -> np.ndarray | None:
+        return self.inputs if _FORWARD_COST * len(self.inputs) < n_outputs else None
+
     def rows(self, outputs: np.ndarray, samples: slice = slice(None)) -> np.ndarray:
-        """(m, n_outputs, d), by products with J or with its transpose, whichever are cheaper."""
-        images = self.images[samples]
-        forward = _FORWARD_COST * len(self.inputs) < len(outputs)
-        places = self.inputs if forward else np.asarray(outputs)
-        rows = np.zeros((len(images), len(outputs), images.shape[1]), _numpy_dtype(images))
-        batch_size = self.batch_sizes[forward]
-        at_once = max(batch_size // max(len(places), 1), 1)
+        """(m, n_outputs, d), by products with the transpose of J."""
+        images = self._images(samples)
+        rows = np.empty((len(images), len(outputs), images.shape[1]), self.dtype)
+        batch_size = self.batch_sizes[False]
+        at_once = max(batch_size // max(len(outputs), 1), 1)
         for some in row_blocks(len(images), at_once):
-            product = self._product(images[some], forward=forward)
-            for chunk in row_blocks(len(places), batch_size):
-                units = _unit_vectors(places[chunk], images[some])  # (c, m, d)
-                result = product(units).cpu().numpy()
-                if forward:
-                    rows[some][:, :, places[chunk]] = result[:, :, outputs].transpose(1, 2, 0)
-                else:
-                    rows[some, chunk] = result.swapaxes(0, 1)
+            product = self._product(images[some], forward=False)
+            for chunk in row_blocks(len(outputs), batch_size):
+                units = _unit_vectors(outputs[chunk], images[some])  # (c, m, d)
+                rows[some, chunk] = to_numpy(product(units)).swapaxes(0, 1)
         return rows
 
     def jvp(self, vectors: np.ndarray, sample: int) -> np.ndarray:
@@ -73,25 +81,29 @@ class TorchLinearization:
     def vjp(self, vectors: np.ndarray, sample: int) -> np.ndarray:
         return self._products(vectors, sample, forward=False)
 
+    def _images(self, samples: slice) -> Tensor:
+        return to_tensor(self.samples[samples], self.like)
+
     def _products(self, vectors: np.ndarray, sample: int, *, forward: bool) -> np.ndarray:
-        images = self.images[sample : sample + 1]
+        images = self._images(slice(sample, sample + 1))
         product = self._product(images, forward=forward)
         columns = torch.as_tensor(np.ascontiguousarray(vectors.T)).to(images).unsqueeze(1)  # (k, 1, d)
-        results = [product(columns[chunk]) for chunk in row_blocks(len(columns), self.batch_sizes[forward])]
-        return torch.cat(results)[:, 0].T.cpu().numpy()
+        chunks = row_blocks(len(columns), self.batch_sizes[forward])
+        results = [to_numpy(product(columns[chunk])[:, 0]) for chunk in chunks]
+        return np.concatenate(results).T.astype(self.dtype, copy=False)
 
     def _product(self, images: Tensor, *, forward: bool) -> Function:
         """(c, m, d) vectors → (c, m, d), their products with J or with its transpose."""
 
         def push(vector: Tensor) -> Tensor:
-            return jvp(self.function, (images,), (vector,))[1]
+            return jvp(self.function, (images,), (vector * self.shown,))[1]
 
         with _differentiable_attention():
             pull = None if forward else vjp(self.function, images)[1]
 
         def batched(vectors: Tensor) -> Tensor:
             with torch.no_grad(), _differentiable_attention():  # or PyTorch keeps what second derivatives would need
-                return vmap(push)(vectors) if pull is None else vmap(pull)(vectors)[0]
+                return vmap(push)(vectors) if pull is None else vmap(pull)(vectors)[0] * self.shown
 
         return batched
 
@@ -134,5 +146,11 @@ def _saved_bytes(function: Function, images: Tensor) -> Iterator[int]:
     return iter(sizes)
 
 
-def _numpy_dtype(tensor: Tensor) -> np.dtype:
-    return np.dtype(str(tensor.dtype).removeprefix("torch."))
+def to_tensor(rows: np.ndarray, like: Tensor) -> Tensor:
+    """A copy on the device and of the type of another tensor."""
+    return torch.from_numpy(np.array(rows, np.float64 if like.dtype == torch.float64 else np.float32)).to(like)
+
+
+def to_numpy(tensor: Tensor) -> np.ndarray:
+    """In float32 where NumPy lacks the type."""
+    return (tensor if tensor.dtype == torch.float64 else tensor.float()).cpu().numpy()

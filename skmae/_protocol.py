@@ -14,6 +14,12 @@ class Linearization(Protocol):
     shared: bool
     """Whether all samples have the same Jacobian, as those of linear models have."""
 
+    def cheaper_inputs(self, n_outputs: int) -> np.ndarray | None:
+        """Input features by whose columns so many rows of J are computed more cheaply, with `jvp`; None if by `rows`.
+
+        All columns that are not zero are among them.
+        """
+
     def rows(self, outputs: np.ndarray, samples: slice = ...) -> np.ndarray:
         """Rows of J: derivatives of some output features by all inputs.
 

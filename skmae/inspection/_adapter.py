@@ -1,6 +1,6 @@
 """Any torch function that reconstructs, as an autoencoder that can be inspected."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from numbers import Real
 from typing import Any, Self
 
@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skmae._autodiff import TorchLinearization
+from skmae._autodiff import TorchLinearization, to_numpy, to_tensor
 from skmae._compat import Interval, _fit_context
 from skmae._constraints import GRID
 from skmae._estimator import GridEstimator
@@ -42,6 +42,11 @@ class TorchAutoencoder(GridEstimator):
         Share of patches that `sample_visible` hides.
     takes_visible : bool, default=False
         Whether the function is told what is visible. If not, hidden pixels are set to zero before it is called.
+    dtype : torch.dtype or None, default=None
+        Type of the tensors that the function gets. None takes that of a module's weights; of a plain function's images,
+        float64 where X is and float32 otherwise.
+    device : str, torch.device or None, default=None
+        Where it gets them. None is where a module's weights are, else the CPU.
 
     Attributes
     ----------
@@ -59,7 +64,8 @@ class TorchAutoencoder(GridEstimator):
     Notes
     -----
     Derivatives come from ``torch.func``; operations that these do not know (in-place changes of inputs, random numbers)
-    raise PyTorch's errors. Weights decide on device and precision.
+    raise PyTorch's errors. A module's weights decide on device and precision; results come in float32, or float64
+    where X is. The Jacobian's columns of hidden features are zero, even if the function reads what it should not see.
 
     Examples
     --------
@@ -82,6 +88,8 @@ class TorchAutoencoder(GridEstimator):
         "patch": ["array-like", Interval(Real, 1, None, closed="left")],
         "mask": [Interval(Real, 0, 1, closed="left")],
         "takes_visible": ["boolean"],
+        "dtype": [torch.dtype, None],
+        "device": [str, torch.device, None],
     }
 
     def __init__(
@@ -93,6 +101,8 @@ class TorchAutoencoder(GridEstimator):
         patch: int | tuple[int, ...] = 1,
         mask: float = 0.0,
         takes_visible: bool = False,
+        dtype: torch.dtype | None = None,
+        device: Any = None,
     ):
         self.function = function
         self.image_shape = image_shape
@@ -100,6 +110,8 @@ class TorchAutoencoder(GridEstimator):
         self.patch = patch
         self.mask = mask
         self.takes_visible = takes_visible
+        self.dtype = dtype
+        self.device = device
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
@@ -133,8 +145,8 @@ class TorchAutoencoder(GridEstimator):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
         visible : array-like of bool, default=None
-            One mask for all samples: per patch, per pixel or per feature; with `takes_visible`, per patch. None hides
-            nothing.
+            Per patch, per pixel or per feature, for all samples or with a leading axis of n_samples; with
+            `takes_visible`, per patch. None hides nothing.
 
         Returns
         -------
@@ -147,10 +159,17 @@ class TorchAutoencoder(GridEstimator):
             If `visible` does not fit, or the function gives another shape.
         """
         shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
-        rows, images, function, _ = self._prepare(X, visible)
-        with torch.no_grad():
-            parts = [function(images[some]).cpu().numpy() for some in row_blocks(len(images), _BATCH)]
-        return np.concatenate(parts).astype(floating_dtype(rows), copy=False).reshape(shape)
+        rows = self._read(X)
+        units = None if visible is None else self._grid.read_visible(visible, len(rows))
+        out = np.empty(rows.shape, floating_dtype(rows))
+        like = self._like(rows)
+        for mask, some in _alike(units, len(rows)):
+            function, _ = self._bind(mask, like)
+            for part in row_blocks(len(some), _BATCH):
+                with torch.no_grad():
+                    result = function(to_tensor(rows[some[part]], like))
+                out[some[part]] = to_numpy(result)
+        return out.reshape(shape)
 
     def linearize(self, X: Any, visible: Any = None, *, batch_size: int | None = None) -> TorchLinearization:
         """The derivative of `reconstruct` at samples.
@@ -172,8 +191,10 @@ class TorchAutoencoder(GridEstimator):
         ValueError
             As `reconstruct`.
         """
-        _, images, function, seen = self._prepare(X, visible)
-        return TorchLinearization(function, images, np.flatnonzero(seen), batch_size)
+        rows = self._read(X)
+        like = self._like(rows)
+        function, seen = self._bind(None if visible is None else self._grid.read_visible(visible, 1)[0], like)
+        return TorchLinearization(function, rows, like, np.flatnonzero(seen), batch_size)
 
     def sample_visible(self, n_samples: int, random_state: Any = None) -> np.ndarray:
         """Draw what is visible of `n_samples` samples: the same number of patches of each.
@@ -191,18 +212,26 @@ class TorchAutoencoder(GridEstimator):
         level = check_random_state(random_state).random_sample((n_samples, self._grid.n_patches))
         return level.argsort(axis=1).argsort(axis=1) < self._grid.count_visible(self.mask)
 
-    def _prepare(self, X: Any, visible: Any) -> tuple[np.ndarray, Tensor, Callable[[Tensor], Tensor], np.ndarray]:
-        """Rows as they came and as a tensor, the function on such rows, and which features are visible."""
+    def _read(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         rows = self._check_rows(X, reset=False)
         check_finite(rows)
-        like = self._any_weight()
-        images = torch.as_tensor(np.array(rows, floating_dtype(rows)))
-        images = images if like is None else images.to(like)
-        units = None if visible is None else self._grid.read_visible(visible, 1)
-        seen = np.ones(rows.shape[1], bool) if units is None else self._grid.per_feature(units)[0]
-        keep = torch.as_tensor(seen).to(images)
-        told = None if units is None else self._told(units).to(images.device)
+        return rows
+
+    def _like(self, rows: np.ndarray) -> Tensor:
+        """Of the device and type that the function wants: as told, as its weights, or as X."""
+        weights = getattr(self.function, "parameters", lambda: iter(()))()
+        weight = next((weight for weight in weights if weight.is_floating_point()), None)
+        dtype = torch.float64 if rows.dtype.kind == "f" and rows.dtype.itemsize >= 8 else torch.float32
+        like = torch.empty((), dtype=dtype) if weight is None else torch.empty_like(weight[:0])
+        return like.to(device=self.device, dtype=self.dtype)
+
+    def _bind(self, units: np.ndarray | None, like: Tensor) -> tuple[Callable[[Tensor], Tensor], np.ndarray]:
+        """The function on rows, under one mask of (n_units,) or none, and which features are visible."""
+        n_features = self._grid.n_features
+        seen = np.ones(n_features, bool) if units is None else self._grid.per_feature(units[np.newaxis])[0]
+        keep = torch.from_numpy(np.array(seen)).to(like)
+        told = None if units is None else self._told(units).to(like.device)
 
         def function(batch: Tensor) -> Tensor:
             shape = (len(batch), *self.image_shape_)
@@ -210,6 +239,11 @@ class TorchAutoencoder(GridEstimator):
                 out = self.function(batch.reshape(shape), told)
             else:
                 out = self.function((batch * keep).reshape(shape))
+            if not isinstance(out, Tensor):
+                raise TypeError(
+                    f"function gives a {type(out).__name__}; it must give the reconstruction itself, a Tensor. Wrap "
+                    f"it: TorchAutoencoder(lambda images: model(images)[0]), say."
+                )
             if out.numel() != batch.numel() or len(out) != len(batch):
                 raise ValueError(
                     f"function gives shape {tuple(out.shape)} for images of shape {shape}; it must give the same "
@@ -217,20 +251,29 @@ class TorchAutoencoder(GridEstimator):
                 )
             return out.reshape(batch.shape)
 
-        return rows, images, function, seen
+        return function, seen
 
     def _told(self, units: np.ndarray) -> Tensor:
         n_patches = self._grid.n_patches
-        if units.shape[1] != n_patches:
+        if not self.takes_visible:
+            return torch.empty(0)
+        if len(units) != n_patches:
             raise ValueError(
-                f"visible has {units.shape[1]} values; a function that takes what is visible is told per patch: pass "
+                f"visible has {len(units)} values; a function that takes what is visible is told per patch: pass "
                 f"({n_patches},)."
             )
-        return torch.as_tensor(units[0])
-
-    def _any_weight(self) -> Tensor | None:
-        weights = getattr(self.function, "parameters", lambda: iter(()))()
-        return next((weight for weight in weights if weight.is_floating_point()), None)
+        return torch.tensor(units)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "patch_" in self.__dict__
+
+
+def _alike(units: np.ndarray | None, n_samples: int) -> Iterator[tuple[np.ndarray | None, np.ndarray]]:
+    """Masks, and the samples that have each."""
+    everything = np.arange(n_samples)
+    if units is None or len(units) == 1:
+        yield None if units is None else units[0], everything
+        return
+    masks, which = np.unique(units, axis=0, return_inverse=True)
+    for number, mask in enumerate(masks):
+        yield mask, everything[which.ravel() == number]

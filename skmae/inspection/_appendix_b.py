@@ -1,14 +1,16 @@
 """The masked loss of a non-linear model, to second order (Appendix B)."""
 
+from itertools import product
 from numbers import Real
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
+from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted
 
-from skmae._compat import _num_samples
 from skmae._grid import PatchGrid
-from skmae._rows import flatten_samples
+from skmae._rows import flatten_samples, row_blocks
 from skmae.inspection._jacobian import check_reconstructor
 
 
@@ -38,8 +40,9 @@ def linearized_loss(
     Returns
     -------
     float
-        Mean over samples and features, in units of X squared. Of a `LinearMAE` with ``loss="all"`` it is ``-score(X)``
-        exactly (Lemma 1); otherwise it lacks what is of second order in f, which does not vanish for small masks.
+        Mean over samples and features, in units of X squared. Of a `LinearMAE` with ``loss="all"`` and Bernoulli masks
+        it is ``-score(X)`` exactly (Lemma 1); otherwise it lacks what is of second order in f, which does not vanish
+        for small masks.
 
     Raises
     ------
@@ -63,18 +66,40 @@ def linearized_loss(
     shape, axis = tuple(estimator.image_shape_), estimator.channel_axis_
     grid = PatchGrid.build(shape, axis, estimator.patch_ if patch is None else patch)
     mean = _mean_per_feature(getattr(estimator, "mean_", 0.0), grid)
-    z = np.asarray(flatten_samples(X)[0], dtype=np.float64) - mean  # (n, d)
-    point = mean + z if rescale else mean + q * z
+    rows = _read_rows(X, estimator, grid)
+    z = rows - mean  # (n, d)
+    point = _as_table(mean + z if rescale else mean + q * z, X)
     weight = (1 - q) / q if rescale else q * (1 - q)
-    error = mean + z - np.asarray(estimator.reconstruct(point))
+    error = rows - np.asarray(estimator.reconstruct(point))
     total = np.sum(error**2)
     if weight:
         linearization = estimator.linearize(point)
-        for sample in range(_num_samples(X)):
-            parts = np.zeros((grid.n_features, grid.n_patches))
-            parts[np.arange(grid.n_features), grid.patch_of_feature] = z[sample]
-            total += weight * np.sum(linearization.jvp(parts, sample) ** 2)
+        block = max(int(get_config()["working_memory"] * 2**20 / 4 / (16 * grid.n_features)), 1)
+        for sample, patches in product(range(len(z)), row_blocks(grid.n_patches, block)):
+            own = np.arange(patches.start, patches.stop) == grid.patch_of_feature[:, np.newaxis]
+            total += weight * np.sum(linearization.jvp(own * z[sample][:, np.newaxis], sample) ** 2)
     return float(total) / z.size
+
+
+def _read_rows(X: Any, estimator: Any, grid: PatchGrid) -> np.ndarray:
+    """(n, d) in float64, checked."""
+    rows, sample_shape = flatten_samples(X)
+    if sample_shape not in (None, grid.image_shape):
+        raise ValueError(
+            f"The samples of X have shape {sample_shape}, but {type(estimator).__name__} was fitted on samples of "
+            f"shape {grid.image_shape}. Pass samples of that shape, or flat rows of {grid.n_features} features."
+        )
+    rows = check_array(rows, dtype=np.float64, input_name="X")
+    if rows.shape[1] != grid.n_features:
+        raise ValueError(
+            f"X has {rows.shape[1]} features, but {type(estimator).__name__} is expecting {grid.n_features} features."
+        )
+    return rows
+
+
+def _as_table(rows: np.ndarray, X: Any) -> Any:
+    """Rows with the names of the columns of X, if it has such."""
+    return type(X)(rows, columns=X.columns) if hasattr(X, "columns") else rows
 
 
 def _read_mask(estimator: Any, mask: float | None) -> float:

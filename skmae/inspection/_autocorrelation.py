@@ -89,6 +89,8 @@ def spatial_autocorrelation(
 
 def _read_pixels(grid: PatchGrid, visible: Any, n_samples: int) -> np.ndarray:
     seen = grid.read_visible(visible, n_samples)
+    if not seen.any():
+        raise ValueError("visible is False everywhere: no pixel counts. Pass True where pixels do.")
     if seen.shape[1] != grid.n_pixels:
         raise ValueError(f"visible must hold one value per pixel, of shape {grid.grid_shape}; got {np.shape(visible)}.")
     return seen

@@ -71,7 +71,7 @@ def linear_cka(X: Any, Y: Any, *, unbiased: bool = True, batch_size: int | None 
             f"{'' if not unbiased else '(2 with unbiased=False)'}. Pass more samples, or a larger batch_size."
         )
     xy = xx = yy = 0.0
-    scales = _spread(X), _spread(Y)
+    scales = _size(X), _size(Y)
     for rows in row_blocks(len(X), size):
         if rows.stop - rows.start < fewest:
             continue
@@ -91,9 +91,9 @@ def _centred(X: np.ndarray) -> np.ndarray:
     return X
 
 
-def _spread(X: np.ndarray) -> float:
-    """The largest deviation from a mean, for all batches alike: the ratio does not see it, and nothing overflows."""
-    return float(np.abs(_centred(X)).max()) or 1.0
+def _size(X: np.ndarray) -> float:
+    """The largest value, for all batches alike: the ratio does not see it, and nothing overflows."""
+    return max(abs(float(X.max())), abs(float(X.min()))) or 1.0
 
 
 def _hsic(X: np.ndarray, Y: np.ndarray, unbiased: bool) -> float:

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
 from skmae._compat import Interval, _fit_context
+from skmae._constraints import GRID
 from skmae._grid import resolve_shape
 from skmae._rows import floating_dtype, row_blocks
 
@@ -23,8 +24,10 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     Parameters
     ----------
     image_shape : tuple of int or None, default=None
-        Shape of the samples that the maps belong to. Maps have one value per pixel: of 3 axes, the last does not count
-        if its size is at most 4 (channels), nor does the last of 4. None takes each row as one map.
+        Shape of the samples that the maps belong to, channels included. Maps have one value per pixel. None takes each
+        row as one map.
+    channel_axis : "auto", int or None, default="auto"
+        Axis of `image_shape` that holds the channels, of which maps have none. None: there are none.
     power : float, default=1
         What maps are raised to: 1 weighs by ``|J|``, 2 by its square.
 
@@ -57,11 +60,13 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
     _parameter_constraints: dict[str, list[Any]] = {
         "image_shape": ["array-like", None],
+        "channel_axis": GRID["channel_axis"],
         "power": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, image_shape: tuple[int, ...] | None = None, *, power: float = 1):
+    def __init__(self, image_shape: tuple[int, ...] | None = None, *, channel_axis: Any = "auto", power: float = 1):
         self.image_shape = image_shape
+        self.channel_axis = channel_axis
         self.power = power
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -97,14 +102,14 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Returns
         -------
         ndarray of shape (n_samples, n_maps)
-            From 0 to log(n_pixels); float32, or float64 where X is.
+            From 0 to log(n_pixels), up to rounding; float32, or float64 where X is.
 
         Raises
         ------
         ValueError
             For the same faults of X as `fit`.
         """
-        X = self._check(X, reset="n_features_in_" not in self.__dict__)
+        X = self._check(X, reset=False)
         n_pixels = self._count_pixels(X.shape[1])
         out = np.empty((len(X), X.shape[1] // n_pixels), floating_dtype(X))
         for rows in row_blocks(len(X)):
@@ -150,13 +155,13 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             raise ValueError(
                 f"image_shape={self.image_shape!r} is not a shape: pass whole numbers >= 1, as in (32, 32)."
             )
-        _, channels = resolve_shape(shape, "auto", n_features=prod(shape), sample_shape=None)
+        _, channels = resolve_shape(shape, self.channel_axis, n_features=prod(shape), sample_shape=None)
         n_pixels = prod(shape) // (1 if channels is None else shape[channels])
         if width % n_pixels:
             raise ValueError(
                 f"X has {width} columns, which is not a multiple of the {n_pixels} pixels of image_shape={shape}. Rows "
                 f"must be whole maps laid end to end, one value per pixel (channels summed), as JacobianBasis gives "
-                f"them; pass the image_shape that they were made with."
+                f"them; pass the image_shape and channel_axis that they were made with."
             )
         return n_pixels
 

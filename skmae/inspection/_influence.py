@@ -202,6 +202,8 @@ def _shares(
     maps: Any, image_shape: tuple[int, ...], outputs: Any, channel_axis: Any, patch: Any = 1
 ) -> tuple[np.ndarray, PatchGrid, np.ndarray]:
     """Maps as (n, n_outputs, n_pixels), each of sum 1 unless it is zero; the grid; the output pixels."""
+    if not np.iterable(image_shape):
+        raise ValueError(f"image_shape={image_shape!r} is not a shape: pass whole numbers >= 1, as in (32, 32).")
     shape = tuple(image_shape)
     shape, axis = resolve_shape(shape, channel_axis, n_features=int(np.prod(shape)), sample_shape=None)
     grid = PatchGrid.build(shape, axis, patch)

@@ -1,7 +1,8 @@
 """Which inputs each output pixel of an autoencoder depends on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import reduce
+from math import prod
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
@@ -14,7 +15,8 @@ from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmae._compat import HasMethods, Interval, StrOptions, _fit_context, _num_samples
-from skmae._grid import PatchGrid
+from skmae._estimator import all_or_nothing
+from skmae._grid import PatchGrid, resolve_shape
 from skmae._protocol import Linearization
 from skmae._rows import flatten_samples, row_blocks
 from skmae.inspection._outputs import resolve_outputs
@@ -159,16 +161,26 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             If an output pixel is outside the grid, or `visible` does not fit it.
         """
         check_reconstructor(self.estimator)
-        self.estimator_ = clone(self.estimator).fit(X, y)
-        self._check_X(X, reset=True)
-        self.image_shape_, self.channel_axis_ = tuple(self.estimator_.image_shape_), self.estimator_.channel_axis_
-        self._grid = grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self.estimator_.patch_)
-        self.outputs_ = resolve_outputs(self.outputs, grid)
-        per_pixel = _features_of_pixels(grid)
-        is_all = isinstance(self.outputs, str) and self.outputs == "all"
-        self.output_features_ = np.arange(grid.n_features) if is_all else per_pixel[self.outputs_].ravel()
-        self.masks_ = self._read_masks(grid)
+        with all_or_nothing(self):
+            self._check_outputs_early(X)
+            self.estimator_ = clone(self.estimator).fit(X, y)
+            self._check_X(X, reset=True)
+            self.image_shape_, self.channel_axis_ = tuple(self.estimator_.image_shape_), self.estimator_.channel_axis_
+            self._grid = grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self.estimator_.patch_)
+            self.outputs_ = resolve_outputs(self.outputs, grid)
+            per_pixel = _features_of_pixels(grid)
+            is_all = isinstance(self.outputs, str) and self.outputs == "all"
+            self.output_features_ = np.arange(grid.n_features) if is_all else per_pixel[self.outputs_].ravel()
+            self.masks_ = self._read_masks(grid)
         return self
+
+    def _check_outputs_early(self, X: Any) -> None:
+        """Refuse a pixel outside the grid before an autoencoder is trained for hours."""
+        sample_shape = tuple(np.shape(X)[1:])
+        if len(sample_shape) > 1:
+            axis = getattr(self.estimator, "channel_axis", "auto")
+            shape, axis = resolve_shape(None, axis, n_features=prod(sample_shape), sample_shape=sample_shape)
+            resolve_outputs(self.outputs, PatchGrid.build(shape, axis, 1))
 
     def _read_masks(self, grid: PatchGrid) -> np.ndarray | None:
         if self.visible is None:
@@ -205,15 +217,10 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             If X has another width or sample shape than the training data, or holds NaN or infinity.
         """
         check_is_fitted(self)
-        per_pixel = _features_of_pixels(self._grid)
-        features = per_pixel[self.outputs_].ravel()
-
-        def fold(rows: np.ndarray) -> np.ndarray:
-            n, n_rows, _ = rows.shape
-            folded = _sum_channels(np.abs(rows), per_pixel)  # (n, n_rows, n_pixels)
-            return folded.reshape(n, n_rows // per_pixel.shape[1], per_pixel.shape[1], -1).sum(axis=2)
-
-        maps = self._over_masks(X, features, per_pixel.shape[1], fold)
+        X = self._check_X(X, reset=False)
+        grid = self._grid
+        features = _features_of_pixels(grid)[self.outputs_].ravel()
+        maps = self._mean_over_masks(X, _Pieces(features, grid.n_channels, grid.pixel_of_feature, grid.n_pixels))
         return maps.reshape(len(maps), -1)
 
     def jacobian(self, X: Any) -> np.ndarray:
@@ -236,7 +243,12 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             For the same faults of X as `transform`.
         """
         check_is_fitted(self)
-        return self._over_masks(X, self.output_features_, 1, lambda rows: rows)
+        X = self._check_X(X, reset=False)
+        return self._mean_over_masks(X, self._signed())
+
+    def _signed(self) -> "_Pieces":
+        d = self.n_features_in_
+        return _Pieces(self.output_features_, None, np.arange(d), d)
 
     def basis(self, X: Any, n_components: int = 16) -> JacobianSVD:
         """Leading singular vectors of J, restricted to the rows of `outputs`.
@@ -268,19 +280,22 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 f"n_components={n_components!r} must be a whole number from 1 to {smaller}, the smaller side of the "
                 f"Jacobian of {len(self.output_features_)} outputs by {self.n_features_in_} inputs."
             )
+        X = self._check_X(X, reset=False)
+        linearizations = list(self._linearizations(X))
+        n = 1 if linearizations[0].shared else _num_samples(X)
         if smaller <= max(_EXACT, 2 * n_components):
-            parts = [_leading(J, n_components) for J in self.jacobian(X)]
+            one_by_one = (self._mean_of(linearizations, slice(i, i + 1), self._signed())[0] for i in range(n))
+            parts = [_leading(J, n_components) for J in one_by_one]
         else:
-            X = self._check_X(X, reset=False)
-            linearizations = list(self._linearizations(X))
             rng = check_random_state(self.random_state)
             start = rng.standard_normal((self.n_features_in_, min(n_components + _OVERSAMPLING, smaller)))
-            parts = [self._sketch(linearizations, i, start, n_components) for i in range(_num_samples(X))]
-        return JacobianSVD(*map(np.stack, zip(*parts, strict=True)))
+            parts = [self._sketch(linearizations, i, start, n_components) for i in range(n)]
+        repeats = 1 if n == _num_samples(X) else _num_samples(X)
+        return JacobianSVD(*(np.repeat(np.stack(part), repeats, axis=0) for part in zip(*parts, strict=True)))
 
     def _sketch(
         self, linearizations: list[Linearization], sample: int, start: np.ndarray, k: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, ...]:
         """Leading singular vectors by subspace iteration: nothing but products with J and with its transpose."""
         features = self.output_features_
 
@@ -297,49 +312,24 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             U = qr(forward(V), mode="economic")[0]
             V, R = qr(backward(U), mode="economic")  # U' J = R' V'
         small_U, S, small_Vh = svd(R.T)
-        return _flipped((U @ small_U)[:, :k], S[:k], (small_Vh @ V.T)[:k])
+        dtype = forward(V[:, :1]).dtype
+        parts = _flipped((U @ small_U)[:, :k], S[:k], (small_Vh @ V.T)[:k])
+        return tuple(part.astype(dtype, copy=False) for part in parts)
 
-    def _over_masks(
-        self, X: Any, features: np.ndarray, group: int, fold: Callable[[np.ndarray], np.ndarray]
-    ) -> np.ndarray:
-        """Mean over masks of what `fold` makes of rows of J; rows come in whole groups."""
-        X = self._check_X(X, reset=False)
-        n_samples = _num_samples(X)
-        linearizations = list(self._linearizations(X))
-        parts = (self._fold_rows(part, n_samples, features, group, fold) for part in linearizations)
+    def _mean_over_masks(self, X: Any, pieces: "_Pieces") -> np.ndarray:
+        """One mask after the other, so that no more than one is linearized at a time."""
+        n_masks, n_samples = 1 if self.masks_ is None else len(self.masks_), _num_samples(X)
+        parts = (pieces.of(part, slice(0, 1 if part.shared else n_samples)) for part in self._linearizations(X))
         mean = reduce(lambda total, part: np.add(total, part, out=total), parts)
-        mean /= len(linearizations)
+        mean /= n_masks
         return mean if len(mean) == n_samples else np.repeat(mean, n_samples, axis=0)
 
-    def _fold_rows(
-        self,
-        linearization: Linearization,
-        n_samples: int,
-        features: np.ndarray,
-        group: int,
-        fold: Callable[[np.ndarray], np.ndarray],
-    ) -> np.ndarray:
-        """(n_samples, n_groups, ...), or (1, n_groups, ...) where all samples share their Jacobian."""
-        n = 1 if linearization.shared else n_samples
-        out = None
-        for some, chunk in self._blocks(n, len(features), group):
-            folded = fold(linearization.rows(features[chunk], some))
-            if out is None:
-                out = np.empty((n, len(features) // group, folded.shape[2]), folded.dtype)
-            out[some, chunk.start // group : chunk.stop // group] = folded
-        return np.empty((0,)) if out is None else out
+    def _mean_of(self, linearizations: list[Linearization], samples: slice, pieces: "_Pieces") -> np.ndarray:
+        return np.mean([pieces.of(part, samples) for part in linearizations], axis=0)
 
     def _linearizations(self, X: Any) -> Iterator[Linearization]:
         for mask in [None] if self.masks_ is None else self.masks_:
             yield self.estimator_.linearize(X, mask, batch_size=self.batch_size)
-
-    def _blocks(self, n_samples: int, n_rows: int, group: int) -> Iterator[tuple[slice, slice]]:
-        """Samples and rows at a time: their Jacobians and a copy take a quarter of ``working_memory``."""
-        fitting = max(int(get_config()["working_memory"] * 2**20 / 4 / (16 * self.n_features_in_)), 1)
-        rows = max(min(fitting, n_rows) // group, 1) * group
-        for some in row_blocks(n_samples, max(fitting // rows, 1)):
-            for chunk in row_blocks(n_rows, rows):
-                yield some, chunk
 
     @property
     def _n_features_out(self) -> int:
@@ -371,17 +361,85 @@ def _features_of_pixels(grid: PatchGrid) -> np.ndarray:
     return np.argsort(grid.pixel_of_feature, kind="stable").reshape(grid.n_pixels, grid.n_channels)
 
 
-def _sum_channels(rows: np.ndarray, per_pixel: np.ndarray) -> np.ndarray:
-    """(n, m, n_features) → (n, m, n_pixels)."""
-    if per_pixel.shape[1] == 1:
-        return rows
-    total = rows[:, :, per_pixel[:, 0]]
-    for features in per_pixel.T[1:]:
-        total += rows[:, :, features]
-    return total
+class _Pieces:
+    """Rows of J, or maps of its absolute values, put together from what a linearization gives at a time.
+
+    Parameters
+    ----------
+    features : ndarray of int of shape (n_rows,)
+        Output features.
+    group : int or None
+        Rows whose absolute values are summed, the channels of one output pixel; None takes rows as they are, signed.
+    place : ndarray of int of shape (d,)
+        Where each input goes.
+    width : int
+        Number of such places.
+    """
+
+    def __init__(self, features: np.ndarray, group: int | None, place: np.ndarray, width: int):
+        self.features = features
+        self.group = group
+        self.place = place
+        self.width = width
+
+    def of(self, linearization: Linearization, samples: slice) -> np.ndarray:
+        """(n_samples, n_rows / group, width), by rows or by columns, whichever are cheaper."""
+        inputs = linearization.cheaper_inputs(len(self.features))
+        return (
+            self._by_rows(linearization, samples)
+            if inputs is None
+            else self._by_columns(linearization, samples, inputs)
+        )
+
+    def _by_rows(self, linearization: Linearization, samples: slice) -> np.ndarray:
+        out = None
+        group, n = self.group or 1, samples.stop - samples.start
+        fitting = _values_at_once() // len(self.place)
+        rows = max(min(fitting, len(self.features)) // group, 1) * group
+        for some in row_blocks(n, max(fitting // rows, 1)):
+            for chunk in row_blocks(len(self.features), rows):
+                part = slice(samples.start + some.start, samples.start + some.stop)
+                folded = self._fold(linearization.rows(self.features[chunk], part))  # (m, c / group, d)
+                if out is None:
+                    out = np.zeros((n, len(self.features) // group, self.width), folded.dtype)
+                here = out[some, chunk.start // group : chunk.stop // group]
+                for inputs in self._channels():
+                    here[:, :, self.place[inputs]] += folded[:, :, inputs]
+        return np.empty((0,)) if out is None else out
+
+    def _by_columns(self, linearization: Linearization, samples: slice, inputs: np.ndarray) -> np.ndarray:
+        out = None
+        n, d = samples.stop - samples.start, len(self.place)
+        for i in range(n):
+            for chunk in row_blocks(len(inputs), max(_values_at_once() // d, 1)):
+                some = inputs[chunk]
+                units = np.zeros((d, len(some)), np.float32)
+                units[some, np.arange(len(some))] = 1
+                columns = linearization.jvp(units, samples.start + i)[self.features]  # (n_rows, c)
+                folded = self._fold(columns[np.newaxis])[0]  # (n_rows / group, c)
+                if out is None:
+                    out = np.zeros((n, len(folded), self.width), folded.dtype)
+                np.add.at(out[i].T, self.place[some], folded.T)
+        return np.empty((0,)) if out is None else out
+
+    def _fold(self, rows: np.ndarray) -> np.ndarray:
+        """(m, n_rows, c) → (m, n_rows / group, c)."""
+        if self.group is None:
+            return rows
+        return np.abs(rows).reshape(len(rows), -1, self.group, rows.shape[2]).sum(axis=2)
+
+    def _channels(self) -> Iterator[np.ndarray]:
+        """Inputs in groups within which no two have the same place."""
+        per_place = np.argsort(self.place, kind="stable").reshape(self.width, -1)
+        yield from per_place.T
 
 
-def _leading(J: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _values_at_once() -> int:
+    """Values of which two copies take a quarter of ``working_memory``."""
+    return max(int(get_config()["working_memory"] * 2**20 / 4 / 16), 1)
+
+
+def _leading(J: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
     U, S, Vh = svd(J, full_matrices=False)
     return _flipped(U[:, :k], S[:k], Vh[:k])
 

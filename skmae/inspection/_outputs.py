@@ -38,7 +38,10 @@ def resolve_outputs(outputs: Any, grid: PatchGrid) -> np.ndarray:
             np.array([size // 2]) if outputs == "center" else _spread(size, min(size, _GRID_SIZE)) for size in shape
         ]
         return np.ravel_multi_index(np.meshgrid(*along, indexing="ij"), shape).ravel()
-    pixels = np.asarray(outputs)
+    try:
+        pixels = np.asarray(outputs)
+    except ValueError:  # rows of different lengths
+        pixels = np.empty(0)
     if pixels.dtype.kind not in "iu" or not pixels.size or pixels.ndim not in (1, 2):
         raise ValueError(
             f"outputs={outputs!r} does not name pixels. Pass whole numbers: pixels counted in C order, (n_outputs,), "

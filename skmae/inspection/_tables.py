@@ -1,5 +1,6 @@
 """Values by distance, as a table."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def by_distance(squared: np.ndarray, totals: np.ndarray, pairs: np.ndarray, name
     pandas.DataFrame
         ``distance``, `name`, ``n_pairs``.
     """
-    if bin_width is not None and not bin_width > 0:
+    if bin_width is not None and not (isinstance(bin_width, Real) and bin_width > 0):
         raise ValueError(f"bin_width={bin_width!r} must be above 0 pixels, or None to keep each distance apart.")
     pandas = import_optional("pandas", extra="plot", purpose="A table of distances")
     distances, place = np.unique(squared, return_inverse=True)

@@ -60,7 +60,7 @@ def linearize(net: MAENet, X: np.ndarray, visible: np.ndarray | None, batch_size
         return predict_pixels(module, module.standardize(images, dtype), shown, normalized).flatten(1)
 
     inputs = np.arange(grid.n_features) if visible is None else np.flatnonzero(grid.per_feature(visible)[0])
-    return TorchLinearization(rebuild, as_tensor(X).to(net.where, dtype), inputs, batch_size)
+    return TorchLinearization(rebuild, X, torch.empty((), dtype=dtype, device=net.where), inputs, batch_size)
 
 
 def _output_dtype(X: Any, result: np.ndarray) -> np.dtype:

@@ -3,6 +3,7 @@
 n samples, N patches of P values, K of them visible, width D (encoder) or E (decoder), h heads.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -135,6 +136,14 @@ class Encoder(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.norm(x)
+
+    def layers(self, tokens: Tensor) -> Iterator[Tensor]:
+        """What the first block gets, and what each block gives, the last after the norm: (n, 1 + N, D) each."""
+        x = self.embed(tokens)
+        for block in self.blocks:
+            yield x
+            x = block(x)
+        yield self.norm(x)
 
     def embed(self, tokens: Tensor, keep: Tensor | None = None) -> Tensor:
         """What the first block gets: (n, N, P) → (n, 1 + K, D)."""

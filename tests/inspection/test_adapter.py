@@ -1,5 +1,7 @@
 """Foreign torch models behind the adapter: linear maps, plain functions, transformers' ViT-MAE."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -8,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 torch = pytest.importorskip("torch")
 
 from skmae import JacobianBasis, LinearMAE, ViTMAE
-from skmae.inspection import TorchAutoencoder
+from skmae.inspection import ReconstructionDisplay, TorchAutoencoder
 
 
 def test_autograd_of_a_linear_map_is_the_gather(colours):
@@ -50,8 +52,13 @@ def test_a_module_decides_on_precision(rng):
     module = torch.nn.Sequential(
         torch.nn.Flatten(), torch.nn.Linear(16, 3), torch.nn.GELU(), torch.nn.Linear(3, 16)
     ).eval()
-    basis = JacobianBasis(TorchAutoencoder(module, image_shape=(4, 4)), outputs="all").fit(X)
+    adapter = TorchAutoencoder(module, image_shape=(4, 4)).fit(X)
+    basis = JacobianBasis(FrozenEstimator(adapter), outputs="all").fit(X)
     single = basis.jacobian(X)
+    assert single.dtype == np.float64  # as X
+    assert basis.jacobian(X.astype(np.float32)).dtype == np.float32
+    half = JacobianBasis(TorchAutoencoder(deepcopy(module).bfloat16(), image_shape=(4, 4)), outputs="all").fit(X)
+    assert_allclose(half.jacobian(X.astype(np.float32)), single, atol=0.05)
     double = JacobianBasis(TorchAutoencoder(module.double(), image_shape=(4, 4)), outputs="all").fit(X).jacobian(X)
     assert_allclose(single, double, atol=1e-6)
     assert all(weight.grad is None for weight in module.parameters())
@@ -110,3 +117,30 @@ def test_what_the_function_gives_is_checked(rng):
         adapter.reconstruct(X, np.ones((4, 4), bool))
     with pytest.raises(ValueError, match="contains NaN"):
         adapter.reconstruct(np.full((1, 4, 4), np.nan))
+
+
+def test_a_plain_function_around_weights_is_told_their_type(rng):
+    X = rng.normal(size=(6, 16))
+    weights = torch.from_numpy(rng.normal(size=(16, 16))).float()
+    adapter = TorchAutoencoder(lambda images: torch.tanh(images @ weights), dtype=torch.float32, image_shape=(16,))
+    assert adapter.fit(X).reconstruct(X).dtype == np.float64
+    assert_allclose(adapter.reconstruct(X), np.tanh(X @ weights.numpy()), atol=1e-5)
+    with pytest.raises(TypeError, match="function gives a tuple; it must give the reconstruction itself"):
+        TorchAutoencoder(lambda images: (images, 0)).fit(X).reconstruct(X)
+
+
+@pytest.mark.parametrize("takes_visible", [False, True])
+def test_each_sample_may_have_its_own_mask(takes_visible, rng):
+    X = rng.normal(size=(20, 4, 4))
+    patch_of = torch.arange(16).reshape(2, 2, 2, 2).permute(0, 2, 1, 3).reshape(4, 4) // 2 % 2  # any map will do
+
+    def told(images, visible):
+        return images * visible.to(images)[patch_of]
+
+    adapter = TorchAutoencoder(told if takes_visible else torch.sin, patch=2, mask=0.5, takes_visible=takes_visible)
+    visible = adapter.fit(X).sample_visible(20, random_state=0)
+    whole = adapter.reconstruct(X, visible)
+    for i in range(20):
+        assert_allclose(whole[i], adapter.reconstruct(X[i : i + 1], visible[i])[0])
+    display = ReconstructionDisplay.from_estimator(adapter, X, n_samples=3)
+    assert display.visible.mean() == 0.5

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 
@@ -155,3 +156,15 @@ def test_every_pair_of_representations_is_compared(rng):
     assert [label.get_text() for label in other.ax_.get_xticklabels()] == ["noise"]
     assert [label.get_text() for label in other.ax_.get_yticklabels()] == ["all", "two"]
     assert other.text_[1, 0].get_text() == f"{other.similarities[1, 0]:.2f}"
+
+
+@pytest.mark.parametrize("display", [InfluenceDisplay, JacobianDisplay, SpatialEntropyDisplay])
+def test_what_cannot_reconstruct_is_named(display, rng):
+    X = rng.normal(size=(30, 16))
+    with pytest.raises(TypeError, match="PCA cannot be inspected: it has no reconstruct"):
+        display.from_estimator(PCA(2).fit(X), X)
+
+
+def test_uniform_maps_are_in_the_histogram():
+    display = SpatialEntropyDisplay(np.full(7, np.float32(np.log(5))), 5).plot(density=False)
+    assert display.patches_[0].get_path().vertices[:, 1].max() == 7

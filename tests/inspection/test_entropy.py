@@ -60,3 +60,17 @@ def test_channels_of_the_shape_do_not_count(shape, rng):
 def test_bad_input(parameters, X, message):
     with pytest.raises(ValueError, match=message):
         SpatialEntropy(**parameters).fit(np.asarray(X))
+
+
+def test_axis_of_the_channels_may_be_told(rng):
+    maps = rng.random((3, 2 * 256))
+    assert SpatialEntropy((8, 8, 4)).fit_transform(maps).shape == (3, 8)  # read as pictures of 4 channels
+    assert SpatialEntropy((8, 8, 4), channel_axis=None).fit_transform(maps).shape == (3, 2)
+    assert SpatialEntropy((4, 8, 8), channel_axis=0).fit_transform(maps).shape == (3, 8)
+
+
+def test_transform_remembers_nothing():
+    entropy = SpatialEntropy((2, 2))
+    for n_maps in (1, 2):
+        assert_allclose(entropy.transform(np.ones((1, 4 * n_maps))), [[np.log(4)] * n_maps])
+    assert not [name for name in vars(entropy) if name.endswith("_")]

@@ -234,3 +234,100 @@ def test_similarity_of_bases(colours, make_vit):
         basis_similarity(J[:1])
     with pytest.raises(ValueError, match=r"jacobian has shape \(5, 9216\)"):
         basis_similarity(J.reshape(5, -1))
+
+
+# -- what is computed how -----------------------------------------------------------------------------------------
+
+
+def count_products(monkeypatch):
+    """Products with J and with its transpose, and the most at a time."""
+    from skmae._autodiff import TorchLinearization
+
+    counts = {True: 0, False: 0, "most": 0}
+    original = TorchLinearization._product
+
+    def counting(self, images, *, forward):
+        product = original(self, images, forward=forward)
+
+        def counted(vectors):
+            counts[forward] += len(vectors) * len(images)
+            counts["most"] = max(counts["most"], len(vectors) * len(images))
+            return product(vectors)
+
+        return counted
+
+    monkeypatch.setattr(TorchLinearization, "_product", counting)
+    return counts
+
+
+@pytest.mark.parametrize("working_memory", [1024, 0.05])
+def test_columns_of_what_is_visible_where_they_are_cheaper_than_rows(working_memory, colours, make_vit, monkeypatch):
+    mae = make_vit().fit(colours)
+    visible = np.array([True, False, False, False])  # 48 inputs, 192 outputs
+    counts = count_products(monkeypatch)
+    for outputs, by_columns, by_rows in (("all", 48, 0), ([3, 4], 0, 6)):
+        basis = frozen(mae, outputs=outputs, visible=visible).fit(colours)
+        with config_context(working_memory=working_memory):
+            for function in (basis.transform, basis.jacobian):
+                counts.update({True: 0, False: 0})
+                function(colours[:1])
+                assert (counts[True], counts[False]) == (by_columns, by_rows)
+
+
+def test_as_many_products_at_a_time_as_are_asked_for(colours, make_vit, monkeypatch):
+    mae = make_vit().fit(colours)
+    counts = count_products(monkeypatch)
+    for batch_size in (1, 5, 50):
+        counts["most"] = 0
+        frozen(mae, outputs="grid", batch_size=batch_size).fit(colours).transform(colours[:3])
+        assert counts["most"] == min(batch_size, 48)  # outputs of one sample
+
+
+def test_batches_shrink_with_the_memory_that_is_allowed(colours, make_vit):
+    from skmae._autodiff import _PEAK, _fitting_batches, _saved_bytes, to_tensor
+
+    linearization = make_vit(embed_dim=48).fit(colours).linearize(colours[:1])
+    images = to_tensor(colours[:1].reshape(1, -1), linearization.like)
+    sizes = []
+    for mib in (0.5, 2, 1000):
+        with config_context(working_memory=mib):
+            batches = _fitting_batches(linearization.function, images)
+            largest = max(_saved_bytes(linearization.function, images))
+            assert batches[False] == 1 or batches[False] * largest < mib * 2**20
+            sizes.append(batches[False])
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+    assert _PEAK > 1
+
+
+def test_columns_of_hidden_inputs_are_zero_even_if_the_function_reads_them(rng):
+    torch = pytest.importorskip("torch")
+    from skmae.inspection import TorchAutoencoder
+
+    X = rng.normal(size=(5, 4, 4))
+    visible = np.array([True, False, False, False])
+    adapter = TorchAutoencoder(
+        lambda images, _: torch.sin(images - images.mean(dim=(1, 2), keepdim=True)), patch=2, takes_visible=True
+    )
+    whole = JacobianBasis(adapter, outputs="all", visible=visible).fit(X)
+    seen = np.kron(visible.reshape(2, 2), np.ones((2, 2), bool)).ravel()
+    J = whole.jacobian(X)
+    assert (J[..., ~seen] == 0).all()
+    assert (J[..., seen] != 0).all()
+    one = JacobianBasis(adapter, outputs=[9], visible=visible).fit(X)
+    assert_allclose(one.jacobian(X)[:, 0], J[:, 9], atol=1e-15)
+    products = whole.estimator_.linearize(X, visible)
+    assert_allclose(products.vjp(np.eye(16), 0).T, J[0], atol=1e-15)
+    assert_allclose(products.jvp(np.eye(16), 0), J[0], atol=1e-15)
+
+
+def test_a_failed_fit_leaves_what_was_there_and_fails_before_training(colours, monkeypatch):
+    basis = JacobianBasis(LinearMAE(5, patch=4), outputs=[63]).fit(colours)
+    before = basis.transform(colours[:2])
+    calls = []
+    monkeypatch.setattr(LinearMAE, "fit", lambda *args: calls.append(args))
+    with pytest.raises(ValueError, match="outside the grid"):
+        basis.fit(colours[:, :4, :4])
+    monkeypatch.undo()
+    assert not calls
+    assert_allclose(basis.transform(colours[:2]), before)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
 
 from skmae import JacobianBasis, LinearAE, LinearDAE, LinearMAE
@@ -74,6 +75,8 @@ def test_what_is_known_of_linear_autoencoders():
         (np.full((1, 256), np.nan), {}, "Input maps contains NaN"),
         (np.ones((1, 16)), {"outputs": [16]}, "outside the grid"),
         (np.ones((1, 256)), {"bin_width": 0}, "bin_width=0 must be above 0"),
+        (np.ones((1, 256)), {"bin_width": "a"}, "bin_width='a' must be above 0"),
+        (np.ones((1, 32)), {"outputs": [[1, 2], [1]]}, "does not name pixels"),
     ],
 )
 def test_influence_of_bad_maps(maps, kwargs, message):
@@ -165,6 +168,7 @@ def test_autocorrelation_of_8_bits_and_of_a_constant_channel(rng):
         (np.eye(4), {"image_shape": (5,)}, "image_shape"),
         (np.eye(16), {"visible": np.ones(5, bool)}, r"visible has shape \(5,\)"),
         (np.empty((0, 16)), {}, "0 sample"),
+        (np.eye(16), {"visible": np.zeros((4, 4), bool)}, "visible is False everywhere"),
     ],
 )
 def test_autocorrelation_of_bad_input(X, kwargs, message):
@@ -349,3 +353,23 @@ def test_linearized_loss_needs_a_mask(colours):
         linearized_loss(LinearAE(3).fit(colours), colours)
     with pytest.raises(ValueError, match="mask=1 must be a share"):
         linearized_loss(LinearAE(3).fit(colours), colours, mask=1)
+
+
+def test_linearized_loss_refuses_samples_of_another_shape(colours):
+    mae = LinearMAE(5, patch=4).fit(colours)
+    with pytest.raises(ValueError, match=r"samples of X have shape \(3, 8, 8\), but LinearMAE was fitted on"):
+        linearized_loss(mae, np.moveaxis(colours, 3, 1))
+    with pytest.raises(ValueError, match="X has 96 features, but LinearMAE is expecting 192"):
+        linearized_loss(mae, colours.reshape(60, -1)[:, :96])
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        linearized_loss(mae, np.full((1, 192), np.nan))
+
+
+def test_linearized_loss_of_a_table_and_by_blocks_of_patches(colours):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(colours.reshape(60, -1)).rename(columns=str)
+    mae = LinearMAE(5, patch=1, mask=0.5).fit(table)
+    expected = -mae.score(table)
+    assert linearized_loss(mae, table) == pytest.approx(expected)
+    with config_context(working_memory=0.05):
+        assert linearized_loss(mae, table) == pytest.approx(expected)

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmae.inspection._displays._curves import COLOURS
 from skmae.inspection._displays._pictures import axes_for
 from skmae.inspection._entropy import SpatialEntropy
-from skmae.inspection._jacobian import JacobianBasis
+from skmae.inspection._jacobian import JacobianBasis, check_reconstructor
 
 _BINS = 40
 
@@ -97,6 +97,7 @@ class SpatialEntropyDisplay:
         -------
         SpatialEntropyDisplay
         """
+        check_reconstructor(estimator)
         check_is_fitted(estimator)
         basis = JacobianBasis(
             FrozenEstimator(estimator), outputs=outputs, visible=visible, n_masks=n_masks, random_state=random_state
@@ -126,7 +127,7 @@ class SpatialEntropyDisplay:
         drawn = len(self.ax_.patches)
         style = {"histtype": "stepfilled", "alpha": 0.5, "density": True, "label": self.name}
         style |= {"bins": np.linspace(0, most, _BINS + 1), "color": COLOURS[drawn % len(COLOURS)], **kwargs}
-        self.patches_ = self.ax_.hist(np.ravel(self.entropies), **style)[2]
+        self.patches_ = self.ax_.hist(np.minimum(np.ravel(self.entropies).astype(np.float64), most), **style)[2]
         if not drawn:
             self.ax_.axvline(most, color="0.4", linestyle="--", linewidth=1, label="uniform")
         self.ax_.set(xlabel="Spatial entropy (nats)", ylabel="Density of output pixels")

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmae.inspection._displays._curves import draw_curve
 from skmae.inspection._influence import influence_by_distance
-from skmae.inspection._jacobian import JacobianBasis
+from skmae.inspection._jacobian import JacobianBasis, check_reconstructor
 
 
 class InfluenceDisplay:
@@ -87,6 +87,7 @@ class InfluenceDisplay:
         -------
         InfluenceDisplay
         """
+        check_reconstructor(estimator)
         check_is_fitted(estimator)
         basis = JacobianBasis(
             FrozenEstimator(estimator), outputs=outputs, visible=visible, n_masks=n_masks, random_state=random_state

@@ -11,7 +11,7 @@ from skmae._grid import PatchGrid
 from skmae._rows import flatten_samples
 from skmae.inspection._displays._curves import COLOURS
 from skmae.inspection._displays._pictures import as_pictures, axes_for, montage, value_range
-from skmae.inspection._jacobian import JacobianBasis
+from skmae.inspection._jacobian import JacobianBasis, check_reconstructor
 
 
 class JacobianDisplay:
@@ -104,6 +104,7 @@ class JacobianDisplay:
         -------
         JacobianDisplay
         """
+        check_reconstructor(estimator)
         check_is_fitted(estimator)
         grid = PatchGrid.build(tuple(estimator.image_shape_), estimator.channel_axis_, 1)
         if outputs is None:

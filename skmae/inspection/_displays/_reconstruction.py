@@ -112,7 +112,7 @@ class ReconstructionDisplay:
         drawn = X[:n_samples]
         if visible is None:
             visible = estimator.sample_visible(len(drawn), random_state)
-        elif np.ndim(visible) > 1 and len(visible) == len(X):
+        elif np.ndim(visible) > 1 and len(visible) == len(X) and len(grid.read_visible(visible, len(X))) == len(X):
             visible = visible[:n_samples]
         reconstructions = np.asarray(estimator.reconstruct(drawn, visible)).reshape(len(drawn), -1)
         rows = np.asarray(flatten_samples(drawn)[0])

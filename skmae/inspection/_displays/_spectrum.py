@@ -7,9 +7,11 @@ from scipy.fft import fftn
 from sklearn.utils import check_random_state
 
 from skmae._grid import PatchGrid, resolve_shape
-from skmae._rows import flatten_samples
+from skmae._rows import flatten_samples, row_blocks
 from skmae.inspection._displays._curves import draw_curve
 from skmae.inspection._spectrum import mask_power_spectrum
+
+_BLOCK = 256
 
 
 class MaskSpectrumDisplay:
@@ -127,12 +129,15 @@ class MaskSpectrumDisplay:
         rows, sample_shape = flatten_samples(np.asarray(X))
         shape, axis = resolve_shape(image_shape, channel_axis, n_features=rows.shape[1], sample_shape=sample_shape)
         grid = PatchGrid.build(shape, axis, patch)
-        seen = check_random_state(random_state).random_sample((len(rows), grid.n_patches)) >= mask
-        masked = (rows - rows.mean(axis=0, dtype=np.float64)) * grid.per_feature(seen)
-        pictures = masked.reshape(len(rows), *shape)
+        rng = check_random_state(random_state)
+        mean, power = rows.mean(axis=0, dtype=np.float64), 0.0
         axes = tuple(1 + i for i in range(len(shape)) if i != axis)
-        power = np.abs(fftn(pictures, axes=axes)) ** 2
-        power = power.mean(axis=(0,) if axis is None else (0, 1 + axis))
+        for some in row_blocks(len(rows), _BLOCK):
+            seen = rng.random_sample((some.stop - some.start, grid.n_patches)) >= mask
+            pictures = ((rows[some] - mean) * grid.per_feature(seen)).reshape(-1, *shape)
+            spectrum = np.abs(fftn(pictures, axes=axes)) ** 2
+            power = power + spectrum.sum(axis=0) / len(rows)
+        power = power if axis is None else np.mean(power, axis=axis)
         if name is None:
             name = f"samples, patch {patch}, mask {mask}" if mask else "samples"
         return cls(power, name=name).plot(ax=ax, **kwargs)

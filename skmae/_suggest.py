@@ -1,0 +1,205 @@
+"""Which mask and patch may be worth training a ViT-MAE with."""
+
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+from sklearn.linear_model import RidgeClassifierCV, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_consistent_length
+
+from skmae._compat import import_optional
+from skmae._cost import Architecture
+from skmae._grid import PatchGrid, resolve_shape
+from skmae._rows import flatten_samples
+from skmae.inspection import spatial_autocorrelation
+from skmae.linear import LinearMAE, LinearMAESearchCV
+
+_MASKS_DRAWN = 32  # over which the distance to what is visible is averaged
+_USUAL_CORRELATION = 0.75  # of hidden pixels with the nearest visible ones, at the settings that are common for images
+# ViTMAE's own defaults, which are not asked for here where PyTorch may be missing
+_SIZES = {"embed_dim": 192, "encoder_layers": 12, "decoder_dim": None, "decoder_layers": 4, "mlp_ratio": 4}
+
+
+def suggest_masking(
+    X: Any,
+    y: Any = None,
+    *,
+    masks: Any = (0.25, 0.5, 0.75, 0.9),
+    patches: Any = (2, 4, 8),
+    image_shape: tuple[int, ...] | None = None,
+    channel_axis: Any = "auto",
+    n_components: int = 64,
+    probe: Any = None,
+    cv: Any = 5,
+    estimator: Any = None,
+    random_state: Any = 0,
+) -> Any:
+    """Rank masks and patches for a `ViTMAE` before any is trained, by cost and by what linear models make of them.
+
+    With targets, each `LinearMAE` is scored by how well its features predict them, in one search that reads the data
+    once; settings within a standard error of the best come first, the cheapest of them at the top. Without targets,
+    settings come first whose hidden pixels correlate with the nearest visible ones about as they do in the trainings
+    that are common for photographs (0.75): neither trivial to fill in nor hopeless.
+
+    It promises little: how well these rankings agreed with trained ViTs is in the user guide.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        Labels, or numbers.
+    masks : sequence of float, default=(0.25, 0.5, 0.75, 0.9)
+    patches : sequence of int or tuple of int, default=(2, 4, 8)
+        Those that divide the grid, as a ViT needs.
+    image_shape : tuple of int or None, default=None
+        Shape of one sample, channels included; None infers it, see `LinearMAE`.
+    channel_axis : "auto", int or None, default="auto"
+        Axis of one sample that holds its channels.
+    n_components : int, default=64
+        Features of the linear models, fewer if there are fewer in X.
+    probe : estimator or None, default=None
+        A classifier or regressor. None takes ridge regression, of classes or of numbers, on standardised features.
+    cv : int or splitter, default=5
+        Of at least 2 folds.
+    estimator : ViTMAE or None, default=None
+        Whose sizes the costs are for. None takes ViTMAE's defaults.
+    random_state : int, RandomState instance or None, default=0
+        For the masks that distances are measured with.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Best first. Columns ``mask``, ``patch``; ``tokens`` (that the encoder sees of a sample, class token included),
+        ``gflops`` (of one sample in training), ``relative_cost`` (over that of the cheapest); ``distance`` and
+        ``correlation`` (of a hidden pixel to, and with, the nearest visible one: mean, in pixels); with targets
+        ``score`` and ``score_se`` (mean over the folds, and its standard error); ``reason``.
+
+    Raises
+    ------
+    ValueError
+        If a patch does not divide the grid, a mask is not in [0, 1), there is nothing to choose from, X holds NaN, or
+        X and y differ in length.
+
+    See Also
+    --------
+    skmae.training_cost : What training costs in time, by a measurement.
+    LinearMAESearchCV : The search for linear models themselves.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import suggest_masking
+    >>> X, y = load_digits().images, load_digits().target
+    >>> table = suggest_masking(X, y, masks=(0.5, 0.75), patches=(1, 2), n_components=16)
+    >>> table[["mask", "patch", "tokens", "score"]].shape
+    (4, 4)
+    >>> print(table["reason"][0])  # doctest: +ELLIPSIS
+    The cheapest within a standard error of the best score...
+    """
+    pandas = import_optional("pandas", extra="plot", purpose="suggest_masking")
+    rows, sample_shape = flatten_samples(X)
+    rows = check_array(rows, dtype="numeric", input_name="X")
+    shape, axis = resolve_shape(image_shape, channel_axis, n_features=rows.shape[1], sample_shape=sample_shape)
+    settings = _settings(masks, patches)
+    grids = {patch: PatchGrid.build_regular(shape, axis, patch) for _, patch in settings}
+    correlation = spatial_autocorrelation(rows, shape, channel_axis=axis)
+    rng = check_random_state(random_state)
+    table = pandas.DataFrame(
+        [
+            _costs(mask, patch, grids[patch], estimator) | _hiding(mask, grids[patch], correlation, rng)
+            for mask, patch in settings
+        ]
+    )
+    table.insert(4, "relative_cost", table["gflops"] / table["gflops"].min())
+    if y is None:
+        order = (table["correlation"] - _USUAL_CORRELATION).abs()
+        table["reason"] = [_reason_without(row, _USUAL_CORRELATION) for _, row in table.iterrows()]
+        return table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    check_consistent_length(rows, y)
+    mae = LinearMAE(min(n_components, rows.shape[1]), image_shape=shape, channel_axis=axis)
+    scores = _linear_scores(rows, y, settings, mae, probe, cv)
+    table["score"], table["score_se"] = scores
+    return _ranked(table).reset_index(drop=True)
+
+
+def _settings(masks: Any, patches: Any) -> list[tuple[float, Any]]:
+    for mask in masks:
+        if not 0 <= mask < 1:
+            raise ValueError(f"masks has {mask!r}; a mask is a share of patches, 0 <= mask < 1.")
+    settings = [(mask, patch if np.ndim(patch) == 0 else tuple(patch)) for patch in patches for mask in masks]
+    if not settings:
+        raise ValueError(f"masks={masks!r} and patches={patches!r} leave nothing to choose from. Pass one of each.")
+    return settings
+
+
+def _costs(mask: float, patch: Any, grid: PatchGrid, estimator: Any) -> dict[str, Any]:
+    sizes: dict[str, Any] = {
+        name: value if estimator is None else getattr(estimator, name) for name, value in _SIZES.items()
+    }
+    architecture = Architecture.of(grid, mask=mask, **sizes)
+    flops = architecture.training_flops()
+    return {"mask": mask, "patch": patch, "tokens": architecture.encoder_tokens, "gflops": flops / 1e9}
+
+
+def _hiding(mask: float, grid: PatchGrid, correlation: Any, rng: np.random.RandomState) -> dict[str, float]:
+    """How far hidden pixels are from visible ones, and how they correlate with them."""
+    n_visible = grid.count_visible(mask)
+    if n_visible == grid.n_patches:
+        return {"distance": 0.0, "correlation": 1.0}
+    level = rng.random_sample((_MASKS_DRAWN, grid.n_patches)).argsort(axis=1).argsort(axis=1)
+    hidden = (level >= n_visible)[:, grid.patch_of_pixel].reshape(-1, *grid.grid_shape)
+    distances = np.concatenate([distance_transform_edt(one)[one] for one in hidden])
+    correlations = np.interp(distances, correlation["distance"], correlation["correlation"])
+    return {"distance": float(distances.mean()), "correlation": float(correlations.mean())}
+
+
+def _linear_scores(
+    rows: np.ndarray, y: Any, settings: list[tuple[float, Any]], mae: LinearMAE, probe: Any, cv: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean score over folds and its standard error, for each setting."""
+    if probe is None:
+        ridge = RidgeClassifierCV if type_of_target(y) in ("binary", "multiclass") else RidgeCV
+        probe = make_pipeline(StandardScaler(), ridge(np.logspace(-3, 5, 9)))
+    pipeline = make_pipeline(mae, probe)
+    grid = [{"linearmae__mask": [mask], "linearmae__patch": [patch]} for mask, patch in settings]
+    search = LinearMAESearchCV(pipeline, grid, cv=cv, refit=False).fit(rows, y)
+    folds = np.array([search.cv_results_[f"split{i}_test_score"] for i in range(search.n_splits_)])
+    return folds.mean(axis=0), folds.std(axis=0, ddof=1) / np.sqrt(len(folds))
+
+
+def _ranked(table: Any) -> Any:
+    """Those within a standard error of the best by cost, then the others by score."""
+    best = table["score"].idxmax()
+    behind = table["score"][best] - table["score"]
+    near = behind <= table["score_se"][best]
+    order = sorted(table.index, key=lambda i: (0, table["gflops"][i]) if near[i] else (1, behind[i]))
+    table = table.assign(behind=behind, near=near).loc[order]
+    table["reason"] = [_reason(row, first=place == 0) for place, (_, row) in enumerate(table.iterrows())]
+    return table.drop(columns=["behind", "near"])
+
+
+def _reason(row: Any, *, first: bool) -> str:
+    if first:
+        return "The cheapest within a standard error of the best score." + _seen(row)
+    if row["near"]:
+        return f"Within a standard error of the best score, at {row['relative_cost']:.1f} times the least cost."
+    return f"Scores {row['behind']:.3f} less than the best." + _seen(row)
+
+
+def _reason_without(row: Any, usual: float) -> str:
+    away = row["correlation"] - usual
+    says = (
+        "about as in usual trainings" if abs(away) < 0.05 else "easier than usual" if away > 0 else "harder than usual"
+    )
+    return f"To fill in hidden pixels is {says}." + _seen(row)
+
+
+def _seen(row: Any) -> str:
+    return (
+        f" A hidden pixel is {row['distance']:.1f} pixels from the nearest visible one, with which it correlates by "
+        f"{row['correlation']:.2f}."
+    )

@@ -1,0 +1,140 @@
+"""How good the features of every layer are, along a training."""
+
+import re
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from torch import Tensor
+
+from skmae._compat import import_optional
+from skmae.vit._estimator import ViTMAE
+from skmae.vit._inference import over_batches
+from skmae.vit._module import MaskedAutoencoder, pool_tokens
+
+
+def probe_layers(
+    estimator: ViTMAE, X: Any, y: Any, X_test: Any, y_test: Any, *, weights: Any = None, probe: Any = None
+) -> Any:
+    """Score a probe on the features of every layer, at every checkpoint of a training.
+
+    The samples are read, and passed through each checkpoint, once.
+
+    Parameters
+    ----------
+    estimator : fitted ViTMAE
+        It is not changed. ``pool`` says how features of patches become those of a sample.
+    X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        The probe is fitted on these,
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        and their targets.
+    X_test, y_test : array-like
+        It is scored on these.
+    weights : path, list of paths or None, default=None
+        Files that `ViTMAE.load_weights` reads; of a folder, the series that ``checkpoint_every`` leaves in it or in
+        folders within it. None takes the estimator's own weights.
+    probe : estimator or None, default=None
+        A classifier or regressor. None takes a logistic regression, or for targets that are not classes a ridge
+        regression, of standardised features.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``weights`` (name of the file), ``epoch`` (where the name tells it), ``layer``, ``score``. Layer 0 is
+        what the first block gets; the last, after the norm, is what `transform` gives.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is not a ViTMAE.
+    FileNotFoundError
+        If there is no such file, or the folder has no series.
+    ValueError
+        If samples and targets differ in number, or X does not fit the estimator.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import ViTMAE, probe_layers
+    >>> X, y = load_digits().images, load_digits().target
+    >>> mae = ViTMAE(patch=2, embed_dim=16, encoder_layers=2, encoder_heads=2, decoder_layers=1, decoder_heads=2,
+    ...              max_epochs=2, learning_rate=4e-3, random_state=0).fit(X)
+    >>> table = probe_layers(mae, X[:1000], y[:1000], X[1000:], y[1000:])
+    >>> list(table.columns), list(table["layer"])
+    (['weights', 'epoch', 'layer', 'score'], [0, 1, 2])
+    """
+    pandas = import_optional("pandas", extra="plot", purpose="probe_layers")
+    if not isinstance(estimator, ViTMAE):
+        raise TypeError(f"probe_layers takes a ViTMAE; got {type(estimator).__name__}.")
+    check_is_fitted(estimator)
+    check_consistent_length(X, y)
+    check_consistent_length(X_test, y_test)
+    files = _files(weights)
+    modules = [estimator._module] if weights is None else [_with_weights(estimator, path) for path in files]
+    probe = _default_probe(y) if probe is None else probe
+    train, test = (_features(estimator, modules, samples) for samples in (X, X_test))  # (n, C, layers, D)
+    rows = []
+    for i, path in enumerate(files):
+        for layer in range(train.shape[2]):
+            fitted = clone(probe).fit(train[:, i, layer], y)
+            row = {"weights": None if path is None else path.name, "epoch": _epoch(path, estimator), "layer": layer}
+            rows.append({**row, "score": fitted.score(test[:, i, layer], y_test)})
+    return pandas.DataFrame(rows)
+
+
+def _files(weights: Any) -> Sequence[Path | None]:
+    if weights is None:
+        return [None]
+    if not isinstance(weights, str | PathLike):
+        return [Path(path) for path in weights]
+    folder = Path(weights)
+    if not folder.is_dir():
+        return [folder]
+    series = sorted(folder.rglob("epoch-*.pt"))
+    if not series:
+        raise FileNotFoundError(
+            f"weights={str(weights)!r} has no files epoch-*.pt, in it or in folders within it. They are written by "
+            f"ViTMAE(checkpoint={str(weights)!r}, checkpoint_every=10)."
+        )
+    return series
+
+
+def _epoch(path: Path | None, estimator: ViTMAE) -> int | None:
+    if path is None:
+        return len(estimator.history_)
+    told = re.fullmatch(r"epoch-(\d+)", path.stem)
+    return int(told[1]) if told else None
+
+
+def _with_weights(estimator: ViTMAE, path: Path | None) -> MaskedAutoencoder:
+    other = clone(estimator).set_params(image_shape=estimator.image_shape_, channel_axis=estimator.channel_axis_)
+    return other.load_weights(path)._module.to(estimator.net_.where)
+
+
+def _features(estimator: ViTMAE, modules: list[MaskedAutoencoder], X: Any) -> np.ndarray:
+    """(n, checkpoints, layers, D)."""
+
+    def of_all(_: Any, images: Tensor, rows: slice) -> Tensor:  # noqa: ARG001
+        pooled = [_pooled(module, images.float(), estimator.pool) for module in modules]
+        return torch.stack([torch.stack(layers, dim=1) for layers in pooled], dim=1)
+
+    return over_batches(estimator.net_, estimator._read_fitted(X), estimator.batch_size, of_all)
+
+
+def _pooled(module: MaskedAutoencoder, images: Tensor, pool: str) -> list[Tensor]:
+    return [pool_tokens(tokens, pool) for tokens in module.encoder.layers(module.patchify(images))]
+
+
+def _default_probe(y: Any) -> Any:
+    is_classes = type_of_target(y) in ("binary", "multiclass")
+    model = LogisticRegression(max_iter=1000) if is_classes else RidgeCV(np.logspace(-2, 4, 13))
+    return make_pipeline(StandardScaler(), model)

@@ -1,0 +1,106 @@
+"""Suggestions: costs, distances and scores of the table, and its order."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmae import LinearMAE, _suggest, suggest_masking
+from skmae._grid import PatchGrid
+from skmae._suggest import _hiding, _ranked
+
+
+@pytest.fixture(scope="module")
+def digits():
+    data = load_digits()
+    return data.images[:400], data.target[:400]
+
+
+def test_scores_are_those_of_cross_validation(digits):
+    table = suggest_masking(*digits, masks=(0.25, 0.75), patches=(1, 2), n_components=12, cv=3)
+    for _, row in table.iterrows():
+        mae = LinearMAE(12, mask=row["mask"], patch=row["patch"])
+        pipeline = make_pipeline(mae, StandardScaler(), RidgeClassifierCV(np.logspace(-3, 5, 9)))
+        scores = cross_val_score(pipeline, *digits, cv=3)
+        assert row["score"] == pytest.approx(scores.mean(), abs=1e-6)
+        assert row["score_se"] == pytest.approx(scores.std(ddof=1) / np.sqrt(3), abs=1e-6)
+
+
+def test_costs_are_those_of_the_vit(digits):
+    table = suggest_masking(digits[0], masks=(0.0, 0.75), patches=(1, 2))
+    tokens = {(row["mask"], row["patch"]): row["tokens"] for _, row in table.iterrows()}
+    assert tokens == {(0.0, 1): 65, (0.75, 1): 17, (0.0, 2): 17, (0.75, 2): 5}
+    assert table["relative_cost"].min() == 1
+    assert "score" not in table
+    pytest.importorskip("torch")
+    from skmae import ViTMAE, training_cost
+
+    model = ViTMAE(embed_dim=24, encoder_heads=2, decoder_layers=1, decoder_heads=2, encoder_layers=3)
+    ours = suggest_masking(digits[0], masks=(0.75,), patches=(2,), estimator=model)["gflops"][0]
+    assert ours == pytest.approx(
+        training_cost(model.set_params(mask=0.75, patch=2), (8, 8), measure=False)["gflops"][0]
+    )
+
+
+def test_distance_and_correlation_of_hidden_pixels(monkeypatch):
+    """Against the nearest visible pixel found by brute force."""
+    pandas = pytest.importorskip("pandas")
+    monkeypatch.setattr(_suggest, "_MASKS_DRAWN", 4000)
+    correlation = pandas.DataFrame({"distance": [0.0, 1.0, 20.0], "correlation": [1.0, 0.5, 0.0]})
+    grid = PatchGrid.build_regular((12,), None, 3)
+    told = _hiding(0.5, grid, correlation, np.random.RandomState(0))
+    distances = []
+    for visible in ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)):
+        seen = np.isin(np.arange(12) // 3, visible)
+        distances += [np.abs(np.flatnonzero(seen) - i).min() for i in np.flatnonzero(~seen)]
+    assert told["distance"] == pytest.approx(np.mean(distances), rel=0.03)
+    assert told["correlation"] == pytest.approx(np.mean(0.5 * (20 - np.array(distances)) / 19), rel=0.03)
+    assert _hiding(0.0, grid, correlation, np.random.RandomState(0)) == {"distance": 0.0, "correlation": 1.0}
+
+
+def test_the_cheapest_near_the_best_comes_first():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"score": [0.9, 0.895, 0.8, 0.85], "score_se": 0.01, "gflops": [4.0, 2.0, 1.0, 3.0]})
+    table = table.assign(relative_cost=table["gflops"], distance=1.0, correlation=0.5)
+    ranked = _ranked(table)
+    assert ranked.index.tolist() == [1, 0, 3, 2]
+    assert ranked["reason"].tolist()[0].startswith("The cheapest within a standard error of the best score.")
+    assert ranked["reason"].tolist()[1] == "Within a standard error of the best score, at 4.0 times the least cost."
+    assert ranked["reason"].tolist()[3].startswith("Scores 0.100 less than the best.")
+
+
+def test_without_labels_it_is_about_what_hidden_pixels_have_in_common_with_visible_ones(digits):
+    table = suggest_masking(digits[0], masks=(0.1, 0.5, 0.9), patches=(1, 2, 4))
+    away = (table["correlation"] - 0.75).abs()
+    assert (np.diff(away) >= 0).all()
+    assert table["reason"].str.startswith("To fill in hidden pixels is").all()
+
+
+def test_numbers_images_and_rows(digits):
+    X = digits[0]
+    slope = PCA(1).fit_transform(X.reshape(400, -1))[:, 0]  # a number that has to do with pixels far apart
+    settings = {"masks": (0.5,), "patches": (2, (2, 4)), "n_components": 8, "cv": 2}
+    a, b = (suggest_masking(x, slope, **settings) for x in (X, X.reshape(400, -1)))
+    assert_allclose(a["score"], b["score"])
+    assert a["score"].min() > 0.5
+    assert set(a["patch"]) == {2, (2, 4)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"masks": (1.0,)}, "masks has 1.0; a mask is a share of patches, 0 <= mask < 1"),
+        ({"masks": ()}, "leave nothing to choose from"),
+        ({"patches": (3,)}, "patch"),
+        ({"y": np.zeros(3)}, "inconsistent numbers of samples"),
+        ({"X": np.full((4, 8, 8), np.nan)}, "Input X contains NaN"),
+    ],
+)
+def test_bad_input(changes, message, digits):
+    with pytest.raises(ValueError, match=message):
+        suggest_masking(**{"X": digits[0], "y": digits[1], "patches": (2,), **changes})

@@ -1,0 +1,102 @@
+"""Costs: counted operations against PyTorch's counter, kept activations against what autograd keeps."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+torch = pytest.importorskip("torch")
+
+from sklearn.decomposition import PCA
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from skmae import ViTMAE, training_cost
+from skmae.vit import _cost
+from skmae.vit._training import ReconstructionLoss
+
+SIZES = {"embed_dim": 32, "encoder_layers": 3, "encoder_heads": 4, "decoder_layers": 2, "decoder_heads": 3}
+
+
+def step_of(model, shape):
+    """The loss of a batch of two, and what it is computed with."""
+    X = np.random.default_rng(0).normal(size=(2, *shape))
+    net = model._untrained(X, 0).net_
+    module = net.module_
+    images = module.standardize(torch.from_numpy(X))
+    visible = model.sample_visible(2, random_state=0)
+    keep = torch.from_numpy(np.nonzero(visible)[1].reshape(2, -1))
+
+    def loss():
+        prediction, hidden = module(images, keep)
+        return ReconstructionLoss()(prediction, module.patchify(images), hidden)
+
+    return module, loss
+
+
+@pytest.mark.parametrize("decoder_dim", [None, 24])
+@pytest.mark.parametrize("mask", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize(("shape", "patch"), [((16, 16, 3), 2), ((16, 16, 3), 4), ((8, 12), (2, 3)), ((64,), 4)])
+def test_flops_and_activations_are_those_that_pytorch_counts(shape, patch, mask, decoder_dim):
+    model = ViTMAE(**{**SIZES, "decoder_heads": 4}, patch=patch, mask=mask, decoder_dim=decoder_dim, image_shape=shape)
+    row = training_cost(model.set_params(batch_size=2), shape, measure=False).iloc[0]
+    module, loss = step_of(model, shape)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        loss().backward()
+    assert 2e9 * row["gflops"] == pytest.approx(counter.get_total_flops(), rel=1e-6)
+
+    storages = {}
+
+    def note(tensor):
+        storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):
+        loss()
+    for weight in module.parameters():
+        storages.pop(weight.untyped_storage().data_ptr(), None)
+    assert row["activations_mib"] * 2**20 == pytest.approx(sum(storages.values()), rel=0.25)
+
+
+def test_one_row_for_each_combination_and_hours_from_steps():
+    grid = {"patch": [2, 4], "mask": [0.5], "embed_dim": [16, 32]}
+    model = ViTMAE(**{**SIZES, "decoder_heads": 4}, batch_size=30, max_epochs=7, device="cpu", augment=None)
+    table = training_cost(model, (8, 8), param_grid=grid, n_samples=100)
+    assert len(table) == 4
+    assert list(table.columns[:3]) == ["embed_dim", "mask", "patch"]
+    assert (table["step_s"] > 0).all()
+    assert_allclose(table["total_h"], 7 * 4 * table["step_s"] / 3600)
+    assert_allclose(table["total_flops"], 7 * 100 * table["gflops"] * 1e9)
+    assert not hasattr(model, "net_")
+    assert model.embed_dim == 32
+
+
+def test_times_are_put_together_from_those_of_blocks_and_what_is_around_them(monkeypatch):
+    """On a machine whose clock follows a formula, predictions do."""
+
+    def block(_self, _block, dim, batch, n):
+        return 1e-4 + batch * (1e-6 * n * dim + 3e-9 * n * n)
+
+    def training(_self, model, image_shape):
+        a = _cost.architecture_of(model, image_shape)
+        blocks = sum(count * block(None, None, k[0], model.batch_size, n) for k, count, n in _cost.blocks_of(model, a))
+        return blocks + 2e-3 + 5e-5 * model.batch_size
+
+    monkeypatch.setattr(_cost._StepTimes, "_time_block", block)
+    monkeypatch.setattr(_cost._StepTimes, "_time_training", training)
+    grid = {"patch": [2, 4, 8], "mask": [0.25, 0.75], "encoder_layers": [1, 6]}
+    model = ViTMAE(**SIZES, decoder_dim=24, batch_size=64, device="cpu")
+    for _, row in training_cost(model, (32, 32), param_grid=grid).iterrows():
+        expected = 2e-3 + 5e-5 * 64
+        expected += row["encoder_layers"] * block(None, None, 32, 64, row["encoder_tokens"])
+        expected += 2 * block(None, None, 24, 64, row["decoder_tokens"])
+        assert row["step_s"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_bad_input():
+    with pytest.raises(TypeError, match="training_cost takes a ViTMAE; got PCA"):
+        training_cost(PCA(), (8, 8))
+    with pytest.raises(ValueError, match="patch"):
+        training_cost(ViTMAE(patch=3), (8, 8), measure=False)
+    with pytest.raises(ValueError, match="Invalid parameter 'masks'"):
+        training_cost(ViTMAE(), (8, 8), param_grid={"masks": [0.5]}, measure=False)

@@ -1,0 +1,75 @@
+"""Probes of layers and checkpoints."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+torch = pytest.importorskip("torch")
+
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmae import ViTMAE, probe_layers
+
+TINY = {"patch": 4, "embed_dim": 12, "encoder_layers": 2, "encoder_heads": 2, "decoder_layers": 1, "decoder_heads": 2}
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory):
+    X, y = load_digits(n_class=3, return_X_y=True)
+    folder = tmp_path_factory.mktemp("series")
+    mae = ViTMAE(**TINY, max_epochs=4, checkpoint=folder, checkpoint_every=2, random_state=0, device="cpu").fit(X)
+    return mae, X, y, folder
+
+
+def test_layers_of_every_checkpoint(series):
+    mae, X, y, folder = series
+    table = probe_layers(mae, X[:400], y[:400], X[400:], y[400:], weights=folder)
+    assert table["weights"].tolist() == ["epoch-00002.pt"] * 3 + ["epoch-00004.pt"] * 3
+    assert table["epoch"].tolist() == [2] * 3 + [4] * 3
+    assert table["layer"].tolist() == [0, 1, 2] * 2
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    early = ViTMAE(**TINY, image_shape=(8, 8), device="cpu").load_weights(next(folder.rglob("epoch-00002.pt")))
+    for model, epoch in ((early, 2), (mae, 4)):
+        expected = probe.fit(model.transform(X[:400]), y[:400]).score(model.transform(X[400:]), y[400:])
+        last = table[(table["epoch"] == epoch) & (table["layer"] == 2)]["score"].item()
+        assert last == pytest.approx(expected, abs=0.01)
+    own = probe_layers(mae, X[:400].astype(np.float32), y[:400], X[400:], y[400:])
+    assert_allclose(own["score"], table["score"][3:], atol=0.01)
+    assert own["epoch"].tolist() == [4] * 3
+
+
+def test_layers_are_what_blocks_give(series):
+    mae, X, *_ = series
+    encoder, images = mae.net_.module_.encoder, torch.from_numpy(X[:3]).float()
+    tokens = mae.net_.module_.patchify(mae.net_.module_.standardize(images))
+    layers = list(encoder.layers(tokens))
+    assert len(layers) == 3
+    assert torch.equal(layers[0], encoder.embed(tokens))
+    assert torch.equal(layers[1], encoder.blocks[0](layers[0]))
+    assert torch.equal(layers[2], encoder(tokens))
+
+
+def test_numbers_are_regressed_and_probes_may_be_given(series):
+    mae, X, _, folder = series
+    slope = PCA(1).fit_transform(X)[:, 0]
+    table = probe_layers(mae, X[:400], slope[:400], X[400:], slope[400:], weights=[next(folder.rglob("last.pt"))])
+    assert table["epoch"].isna().all()
+    assert table["score"].max() > 0.5
+    given = probe_layers(mae, X[:400], slope[:400], X[400:], slope[400:], probe=Ridge(1e9))
+    assert given["score"].max() < 0.1
+
+
+def test_bad_input(series, tmp_path):
+    mae, X, y, _ = series
+    with pytest.raises(TypeError, match="probe_layers takes a ViTMAE; got PCA"):
+        probe_layers(PCA(), X, y, X, y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        probe_layers(mae, X, y[:-1], X, y)
+    with pytest.raises(FileNotFoundError, match=r"has no files epoch-\*.pt"):
+        probe_layers(mae, X, y, X, y, weights=tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        probe_layers(mae, X, y, X, y, weights=tmp_path / "epoch-00001.pt")
