@@ -8,12 +8,12 @@ import argparse
 from collections.abc import Callable
 from importlib.util import find_spec
 from multiprocessing import get_context
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
+from _memory import CAN_MEASURE, rise_of_peak
 from _provenance import save
 from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
@@ -131,17 +131,9 @@ def peak_of(budget: int, mask: float | None) -> float:
     with config_context(working_memory=4):
         few = JacobianBasis(FrozenEstimator(mae), outputs=[0], visible=visible_of(mae, mask)).fit(X)
         few.jacobian(X)  # libraries are loaded
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = resident("VmRSS")
     with config_context(working_memory=budget):
-        result = basis()
-    return resident("VmHWM") - before - result.nbytes / 2**20
-
-
-def resident(which: str) -> float:
-    """MiB of this process, now (VmRSS) or at the most (VmHWM)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(which))
+        result, rise = rise_of_peak(basis)
+    return rise - result.nbytes / 2**20
 
 
 def main() -> None:
@@ -150,7 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = measure(options.repeats)
     save("jacobian", rows)
-    if not Path("/proc/self/clear_refs").exists():
+    if not CAN_MEASURE:
         return
     memory = []
     for name, mask in MASKS.items():

@@ -5,11 +5,14 @@ labels are used. Accuracy on 10,000 test images, time and memory. Resumable: row
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
+from _memory import rise_of_peak
 from _provenance import append, rows_of
 from sklearn.frozen import FrozenEstimator
 
@@ -63,10 +66,13 @@ def main() -> None:
             if (what, str(seed)) in done:
                 continue
             mae = pretrained(train.images[:UNLABELLED], seed, options.models) if what in HEADS else None
+            model = classifier(what, mae, seed)
+            images, labels = train.images[:LABELLED], train.target[:LABELLED]
             start = perf_counter()
-            model = classifier(what, mae, seed).fit(train.images[:LABELLED], train.target[:LABELLED])
+            _, rise = rise_of_peak(partial(model.fit, images, labels))
             seconds = perf_counter() - start
             row = {"what": what, "seed": seed, "threads": torch.get_num_threads(), "fit_s": round(seconds, 1)}
+            row |= {"epoch_s": round(float(np.median(model.history_[:, "dur"])), 2), "memory_mib": round(rise)}
             row |= {"train_loss": round(float(model.history_[-1, "train_loss"]), 4)}
             row |= {"accuracy": model.score(test.images, test.target)}
             append("vit_finetune", row)
