@@ -64,6 +64,11 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/influence.py
 	$(BIN)/python benchmarks/jacobian.py
 	$(BIN)/python benchmarks/vit_entropy.py --models benchmarks/models
+	$(BIN)/python benchmarks/vit_grid.py --models benchmarks/models
+	$(BIN)/python benchmarks/proxy.py
+	$(BIN)/python benchmarks/vit_finetune.py --models benchmarks/models
+	$(BIN)/python benchmarks/vit_cost.py
+	$(BIN)/python benchmarks/depth.py
 
 clean:
 	rm -rf $(VENV) build demo docs/_build docs/generated

@@ -1,7 +1,7 @@
 """Depth maps of rooms from few linear features of their pictures: PCA, LinearAE and LinearMAE by patch and mask.
 
 NYU Depth v2, 795 training and 654 test pairs, 32 × 32 pixels, whole images; a ridge regression on the features, its
-penalty by cross-validation. Differences to PCA are of paired test images, with intervals by bootstrap. Writes depth.csv.
+penalty by cross-validation. Differences to PCA are of paired test images, their intervals by bootstrap. To depth.csv.
 """
 
 from typing import Any
