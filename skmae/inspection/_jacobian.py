@@ -176,8 +176,8 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _check_outputs_early(self, X: Any) -> None:
         """Refuse a pixel outside the grid before an autoencoder is trained for hours."""
-        sample_shape = tuple(np.shape(X)[1:])
-        if len(sample_shape) > 1:
+        sample_shape = flatten_samples(X)[1]
+        if sample_shape is not None:
             axis = getattr(self.estimator, "channel_axis", "auto")
             shape, axis = resolve_shape(None, axis, n_features=prod(sample_shape), sample_shape=sample_shape)
             resolve_outputs(self.outputs, PatchGrid.build(shape, axis, 1))
