@@ -1,10 +1,13 @@
 """Which mask and patch may be worth training a ViT-MAE with."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
+from sklearn.base import is_classifier
 from sklearn.linear_model import RidgeClassifierCV, RidgeCV
+from sklearn.model_selection import check_cv
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array, check_random_state
@@ -18,6 +21,7 @@ from skmae._rows import flatten_samples
 from skmae.inspection import spatial_autocorrelation
 from skmae.linear import LinearMAE, LinearMAESearchCV
 
+_PENALTIES = np.logspace(-3, 5, 9)
 _MASKS_DRAWN = 32  # over which the distance to what is visible is averaged
 _USUAL_CORRELATION = 0.75  # of hidden pixels with the nearest visible ones, at the settings that are common for images
 # ViTMAE's own defaults, which are not asked for here where PyTorch may be missing
@@ -29,7 +33,7 @@ def suggest_masking(
     y: Any = None,
     *,
     masks: Any = (0.25, 0.5, 0.75, 0.9),
-    patches: Any = (2, 4, 8),
+    patches: Any = None,
     image_shape: tuple[int, ...] | None = None,
     channel_axis: Any = "auto",
     n_components: int = 64,
@@ -53,16 +57,17 @@ def suggest_masking(
     y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
         Labels, or numbers.
     masks : sequence of float, default=(0.25, 0.5, 0.75, 0.9)
-    patches : sequence of int or tuple of int, default=(2, 4, 8)
-        Those that divide the grid, as a ViT needs.
+    patches : sequence of int or tuple of int, or None, default=None
+        They must divide the grid, as a ViT needs. None takes those of 2, 4 and 8 that do and leave 4 patches at least.
     image_shape : tuple of int or None, default=None
         Shape of one sample, channels included; None infers it, see `LinearMAE`.
     channel_axis : "auto", int or None, default="auto"
         Axis of one sample that holds its channels.
     n_components : int, default=64
-        Features of the linear models, fewer if there are fewer in X.
+        Features of the linear models; fewer if X, or what a fold leaves of it, has fewer features or samples.
     probe : estimator or None, default=None
-        A classifier or regressor. None takes ridge regression, of classes or of numbers, on standardised features.
+        A classifier or regressor. None takes, on standardised features, ridge regression, of classes, or of numbers if
+        y holds some that are not whole (whole ones are read as classes: pass a regressor if they are not).
     cv : int or splitter, default=5
         Of at least 2 folds.
     estimator : ViTMAE or None, default=None
@@ -83,6 +88,8 @@ def suggest_masking(
     ValueError
         If a patch does not divide the grid, a mask is not in [0, 1), there is nothing to choose from, X holds NaN, or
         X and y differ in length.
+    TypeError
+        If the estimator has no such sizes.
 
     See Also
     --------
@@ -104,7 +111,8 @@ def suggest_masking(
     rows, sample_shape = flatten_samples(X)
     rows = check_array(rows, dtype="numeric", input_name="X")
     shape, axis = resolve_shape(image_shape, channel_axis, n_features=rows.shape[1], sample_shape=sample_shape)
-    settings = _settings(masks, patches)
+    _check_sizes(estimator)
+    settings = _settings(list(masks), _dividing(shape, axis) if patches is None else list(patches))
     grids = {patch: PatchGrid.build_regular(shape, axis, patch) for _, patch in settings}
     correlation = spatial_autocorrelation(rows, shape, channel_axis=axis)
     rng = check_random_state(random_state)
@@ -120,10 +128,29 @@ def suggest_masking(
         table["reason"] = [_reason_without(row, _USUAL_CORRELATION) for _, row in table.iterrows()]
         return table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
     check_consistent_length(rows, y)
-    mae = LinearMAE(min(n_components, rows.shape[1]), image_shape=shape, channel_axis=axis)
-    scores = _linear_scores(rows, y, settings, mae, probe, cv)
+    is_classes = type_of_target(y) in ("binary", "multiclass")
+    folds = list(check_cv(cv, y, classifier=is_classes if probe is None else is_classifier(probe)).split(rows, y))
+    k = min(n_components, rows.shape[1], *(len(train) for train, _ in folds))
+    mae = LinearMAE(k, image_shape=shape, channel_axis=axis)
+    if probe is None:
+        probe = make_pipeline(StandardScaler(), (RidgeClassifierCV if is_classes else RidgeCV)(_PENALTIES))
+    scores = _linear_scores(rows, y, settings, mae, probe, folds)
     table["score"], table["score_se"] = scores
     return _ranked(table).reset_index(drop=True)
+
+
+def _check_sizes(estimator: Any) -> None:
+    if estimator is not None and not all(hasattr(estimator, name) for name in _SIZES):
+        raise TypeError(f"estimator is a {type(estimator).__name__}. Pass a ViTMAE, whose sizes the costs are for.")
+
+
+def _dividing(shape: tuple[int, ...], axis: int | None) -> list[int]:
+    """Usual patches that divide the grid and leave some to choose from."""
+    sizes = [size for i, size in enumerate(shape) if i != axis]
+    fitting = [p for p in (2, 4, 8) if all(size % p == 0 for size in sizes) and prod(sizes) >= 4 * p ** len(sizes)]
+    if not fitting:
+        raise ValueError(f"None of the patches 2, 4 and 8 suits a grid of {tuple(sizes)}. Pass patches that divide it.")
+    return fitting
 
 
 def _settings(masks: Any, patches: Any) -> list[tuple[float, Any]]:
@@ -158,12 +185,9 @@ def _hiding(mask: float, grid: PatchGrid, correlation: Any, rng: np.random.Rando
 
 
 def _linear_scores(
-    rows: np.ndarray, y: Any, settings: list[tuple[float, Any]], mae: LinearMAE, probe: Any, cv: Any
+    rows: np.ndarray, y: Any, settings: list[tuple[float, Any]], mae: LinearMAE, probe: Any, cv: list[Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean score over folds and its standard error, for each setting."""
-    if probe is None:
-        ridge = RidgeClassifierCV if type_of_target(y) in ("binary", "multiclass") else RidgeCV
-        probe = make_pipeline(StandardScaler(), ridge(np.logspace(-3, 5, 9)))
     pipeline = make_pipeline(mae, probe)
     grid = [{"linearmae__mask": [mask], "linearmae__patch": [patch]} for mask, patch in settings]
     search = LinearMAESearchCV(pipeline, grid, cv=cv, refit=False).fit(rows, y)

@@ -91,6 +91,17 @@ def test_numbers_images_and_rows(digits):
     assert set(a["patch"]) == {2, (2, 4)}
 
 
+def test_few_samples_and_usual_shapes(digits, rng):
+    X, y = digits
+    assert np.isfinite(suggest_masking(X[:60], y[:60], masks=(0.5,), patches=(2,), cv=2)["score"]).all()
+    assert set(suggest_masking(rng.normal(size=(20, 28, 28)))["patch"]) == {2, 4}
+    assert set(suggest_masking(X, masks=iter([0.5]), patches=iter([1, 2]))["patch"]) == {1, 2}
+    with pytest.raises(ValueError, match=r"None of the patches 2, 4 and 8 suits a grid of \(7, 9\)"):
+        suggest_masking(rng.normal(size=(20, 7, 9)))
+    with pytest.raises(TypeError, match="estimator is a PCA"):
+        suggest_masking(X, estimator=PCA())
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -1,6 +1,7 @@
 """NYU Depth v2 at 64 × 64 pixels, from a file that is already there."""
 
 import os
+import zlib
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,12 @@ def load_depth(data_home: Any = None, *, subset: str = "train", size: int = 64) 
     try:
         with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             rgb, depth, is_test = file["rgb"], file["depth_mm"], file["is_test"]
-    except (BadZipFile, KeyError, OSError, ValueError, EOFError) as error:
+        if rgb.shape[1:] != (64, 64, 3) or depth.shape != rgb.shape[:3] or is_test.shape != rgb.shape[:1]:
+            raise ValueError(f"the arrays have shapes {rgb.shape}, {depth.shape} and {is_test.shape}")
+    except (BadZipFile, KeyError, OSError, TypeError, ValueError, EOFError, zlib.error) as error:
         raise ValueError(
-            f"{path} cannot be read ({type(error).__name__}: {error}). It must hold the arrays rgb, depth_mm and "
-            f"is_test; fetch the file again."
+            f"{path} cannot be read ({type(error).__name__}: {error}). It must hold rgb (n, 64, 64, 3), depth_mm "
+            f"(n, 64, 64) and is_test (n,); fetch the file again."
         ) from error
     chosen = is_test == (subset == "test")
     images = np.rint(_shrink(rgb[chosen], size)).astype(np.uint8)

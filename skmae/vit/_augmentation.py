@@ -99,12 +99,12 @@ def make_supervised_augment(augment: Any, grid: PatchGrid, low: Tensor, high: Te
 
 
 class ShiftAndFlip:
-    """Shift by up to an 8th of each axis, mirrored at the border, and flip horizontally (kornia)."""
+    """Shift by up to an 8th of each axis, the border repeated, and flip horizontally (kornia)."""
 
     def __init__(self, grid: PatchGrid):
         kornia = import_optional("kornia.augmentation", extra="deep", purpose="augment")
         height, width = grid.grid_shape
-        padding = (-(-height // _PADDING), -(-width // _PADDING))
+        padding = (-(-width // _PADDING), -(-height // _PADDING))  # kornia's order: left and right, top and bottom
         self.grid = grid
         self.operations = (
             kornia.RandomCrop(grid.grid_shape, padding=padding, padding_mode="replicate", cropping_mode="slice"),
@@ -119,7 +119,7 @@ class ShiftAndFlip:
 
 
 class RandomPolicy:
-    """`ShiftAndFlip`, then two operations of RandAugment of medium strength (kornia)."""
+    """`ShiftAndFlip`, then two operations of RandAugment, of magnitude 9 of kornia's 30."""
 
     def __init__(self, grid: PatchGrid, low: Tensor, high: Tensor):
         auto = import_optional("kornia.augmentation.auto", extra="deep", purpose="augment='randaugment'")

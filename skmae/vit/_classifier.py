@@ -75,7 +75,8 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
     compile : bool, default=False
         Compile the part that learns (``torch.compile``).
     checkpoint : str, path or None, default=None
-        Folder for the state after every epoch; a killed `fit` goes on from there, as in `ViTMAE`.
+        Folder for the state after every epoch; a killed `fit` goes on from there, as in `ViTMAE`. Not together with
+        `early_stopping`.
     callbacks : list of skorch callbacks or None, default=None
         They are copied.
     net_params : dict or None, default=None

@@ -14,6 +14,7 @@ from sklearn.model_selection import ParameterGrid
 from skmae._compat import import_optional
 from skmae._cost import Architecture
 from skmae._grid import PatchGrid, resolve_shape
+from skmae.vit._augmentation import drawing_from
 from skmae.vit._build import resolve_device, resolve_precision
 from skmae.vit._data import dataset_of
 from skmae.vit._estimator import ViTMAE
@@ -23,6 +24,12 @@ _TOKENS = 2**13  # per step that is timed, at most, but for one sample
 _LENGTHS = 4  # sequence lengths that are timed, for each width of blocks
 _REPEATS = 3  # of which the fastest counts
 _STEPS = 2  # of a whole training that is timed
+_SIZES = {"mask", "patch", "embed_dim", "encoder_layers", "encoder_heads", "decoder_dim", "decoder_layers"} | {
+    "decoder_heads",
+    "mlp_ratio",
+    "batch_size",
+    "max_epochs",
+}
 
 
 def training_cost(
@@ -66,7 +73,8 @@ def training_cost(
     TypeError
         If the estimator is not a ViTMAE.
     ValueError
-        If a patch does not divide the grid, or a parameter is not known.
+        If a patch does not divide the grid, a parameter is not known, or one is varied that measurements do not tell
+        apart.
 
     See Also
     --------
@@ -95,6 +103,8 @@ def training_cost(
     if not isinstance(estimator, ViTMAE):
         raise TypeError(f"training_cost takes a ViTMAE; got {type(estimator).__name__}.")
     settings = list(ParameterGrid({} if param_grid is None else param_grid))
+    if measure:
+        _check_sizes_only(settings)
     models = [clone(estimator).set_params(**setting) for setting in settings]
     architectures = [architecture_of(model, image_shape) for model in models]
     times = _StepTimes(models, architectures, image_shape) if measure else None
@@ -116,6 +126,15 @@ def training_cost(
                 row["total_h"] = model.max_epochs * ceil(n_samples / model.batch_size) * row["step_s"] / 3600
         rows.append(row)
     return pandas.DataFrame(rows)
+
+
+def _check_sizes_only(settings: list[dict[str, Any]]) -> None:
+    other = sorted({name for setting in settings for name in setting} - _SIZES)
+    if other:
+        raise ValueError(
+            f"param_grid varies {other}, which measurements do not tell apart. With measure=True vary "
+            f"{sorted(_SIZES)}; for others call training_cost once for each value."
+        )
 
 
 def architecture_of(model: ViTMAE, image_shape: tuple[int, ...]) -> Architecture:
@@ -154,8 +173,9 @@ class _StepTimes:
         for model, architecture in zip(models, architectures, strict=True):
             for kind, _, n in blocks_of(model, architecture):
                 lengths.setdefault(kind, set()).add(n)
-        self.blocks = {kind: self._fit_block(kind, sorted(of_kind)) for kind, of_kind in lengths.items()}
-        self.around = self._fit_around(models, architectures, image_shape)
+        with drawing_from(torch.Generator()):
+            self.blocks = {kind: self._fit_block(kind, sorted(of_kind)) for kind, of_kind in lengths.items()}
+            self.around = self._fit_around(models, architectures, image_shape)
 
     def step(self, model: ViTMAE, architecture: Architecture) -> float:
         """Seconds."""
@@ -196,9 +216,8 @@ class _StepTimes:
         seconds: list[float] = []
         for i in {int(np.argmin(tokens)), int(np.argmax(tokens))}:
             for batch in _batches(tokens[i]):
-                thin = clone(models[i]).set_params(
-                    encoder_layers=1, decoder_layers=1, batch_size=batch, checkpoint=None, callbacks=None, verbose=0
-                )
+                thin = clone(models[i]).set_params(image_shape=tuple(image_shape), encoder_layers=1, decoder_layers=1)
+                thin.set_params(batch_size=batch, checkpoint=None, callbacks=None, verbose=0)
                 rest = self._time_training(thin, image_shape)
                 rest -= self._in_blocks(thin, architecture_of(thin, image_shape), batch)
                 terms.append([1.0, batch, batch * tokens[i]])

@@ -66,7 +66,7 @@ class LabelledRows(Dataset):
     samples : Dataset
         `RowsDataset` or `ResidentDataset`.
     targets : Tensor
-        One for each sample, on the device.
+        One for each sample; where the samples lie on a device, there too.
     index : ndarray of int of shape (m,)
         The samples to take.
     """
@@ -121,7 +121,9 @@ def dataset_of(rows: np.ndarray, device: torch.device) -> Dataset:
 
 def is_resident(dataset: Any) -> bool:
     """Whether the samples of a dataset, or of the one that it is a subset of, lie on a device."""
-    return isinstance(getattr(dataset, "dataset", dataset), ResidentDataset)
+    while hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    return isinstance(dataset, ResidentDataset)
 
 
 def collate(samples: Any) -> tuple[Tensor, None]:

@@ -13,7 +13,6 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from skmae._compat import Interval, StrOptions, _fit_context, _num_samples
@@ -21,9 +20,9 @@ from skmae._constraints import GRID, MASKING
 from skmae._estimator import GridEstimator, all_or_nothing
 from skmae._rows import check_finite
 from skmae.vit._augmentation import Augment, Mixing, make_supervised_augment
-from skmae.vit._build import PRECISIONS
+from skmae.vit._build import PRECISIONS, net_settings, resolve_device
 from skmae.vit._checkpoint import Keeper, fingerprint_of, read, restore, train
-from skmae.vit._data import LabelledRows, dataset_of, fits
+from skmae.vit._data import LabelledRows, ResidentDataset, dataset_of, fits
 from skmae.vit._estimator import STOPPED, ViTMAE
 from skmae.vit._finetuning import Split, build_predictor_net
 from skmae.vit._inference import over_batches
@@ -176,7 +175,8 @@ class FineTuner(GridEstimator, ABC):
             If X is a Dataset.
         ValueError
             If X or y hold NaN or infinity, or differ in length; if X does not fit the encoder; if there are fewer
-            blocks than `trainable_blocks`, or fewer than two classes; if the checkpoint is damaged.
+            blocks than `trainable_blocks`, or fewer than two classes; if too few samples are left to set a part aside
+            for early stopping, or this is asked for together with a checkpoint; if the checkpoint is damaged.
         FloatingPointError
             If the loss becomes NaN or infinite. The estimator then has the last weights that gave a finite loss.
         KeyboardInterrupt
@@ -189,34 +189,32 @@ class FineTuner(GridEstimator, ABC):
                 check_finite(rows)
                 targets = self._learn_targets(_as_long_as(y, len(rows)))
                 seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+                self._check_early(seed)
+                split, criterion = self._split(targets, seed), self._criterion(targets)
                 pretrained = self._pretrained(X, seed)
                 self.image_shape_, self.channel_axis_ = pretrained.image_shape_, pretrained.channel_axis_
-                split = self._split(targets, seed)
-                self.net_ = self._build(pretrained.net_.plain_module, rows, targets, split, seed)
+                self.net_ = self._build(pretrained.net_.plain_module, rows, criterion, split, seed)
                 keeper = self._keeper(rows, targets, seed)
                 self._learn_head(rows)
                 state = None if keeper.folder is None else read(keeper.folder, keeper.fingerprint)
                 if state is not None:
                     restore(self.net_, state)
             if state is None or not state["finished"]:
-                dataset = LabelledRows(self._samples(rows), self._on_device(targets), np.arange(len(rows)))
+                samples, y = self._samples(rows), torch.from_numpy(targets)
+                y = y.to(self.net_.where) if isinstance(samples, ResidentDataset) else y
+                dataset = LabelledRows(samples, y, np.arange(len(rows)))
                 train(self.net_, dataset, keeper, self.max_epochs - len(self.history_))
                 self.net_.reads_frozen = False
         return self
 
     def _pretrained(self, X: Any, seed: int) -> ViTMAE:
         """The autoencoder whose encoder is taken, which knows the grid and the statistics of the pixels."""
-        encoder = self.encoder.estimator if isinstance(self.encoder, FrozenEstimator) else self.encoder
+        encoder = _unfrozen(self.encoder)
         if encoder is None:
             architecture = ("patch", "image_shape", "channel_axis", "embed_dim", "encoder_layers", "encoder_heads")
             parameters = {name: getattr(self, name) for name in (*architecture, "mlp_ratio", "device")}
             scratch = ViTMAE(**parameters, mask=0, decoder_dim=1, decoder_layers=1, decoder_heads=1)
             return scratch._untrained(X, seed)
-        if not isinstance(encoder, ViTMAE):
-            raise TypeError(
-                f"encoder is a frozen {type(encoder).__name__}. Pass a ViTMAE, a fitted one inside a "
-                f"FrozenEstimator, or None to train from scratch."
-            )
         if encoder is self.encoder and "net_" not in encoder.__dict__:
             return clone(encoder).fit(X)
         encoder._read_fitted(X)
@@ -230,23 +228,39 @@ class FineTuner(GridEstimator, ABC):
     def _split(self, targets: np.ndarray, seed: int) -> Split | None:
         if not self.early_stopping:
             return None
-        numbers = np.arange(len(targets))
-        stratify = self._stratify(targets)
-        return Split(
-            *train_test_split(numbers, test_size=self.validation_fraction, random_state=seed, stratify=stratify)
-        )
+        settings = {"test_size": self.validation_fraction, "random_state": seed, "stratify": self._stratify(targets)}
+        try:
+            return Split(*train_test_split(np.arange(len(targets)), **settings))
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping=True cannot set validation_fraction={self.validation_fraction} of {len(targets)} "
+                f"samples aside, with some of every class on either side. Pass a larger validation_fraction or more "
+                f"samples, at least 2 of each class, or early_stopping=False."
+            ) from error
 
-    def _build(
-        self, pretrained: MaskedAutoencoder, rows: np.ndarray, targets: np.ndarray, split: Split | None, seed: int
-    ) -> Any:
-        n_blocks = len(pretrained.encoder.blocks)
+    def _check_early(self, seed: int) -> None:
+        """Refuse what can be told to be wrong before an encoder is pretrained for hours."""
+        if self.checkpoint is not None and self.early_stopping:
+            raise ValueError(
+                "checkpoint and early_stopping=True do not go together: a stopped training would forget which of its "
+                "weights were best. Pass checkpoint=None or early_stopping=False."
+            )
+        net_settings(self.get_params(deep=False), seed, resolve_device(self.device))
+        encoder = self if self.encoder is None else _unfrozen(self.encoder)
+        fitted = encoder.__dict__.get("net_") if encoder is not self else None
+        self._check_blocks(encoder.encoder_layers if fitted is None else len(fitted.plain_module.encoder.blocks))
+
+    def _check_blocks(self, n_blocks: int) -> None:
         if self.trainable_blocks is not None and self.trainable_blocks > n_blocks:
             raise ValueError(
                 f"trainable_blocks={self.trainable_blocks}, but the encoder has {n_blocks} blocks. Pass 0 (the head "
                 f"alone) to {n_blocks}, or None for all of the encoder, patch embedding included."
             )
-        augment = self._augment(pretrained, rows)
-        criterion, mixing = self._criterion(targets), self._mixing(pretrained)
+
+    def _build(
+        self, pretrained: MaskedAutoencoder, rows: np.ndarray, criterion: Any, split: Split | None, seed: int
+    ) -> Any:
+        augment, mixing = self._augment(pretrained, rows), self._mixing(pretrained)
         parameters = self.get_params(deep=False)
         return build_predictor_net(parameters, pretrained, criterion, self._n_outputs(), augment, mixing, split, seed)
 
@@ -256,7 +270,8 @@ class FineTuner(GridEstimator, ABC):
             low, high = float(rows.min()), float(rows.max())
             high = high if high > low else low + 1
         standardize = pretrained.standardize
-        bounds = ((bound - standardize.mean.flatten()) / standardize.scale.flatten() for bound in (low, high))
+        mean, scale = (buffer.flatten().cpu() for buffer in (standardize.mean, standardize.scale))
+        bounds = ((bound - mean) / scale for bound in (low, high))
         return make_supervised_augment(self.augment, pretrained.grid, *bounds)
 
     def _keeper(self, rows: np.ndarray, targets: np.ndarray, seed: int) -> Keeper:
@@ -264,8 +279,9 @@ class FineTuner(GridEstimator, ABC):
         if self.checkpoint is None:
             return Keeper(None, None, "")
         parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_IN_FINGERPRINT}
-        weights = self.net_.plain_module.state_dict()
-        parameters["weights"] = {name: value.cpu().numpy() for name, value in weights.items()}
+        if self.encoder is not None:  # fresh weights follow from the seed
+            weights = self.net_.plain_module.state_dict()
+            parameters["weights"] = {name: value.cpu().numpy() for name, value in weights.items()}
         parameters["grid"] = (self.image_shape_, self.channel_axis_)
         parameters["targets"] = targets
         parameters["seed"] = None if self.random_state is None else seed
@@ -290,10 +306,7 @@ class FineTuner(GridEstimator, ABC):
             return dataset_of(rows, net.where)
         net.reads_frozen = True
         frozen = over_batches(net, rows, self.batch_size, lambda module, images, _: module.freeze(images))
-        return dataset_of(frozen, net.where)
-
-    def _on_device(self, targets: np.ndarray) -> Tensor:
-        return torch.from_numpy(targets).to(self.net_.where)
+        return dataset_of(frozen.astype(np.float32, copy=False), net.where)
 
     # -- using ----------------------------------------------------------------------------------------------------
 
@@ -317,6 +330,16 @@ class FineTuner(GridEstimator, ABC):
         tags.input_tags.three_d_array = True
         tags.non_deterministic = False
         return tags
+
+
+def _unfrozen(encoder: Any) -> Any:
+    encoder = encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder
+    if encoder is not None and not isinstance(encoder, ViTMAE):
+        raise TypeError(
+            f"encoder is a frozen {type(encoder).__name__}. Pass a ViTMAE, a fitted one inside a FrozenEstimator, or "
+            f"None to train from scratch."
+        )
+    return encoder
 
 
 def _check_is_array(X: Any) -> None:

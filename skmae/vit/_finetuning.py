@@ -10,7 +10,7 @@ from skorch.callbacks import EarlyStopping
 from torch import Tensor
 
 from skmae.vit._augmentation import Augment, Mixing, drawing_from
-from skmae.vit._build import net_settings, resolve_device
+from skmae.vit._build import net_settings, peak_rate, resolve_device
 from skmae.vit._data import LabelledRows
 from skmae.vit._module import MaskedAutoencoder
 from skmae.vit._net import NO_DECAY, SeededNet, naming_net_params
@@ -71,6 +71,11 @@ class Split:
         return dataset.take(self.train), dataset.take(self.valid)
 
 
+def _whole(batch: Batch) -> Batch:
+    """The dataset gives whole batches."""
+    return batch
+
+
 class PredictorNet(SeededNet):
     """A net that trains a `Predictor`.
 
@@ -81,7 +86,7 @@ class PredictorNet(SeededNet):
     mixing : Mixing or None
     """
 
-    collate = staticmethod(lambda batch: batch)  # the dataset gives whole batches
+    collate = staticmethod(_whole)
 
     def __init__(self, *args: Any, mixing: Mixing | None = None, **kwargs: Any):
         self.mixing = mixing
@@ -130,7 +135,7 @@ def build_predictor_net(
         **{f"module__{name}": value for name, value in architecture_of(pretrained.encoder).items()},
         **{f"module__{name}": parameters[name] for name in ("trainable_blocks", "pool", "drop_path")},
         "criterion": criterion,
-        "optimizer__param_groups": list(parameter_groups(len(pretrained.encoder.blocks), parameters["layer_decay"])),
+        "optimizer__param_groups": list(parameter_groups(len(pretrained.encoder.blocks), parameters)),
         "augment": augment,
         "mixing": mixing,
         "train_split": split,
@@ -149,6 +154,7 @@ def _stopping(parameters: dict[str, Any]) -> list[Any]:
     stopping = EarlyStopping(
         monitor="valid_loss",
         patience=parameters["n_iter_no_change"],
+        threshold=0,
         load_best=True,
         sink=print if parameters["verbose"] else _silently,
     )
@@ -159,9 +165,10 @@ def _silently(text: str) -> None:
     """Take what skorch has to say, and say nothing."""
 
 
-def parameter_groups(n_blocks: int, layer_decay: float) -> Iterator[tuple[str, dict[str, float]]]:
-    """Patterns of names, with the scale of their learning rate, and no weight decay for biases and norms."""
-    for part, scale in layer_scales(n_blocks, layer_decay).items():
-        yield from ((part + pattern, {**group, "lr_scale": scale}) for pattern, group in NO_DECAY)
-        yield part + "*", {"lr_scale": scale}
+def parameter_groups(n_blocks: int, parameters: dict[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Patterns of names, with their learning rate, and no weight decay for biases and norms."""
+    for part, scale in layer_scales(n_blocks, parameters["layer_decay"]).items():
+        rate = {"lr_scale": scale, "lr": scale * peak_rate(parameters)}  # the latter for schedulers of the user
+        yield from ((part + pattern, {**group, **rate}) for pattern, group in NO_DECAY)
+        yield part + "*", rate
     yield from NO_DECAY

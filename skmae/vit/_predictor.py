@@ -53,7 +53,7 @@ class Predictor(nn.Module):
         self.pool = pool
         n_blocks = encoder_layers
         self.n_frozen = None if trainable_blocks is None else n_blocks - trainable_blocks
-        self.drop_rates = [drop_path * i / max(n_blocks - 1, 1) for i in range(n_blocks)]
+        self.drop_rates = [drop_path * i / (n_blocks - 1) for i in range(n_blocks)] if n_blocks > 1 else [drop_path]
         self.encoder.requires_grad_(self.n_frozen is None)
         if trainable_blocks:
             for part in (*self.encoder.blocks[self.n_frozen :], self.encoder.norm):

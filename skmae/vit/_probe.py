@@ -43,8 +43,8 @@ def probe_layers(
         Files that `ViTMAE.load_weights` reads; of a folder, the series that ``checkpoint_every`` leaves in it or in
         folders within it. None takes the estimator's own weights.
     probe : estimator or None, default=None
-        A classifier or regressor. None takes a logistic regression, or for targets that are not classes a ridge
-        regression, of standardised features.
+        A classifier or regressor. None takes, on standardised features, a logistic regression, or a ridge regression
+        if y holds numbers that are not whole (whole ones are read as classes: pass a regressor if they are not).
 
     Returns
     -------
@@ -95,7 +95,10 @@ def _files(weights: Any) -> Sequence[Path | None]:
     if weights is None:
         return [None]
     if not isinstance(weights, str | PathLike):
-        return [Path(path) for path in weights]
+        files = [Path(path) for path in weights]
+        if not files:
+            raise ValueError("weights is empty. Pass files, a folder, or None for the estimator's own.")
+        return files
     folder = Path(weights)
     if not folder.is_dir():
         return [folder]
@@ -124,7 +127,8 @@ def _features(estimator: ViTMAE, modules: list[MaskedAutoencoder], X: Any) -> np
     """(n, checkpoints, layers, D)."""
 
     def of_all(_: Any, images: Tensor, rows: slice) -> Tensor:  # noqa: ARG001
-        pooled = [_pooled(module, images.float(), estimator.pool) for module in modules]
+        pixels = estimator._module.standardize.undo(images.float())
+        pooled = [_pooled(module, module.standardize(pixels), estimator.pool) for module in modules]
         return torch.stack([torch.stack(layers, dim=1) for layers in pooled], dim=1)
 
     return over_batches(estimator.net_, estimator._read_fitted(X), estimator.batch_size, of_all)

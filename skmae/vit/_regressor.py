@@ -1,5 +1,6 @@
 """ViTMAERegressor: numbers, on top of the encoder of a masked autoencoder."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,8 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
     compile : bool, default=False
         Compile the part that learns (``torch.compile``).
     checkpoint : str, path or None, default=None
-        Folder for the state after every epoch; a killed `fit` goes on from there, as in `ViTMAE`.
+        Folder for the state after every epoch; a killed `fit` goes on from there, as in `ViTMAE`. Not together with
+        `early_stopping`.
     callbacks : list of skorch callbacks or None, default=None
         They are copied.
     net_params : dict or None, default=None
@@ -217,8 +219,13 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
             For the same faults of X as `predict`, or if y has another shape than the predictions.
         """
         prediction, y = self.predict(X), np.asarray(y)
-        flat = (len(prediction), -1) if prediction.ndim > 2 else prediction.shape
-        return r2_score(np.reshape(y, (len(y), *flat[1:])), prediction.reshape(flat), sample_weight=sample_weight)
+        one_number = prod(y.shape[1:]) == prod(self.target_shape_) == 1  # in a column, or not
+        if y.shape[1:] != self.target_shape_ and not one_number:
+            raise ValueError(
+                f"y has targets of shape {y.shape[1:]}, but this regressor was fitted on targets of shape "
+                f"{self.target_shape_}. Pass those."
+            )
+        return r2_score(y.reshape(len(y), -1), prediction.reshape(len(y), -1), sample_weight=sample_weight)
 
     def _learn_targets(self, y: Any) -> np.ndarray:
         y = check_array(y, ensure_2d=False, allow_nd=True, dtype=(np.float64, np.float32), input_name="y")

@@ -46,6 +46,13 @@ def test_bad_input(folder, tmp_path, monkeypatch):
     (path / "nyuv2_depth64.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"nyuv2_depth64.npz cannot be read .*fetch the file again"):
         load_depth()
+    np.savez(path / "nyuv2_depth64.npz", rgb=np.zeros((2, 8, 8, 3)), depth_mm=np.zeros((2, 8, 8)), is_test=np.ones(2))
+    with pytest.raises(ValueError, match=r"the arrays have shapes \(2, 8, 8, 3\)"):
+        load_depth()
+    with open(path / "nyuv2_depth64.npz", "wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(ValueError, match="cannot be read"):
+        load_depth()
     monkeypatch.delenv("SKMAE_DATA")
     with pytest.raises(FileNotFoundError, match="name it in the environment variable SKMAE_DATA"):
         load_depth()

@@ -93,7 +93,16 @@ def test_times_are_put_together_from_those_of_blocks_and_what_is_around_them(mon
         assert row["step_s"] == pytest.approx(expected, rel=1e-3)
 
 
+def test_signals_are_timed_on_their_own_grid_and_nothing_is_drawn():
+    state = torch.get_rng_state()
+    model = ViTMAE(**{**SIZES, "decoder_heads": 4}, patch=16, batch_size=8, device="cpu")
+    assert training_cost(model, (64,))["step_s"][0] > 0
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_bad_input():
+    with pytest.raises(ValueError, match=r"param_grid varies \['precision'\], which measurements do not tell apart"):
+        training_cost(ViTMAE(), (8, 8), param_grid={"precision": ["float32", "bfloat16"]})
     with pytest.raises(TypeError, match="training_cost takes a ViTMAE; got PCA"):
         training_cost(PCA(), (8, 8))
     with pytest.raises(ValueError, match="patch"):

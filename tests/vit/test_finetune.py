@@ -15,14 +15,15 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from skorch.callbacks import Callback, LRScheduler
 
 from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 from skmae._grid import PatchGrid
 from skmae.vit import _finetune
 from skmae.vit._augmentation import Mixing, drawing_from, make_supervised_augment
 from skmae.vit._data import Share
-from skmae.vit._finetuning import ClassificationLoss
-from skmae.vit._predictor import run_block
+from skmae.vit._finetuning import ClassificationLoss, PredictorNet
+from skmae.vit._predictor import Predictor, run_block
 
 ENCODER = {"patch": 4, "embed_dim": 12, "encoder_layers": 3, "encoder_heads": 2}
 TRAINING = {"max_epochs": 2, "batch_size": 25, "learning_rate": 0.05, "warmup_epochs": 0, "device": "cpu"}
@@ -74,9 +75,14 @@ def test_frozen_parameters_stay_bit_for_bit_and_the_others_move(trainable_blocks
 
 @pytest.mark.parametrize("trainable_blocks", [0, 1])
 def test_reusing_activations_changes_nothing(trainable_blocks, mae, digits, monkeypatch):
+    frozen = []
+    original = Predictor.freeze
+    monkeypatch.setattr(Predictor, "freeze", lambda self, images: frozen.append(len(images)) or original(self, images))
     reused = classifier(mae, trainable_blocks=trainable_blocks).fit(*digits)
+    assert sum(frozen) == 2 * len(digits[0])  # once for the statistics of the head, once for all epochs
     monkeypatch.setattr(_finetune, "fits", lambda *_: False)
     again = classifier(mae, trainable_blocks=trainable_blocks).fit(*digits)
+    assert sum(frozen) == (2 + 1 + 2) * len(digits[0])  # in both epochs
     for name, value in parameters_of(again).items():
         assert_allclose(value, parameters_of(reused)[name], atol=2e-6)
     assert_allclose(again.predict_proba(digits[0]), reused.predict_proba(digits[0]), atol=1e-5)
@@ -87,11 +93,11 @@ def test_layer_wise_rates_are_those_of_the_formula(layer_decay, digits):
     clf = classifier(layer_decay=layer_decay, max_epochs=1).fit(*digits)
     scale = {}
     names = {id(value): name for name, value in clf.net_.module_.named_parameters()}
+    rate = 0.05 * 25 / 256 * 0.5 * (1 + np.cos(np.pi * 7 / 8))  # of the last of 8 steps
     for group in clf.net_.optimizer_.param_groups:
-        peak = group["lr"] / group.get("lr_scale", 1.0)
         for parameter in group["params"]:
             name = names[id(parameter)]
-            scale[name] = group["lr"] / peak
+            scale[name] = group["lr"] / rate
             decayed = not (name.endswith("bias") or "norm" in name)
             assert group["weight_decay"] == (0.05 if decayed else 0), name
     assert scale.keys() == set(names.values())
@@ -99,6 +105,13 @@ def test_layer_wise_rates_are_those_of_the_formula(layer_decay, digits):
         layer = {"head": 4, "norm": 4, "patch_embed": 0, "cls_token": 0}.get(name.split(".")[name[0] == "e"])
         layer = int(name.split(".")[2]) + 1 if layer is None else layer
         assert value == pytest.approx(layer_decay ** (4 - layer)), name
+
+
+def test_a_scheduler_of_the_user_keeps_the_layers_apart(digits):
+    scheduler = LRScheduler("StepLR", step_size=100)
+    clf = classifier(layer_decay=0.5, callbacks=[scheduler], max_epochs=1).fit(*digits)
+    rates = sorted({group["lr"] for group in clf.net_.optimizer_.param_groups})
+    assert_allclose(rates, 0.05 * 25 / 256 * 0.5 ** np.arange(4, -1, -1.0))
 
 
 def test_the_first_step_moves_each_layer_by_its_rate(digits):
@@ -178,9 +191,12 @@ def test_pickle_and_checkpoint(mae, digits, tmp_path):
     class StopError(Exception):
         pass
 
-    from skorch.callbacks import Callback
-
     class After(Callback):
+        epochs = []
+
+        def on_epoch_begin(self, net, **kwargs):
+            self.epochs.append(len(net.history))
+
         def on_epoch_end(self, net, **kwargs):
             if len(net.history) == 2 and self.stops:
                 raise StopError
@@ -190,8 +206,13 @@ def test_pickle_and_checkpoint(mae, digits, tmp_path):
     with pytest.raises(StopError):
         interrupted.fit(X, y)
     After.stops = False
+    After.epochs = []
     again = interrupted.fit(X, y)
+    assert After.epochs == [2, 3]  # the second was not whole when it was stopped
     assert_array_equal(again.predict_proba(X), whole.predict_proba(X))
+    for _ in range(2):  # without a seed, the same parameters and data go on from one folder
+        classifier(random_state=None, checkpoint=tmp_path / "c").fit(X, y)
+    assert len(list((tmp_path / "c").iterdir())) == 1
     other = classifier(mae, max_epochs=3, checkpoint=tmp_path / "b").fit(X, (y + 1) % 4)
     assert (other.predict(X) != again.predict(X)).any()
 
@@ -258,6 +279,8 @@ def test_regression_of_maps(mae, digits):
     flat = regressor(mae, max_epochs=20).fit(X, maps.reshape(len(X), -1))
     assert_allclose(reg.predict(X).reshape(len(X), -1), flat.predict(X))
     assert reg.score(X, maps) == pytest.approx(flat.score(X, maps.reshape(len(X), -1)))
+    with pytest.raises(ValueError, match=r"y has targets of shape \(16,\), but .* fitted on .*\(4, 4\)"):
+        reg.score(X, maps.reshape(len(X), -1))
 
 
 def test_early_stopping_keeps_the_best_weights(digits):
@@ -296,6 +319,20 @@ def test_mixed_samples_are_of_two_by_the_share_that_is_told(shape, axis):
     assert set(cut.unique().tolist()) <= set(range(5))
 
 
+def test_pictures_are_shifted_by_an_eighth_of_each_axis():
+    grid = PatchGrid.build((8, 64), None, 1)
+    place = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(64.0), indexing="ij"))  # (2, 8, 64)
+    augment = make_supervised_augment("auto", grid, torch.tensor(0.0), torch.tensor(1.0))
+    for axis, most in ((0, 1), (1, 8)):
+        with drawing_from(torch.Generator().manual_seed(0)):
+            shifted = augment(place[axis].expand(200, -1, -1), Share(200, slice(0, 200), 1.0))
+        if axis == 1:  # those that were not flipped
+            shifted = shifted[shifted[:, 0, -1] > shifted[:, 0, 0]]
+        moved = (shifted - place[axis]).abs().amax(dim=(1, 2))
+        assert moved.max() == most
+        assert moved.min() == 0
+
+
 def test_dropped_branches_keep_their_mean():
     block = (
         ViTMAE(**ENCODER, decoder_layers=1, decoder_heads=2, image_shape=(8, 8))
@@ -305,14 +342,16 @@ def test_dropped_branches_keep_their_mean():
     x = torch.randn(1, 5, 12).expand(20_000, -1, -1)
     torch.manual_seed(0)
     with torch.no_grad():
-        attended = x[:1] + block.attn(block.norm1(x[:1]))
+        one = x[:1]
+        attention = one + block.attn(block.norm1(one)) / 0.7
+        both = attention + block.mlp(block.norm2(attention)) / 0.7
+        mlp = one + block.mlp(block.norm2(one)) / 0.7
         dropped = run_block(block, x, 0.3, torch.Generator().manual_seed(0))
-        kinds = dropped.reshape(len(x), -1).unique(dim=0)
-        assert len(kinds) == 4  # with and without each of the branches
-        attention = (block.attn(block.norm1(x[:1])) / 0.7 + x[:1]).flatten()
-        assert (kinds - attention).abs().max(dim=1).values.min() < 1e-5
+        shares = [
+            ((dropped - kind).abs().amax(dim=(1, 2)) < 1e-4).float().mean() for kind in (one, attention, mlp, both)
+        ]
+        assert_allclose(shares, [0.3 * 0.3, 0.7 * 0.3, 0.3 * 0.7, 0.7 * 0.7], atol=0.015)
         assert torch.equal(run_block(block, x[:3], 0.0, None), block(x[:3]))
-    assert torch.isfinite(attended).all()
 
 
 def test_randaugment_works_between_black_and_white():
@@ -370,8 +409,35 @@ def test_data_that_do_not_fit(mae, digits):
         classifier(FrozenEstimator(PCA(2).fit(X.reshape(200, -1)))).fit(X, y)
     with pytest.raises(TypeError, match="X is a Dataset, TensorDataset"):
         classifier(mae).fit(torch.utils.data.TensorDataset(torch.zeros(4, 8, 8)), [0, 1, 0, 1])
+    with pytest.raises(ValueError, match="early_stopping=True cannot set validation_fraction=0"):
+        classifier(mae, early_stopping=True, validation_fraction=0.01).fit(X, y)
+    with pytest.raises(ValueError, match="checkpoint and early_stopping=True do not go together"):
+        classifier(mae, early_stopping=True, checkpoint="here").fit(X, y)
     with pytest.raises(ValueError, match="augment='randaugment' is for grey or RGB pictures"):
         classifier(augment="randaugment", patch=2).fit(np.zeros((4, 4, 4, 2)), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trainable_blocks": 9},
+        {"net_params": {"lr": 1}},
+        {"device": "nowhere"},
+        {"callbacks": [3]},
+        {"class_weight": {"a": 1}},
+        {"early_stopping": True, "validation_fraction": 0.01},
+    ],
+)
+def test_what_needs_no_training_is_refused_before_it(changes, mae, digits, monkeypatch):
+    fits = []
+    monkeypatch.setattr(ViTMAE, "fit", lambda *args: fits.append(args))
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        classifier(clone(mae), **changes).fit(*digits)
+    assert not fits
+
+
+def test_batches_can_be_made_in_another_process():
+    assert pickle.loads(pickle.dumps(PredictorNet.collate)) is PredictorNet.collate
 
 
 def test_a_failed_fit_leaves_what_was_there(mae, digits):

@@ -63,6 +63,14 @@ def test_numbers_are_regressed_and_probes_may_be_given(series):
     assert given["score"].max() < 0.1
 
 
+def test_each_file_has_its_own_pixel_statistics(series):
+    mae, X, y, folder = series
+    other = ViTMAE(**TINY, max_epochs=1, random_state=0, device="cpu").fit(10 * X + 30)
+    table = probe_layers(other, X[:400], y[:400], X[400:], y[400:], weights=next(folder.rglob("last.pt")))
+    own = probe_layers(mae, X[:400], y[:400], X[400:], y[400:])
+    assert_allclose(table["score"], own["score"], atol=0.01)
+
+
 def test_bad_input(series, tmp_path):
     mae, X, y, _ = series
     with pytest.raises(TypeError, match="probe_layers takes a ViTMAE; got PCA"):
@@ -71,5 +79,7 @@ def test_bad_input(series, tmp_path):
         probe_layers(mae, X, y[:-1], X, y)
     with pytest.raises(FileNotFoundError, match=r"has no files epoch-\*.pt"):
         probe_layers(mae, X, y, X, y, weights=tmp_path)
+    with pytest.raises(ValueError, match="weights is empty"):
+        probe_layers(mae, X, y, X, y, weights=[])
     with pytest.raises(FileNotFoundError, match="there is no file"):
         probe_layers(mae, X, y, X, y, weights=tmp_path / "epoch-00001.pt")
