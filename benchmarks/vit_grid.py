@@ -11,11 +11,12 @@ from typing import Any
 
 import torch
 from _provenance import append, rows_of
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmae import ViTMAE
+from skmae import ViTMAE, ViTMAEClassifier
 from skmae.datasets import fetch_cifar10
 
 N, EPOCHS = 5000, 10
@@ -56,6 +57,26 @@ def probe(mae: ViTMAE, train: Any, test: Any) -> float:
     return model.score(mae.transform(test.images), test.target)
 
 
+def finetuned(mae: ViTMAE, train: Any, test: Any, seed: int) -> float:
+    """Test accuracy after fine-tuning all of the encoder for some epochs."""
+    settings = {"augment": None, "max_epochs": 5, "batch_size": 100, "warmup_epochs": 1, "learning_rate": 2e-3}
+    model = ViTMAEClassifier(FrozenEstimator(mae), **settings, device="cpu", random_state=seed)
+    return model.fit(train.images[:N], train.target[:N]).score(test.images, test.target)
+
+
+def finetune_all(models: Path, seeds: list[int], train: Any, test: Any) -> None:
+    """Fine-tune what has been pretrained; rows of vit_grid_finetune.csv are not run again."""
+    done = {tuple(row[key] for key in KEYS) for row in rows_of("vit_grid_finetune")}
+    there = {tuple(row[key] for key in KEYS) for row in rows_of("vit_grid")}
+    for seed in seeds:
+        for setting in settings():
+            key = {**setting, "seed": seed}
+            text = tuple(str(value) for value in key.values())
+            if text in there and text not in done:
+                mae = vit(setting, seed, models).fit(train.images[:N])
+                append("vit_grid_finetune", {**key, "finetuned": finetuned(mae, train, test, seed)})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=Path, required=True, help="folder for the trained models")
@@ -63,8 +84,12 @@ def main() -> None:
     parser.add_argument(
         "--part", type=int, nargs=2, default=[0, 1], help="which of how many parts, to run them at once"
     )
+    parser.add_argument("--finetune", action="store_true", help="fine-tune what is there, into vit_grid_finetune.csv")
     options = parser.parse_args()
     train, test = fetch_cifar10(subset="train"), fetch_cifar10(subset="test")
+    if options.finetune:
+        finetune_all(options.models, options.seeds, train, test)
+        return
     done = {tuple(row[key] for key in KEYS) for row in rows_of("vit_grid")}
     for seed in options.seeds:
         for setting in settings()[options.part[0] :: options.part[1]]:
