@@ -1,7 +1,7 @@
 """The paper's findings on depths, masks and patches, against vit_grid.csv: a statistic each, its interval, a verdict.
 
-Intervals are 95 % bootstraps over settings, or over pairs of settings that differ in one thing, seeds as they are. Writes
-vit_findings.csv.
+Intervals are 95 % bootstraps over settings, or over pairs of settings that differ in one thing, seeds as they are.
+Writes vit_findings.csv.
 """
 
 import argparse
@@ -59,8 +59,9 @@ def findings() -> Iterator[tuple[str, str, tuple[float, float, float], int]]:
     grid = table("vit_grid")
     depths = grid[(grid["patch"] == 4) & (grid["mask"] == 0.75)]
     masking = grid[(grid["encoder_layers"] == 4) & (grid["decoder_layers"] == 1)]
-    loss = masking[["test_loss", "probe"]].to_numpy()
-    yield "the loss does not predict the probe", f"{RANK}, minus loss and probe", interval(loss * [-1, 1], rank), 0
+    by_patch = masking.groupby("patch")[["test_loss", "probe", "epoch_s", "mask"]].rank()
+    loss = by_patch[["test_loss", "probe"]].to_numpy() * [-1, 1]
+    yield "the loss does not predict the probe", f"{RANK}, minus loss and probe within a patch", interval(loss, rank), 0
     yield (
         "one decoder layer suffices",
         "probe, 4 decoder layers less 1",
@@ -75,20 +76,16 @@ def findings() -> Iterator[tuple[str, str, tuple[float, float, float], int]]:
         interval(differences(depths, "encoder_layers", 8, 2, "probe"), mean),
         1,
     )
-    time = masking[["mask", "epoch_s"]].assign(epoch_s=masking["epoch_s"].groupby(masking["patch"]).rank())
-    yield (
-        "time falls with the mask",
-        f"{RANK}, mask and s per epoch within a patch",
-        interval(time.to_numpy(), rank),
-        -1,
-    )
+    time = by_patch[["mask", "epoch_s"]].to_numpy()
+    yield "time falls with the mask", f"{RANK}, mask and s per epoch within a patch", interval(time, rank), -1
     yield (
         "small patches are best",
         f"{RANK}, patch and probe",
         interval(masking[["patch", "probe"]].to_numpy(), rank),
         -1,
     )
-    yield "high masks are best", f"{RANK}, mask and probe", interval(masking[["mask", "probe"]].to_numpy(), rank), 1
+    masks = by_patch[["mask", "probe"]].to_numpy()
+    yield "high masks are best", f"{RANK}, mask and probe within a patch", interval(masks, rank), 1
     tuned = table("vit_grid_finetune")
     if len(tuned):
         both = grid.merge(tuned[[*KEYS, "finetuned"]], on=list(KEYS))[["probe", "finetuned"]].to_numpy()
