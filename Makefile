@@ -67,6 +67,9 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/vit_grid.py --models benchmarks/models
 	$(BIN)/python benchmarks/proxy.py
 	$(BIN)/python benchmarks/vit_finetune.py --models benchmarks/models
+	$(BIN)/python benchmarks/vit_finetune.py --models benchmarks/models --memory
+	$(BIN)/python benchmarks/vit_grid.py --models benchmarks/models --finetune
+	$(BIN)/python benchmarks/vit_findings.py
 	$(BIN)/python benchmarks/vit_cost.py
 	$(BIN)/python benchmarks/depth.py
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from _provenance import rows_of, save
 from scipy.stats import spearmanr
-from vit_grid import MASKS, PATCHES, N, settings
+from vit_grid import MASKS, PATCHES, N
 
 from skmae import ViTMAE, suggest_masking
 from skmae.datasets import fetch_cifar10
@@ -76,7 +76,6 @@ def main() -> None:
     for row in result:
         print(row)
     save("proxy_agreement", result)
-    print(f"{len(rows)} of {len([one for one in settings() if one['decoder_layers'] == 1])} settings")
 
 
 if __name__ == "__main__":
