@@ -44,6 +44,7 @@ def load_depth(data_home: Any = None, *, subset: str = "train", size: int = 64) 
     -------
     Bunch
         images : ndarray of uint8 of shape (n_samples, size, size, 3)
+            0 to 255, red, green, blue.
         target : ndarray of float32 of shape (n_samples, size, size)
             Metres from the camera.
 
@@ -58,7 +59,7 @@ def load_depth(data_home: Any = None, *, subset: str = "train", size: int = 64) 
     --------
     >>> from skmae.datasets import load_depth
     >>> rooms = load_depth(size=32)  # doctest: +SKIP
-    >>> rooms.images.shape, rooms.target.shape  # doctest: +SKIP
+    >>> (rooms.images.shape, rooms.target.shape)  # doctest: +SKIP
     ((795, 32, 32, 3), (795, 32, 32))
     """
     path = _path(data_home)

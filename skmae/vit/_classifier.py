@@ -246,6 +246,28 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         """
         return softmax(self._outputs(X).astype(np.float64), axis=1)
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Share of the samples whose class is predicted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        y : array-like of shape (n_samples,)
+            Labels that were not there in training count as missed.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+
+        Returns
+        -------
+        float
+            From 0 to 1.
+
+        Raises
+        ------
+        ValueError
+            For the same faults of X as `predict`.
+        """
+        return super().score(X, y, sample_weight)
+
     def _learn_targets(self, y: Any) -> np.ndarray:
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")

@@ -43,7 +43,7 @@ def X():
         ({"mask": 1}, r"'mask' parameter of ViTMAE must be a float in the range \[0.*, 1.*\)"),
         ({"device": "nowhere"}, "device='nowhere' is not a device"),
         ({"image_shape": (6, 8)}, "image_shape"),
-        ({"net_params": {"lr": 1}}, "net_params has 'lr', which ViTMAE's own parameter learning_rate says"),
+        ({"net_params": {"lr": 1}}, "net_params has 'lr', which the estimator's own parameter learning_rate says"),
         ({"net_params": {"module__embed_dim": 4}}, "own parameter embed_dim"),
         ({"net_params": {"optimizer__weight_decay": 4}}, "own parameter weight_decay"),
         ({"net_params": {"batchsize": 4}}, r"net_params has 'batchsize', which is not known\. Known are optimizer"),
