@@ -466,6 +466,31 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         X = self._read_fitted(X)
         return over_batches(self.net_, X, self.batch_size, lambda module, images, _: module.encode(images)[:, 1:])
 
+    def layer_features(self, X: Any) -> np.ndarray:
+        """Encode whole samples, one row of features per layer: what to compare by `linear_cka`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape), or Dataset
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 1 + encoder_layers, embed_dim)
+            Layer 0 is what the first block gets; the last, after the norm, is what `transform` gives. Patches become
+            features of a sample as ``pool`` says.
+
+        Raises
+        ------
+        ValueError
+            For the same faults of X as `transform`.
+
+        See Also
+        --------
+        skmae.probe_layers : Scores of probes on them.
+        """
+        X = self._read_fitted(X)
+        return over_batches(self.net_, X, self.batch_size, lambda module, images, _: module.layers(images, self.pool))
+
     def reconstruct(self, X: Any, visible: Any = None) -> np.ndarray:
         """Hide patches of each sample, encode the others, and predict all.
 

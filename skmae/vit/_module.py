@@ -86,6 +86,10 @@ class MaskedAutoencoder(nn.Module):
         """Class token and all patches, nothing hidden: (n, 1 + N, D)."""
         return self.encoder(self.patchify(images))
 
+    def layers(self, images: Tensor, pool: str) -> Tensor:
+        """What every layer makes of whole images, pooled: (n, 1 + blocks, D)."""
+        return torch.stack([pool_tokens(x, pool) for x in self.encoder.layers(self.patchify(images))], dim=1)
+
 
 class Standardize(nn.Module):
     """Pixels less the mean of their channel, over its standard deviation."""

@@ -19,7 +19,7 @@ from torch import Tensor
 from skmae._compat import import_optional
 from skmae.vit._estimator import ViTMAE
 from skmae.vit._inference import over_batches
-from skmae.vit._module import MaskedAutoencoder, pool_tokens
+from skmae.vit._module import MaskedAutoencoder
 
 
 def probe_layers(
@@ -128,14 +128,9 @@ def _features(estimator: ViTMAE, modules: list[MaskedAutoencoder], X: Any) -> np
 
     def of_all(_: Any, images: Tensor, rows: slice) -> Tensor:  # noqa: ARG001
         pixels = estimator._module.standardize.undo(images.float())
-        pooled = [_pooled(module, module.standardize(pixels), estimator.pool) for module in modules]
-        return torch.stack([torch.stack(layers, dim=1) for layers in pooled], dim=1)
+        return torch.stack([m.layers(m.standardize(pixels), estimator.pool) for m in modules], dim=1)
 
     return over_batches(estimator.net_, estimator._read_fitted(X), estimator.batch_size, of_all)
-
-
-def _pooled(module: MaskedAutoencoder, images: Tensor, pool: str) -> list[Tensor]:
-    return [pool_tokens(tokens, pool) for tokens in module.encoder.layers(module.patchify(images))]
 
 
 def _default_probe(y: Any) -> Any:

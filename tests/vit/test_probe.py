@@ -25,6 +25,22 @@ def series(tmp_path_factory):
     return mae, X, y, folder
 
 
+def test_features_of_every_layer(series):
+    mae, X, *_ = series
+    layers = mae.layer_features(X)
+    assert layers.shape == (len(X), 3, 12)
+    assert_allclose(layers[:, -1], mae.transform(X), rtol=1e-6)
+    blocks = mae.net_.module_.encoder.blocks
+    outputs = []
+    handle = blocks[0].register_forward_hook(lambda _, seen, given: outputs.extend([seen[0], given]))
+    mae.transform(X[:50])
+    handle.remove()
+    for layer, tokens in enumerate(outputs):
+        assert_allclose(layers[:50, layer], tokens.detach()[:, 1:].mean(dim=1), rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match="63 features"):
+        mae.layer_features(X[:, 1:])
+
+
 def test_layers_of_every_checkpoint(series):
     mae, X, y, folder = series
     table = probe_layers(mae, X[:400], y[:400], X[400:], y[400:], weights=folder)
