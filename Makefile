@@ -5,14 +5,16 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export SCIPY_ARRAY_API := 1
 
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test lint docs site-test bench paper clean
 
 help:
 	@echo "make demo   LinearMAE beside PCA on real photographs: a table, and pictures in demo/"
 	@echo "make test   the whole test suite and the doctests"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   the documentation, in docs/_build/html"
+	@echo "make site-test  that site in a browser, and its links (needs make docs, chromium and chromedriver)"
 	@echo "make bench  speed and memory against scikit-learn, into benchmarks/results (needs SKMAE_DATA)"
+	@echo "make paper  the paper's figures anew, into benchmarks/results (needs SKMAE_DATA; hours)"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("skmae needs Python >= 3.11; pass another one: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
@@ -49,6 +51,13 @@ lint: $(VENV)/.test $(VENV)/.lint
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
+$(VENV)/.site: $(VENV)/.docs
+	$(INSTALL) selenium
+	touch $@
+
+site-test: $(VENV)/.site
+	$(BIN)/python docs/check_site.py
+
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/fit.py
 	$(BIN)/python benchmarks/memory.py
@@ -61,17 +70,31 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/cifar10_probe.py
 	$(BIN)/python benchmarks/vit_speed.py
 	$(BIN)/python benchmarks/vit_probe.py
-	$(BIN)/python benchmarks/influence.py
 	$(BIN)/python benchmarks/jacobian.py
-	$(BIN)/python benchmarks/vit_entropy.py --models benchmarks/models
-	$(BIN)/python benchmarks/vit_grid.py --models benchmarks/models
-	$(BIN)/python benchmarks/proxy.py
-	$(BIN)/python benchmarks/vit_finetune.py --models benchmarks/models
-	$(BIN)/python benchmarks/vit_finetune.py --models benchmarks/models --memory
-	$(BIN)/python benchmarks/vit_grid.py --models benchmarks/models --finetune
-	$(BIN)/python benchmarks/vit_findings.py
 	$(BIN)/python benchmarks/vit_cost.py
-	$(BIN)/python benchmarks/depth.py
+
+# The paper's figures, hours of them; SCALE=gpu takes the paper's sizes. What is in benchmarks/results is not run again.
+SCALE ?= cpu
+MODELS ?= benchmarks/models
+DEEP := --scale $(SCALE) --models $(MODELS)
+paper: $(VENV)/.test
+	$(BIN)/python -m benchmarks.paper.fig03_autocorrelation
+	$(BIN)/python -m benchmarks.paper.fig04_ising
+	$(BIN)/python -m benchmarks.paper.fig05_influence
+	$(BIN)/python -m benchmarks.paper.fig07_gabor
+	$(BIN)/python -m benchmarks.paper.depth_maps
+	$(BIN)/python -m benchmarks.paper.fig08_jacobian $(DEEP)
+	$(BIN)/python -m benchmarks.paper.fig08_jacobian $(DEEP) --data tiny-imagenet
+	$(BIN)/python -m benchmarks.paper.fig10_grids $(DEEP)
+	$(BIN)/python -m benchmarks.paper.fig10_grids $(DEEP) --finetune
+	$(BIN)/python -m benchmarks.paper.fig10_grids $(DEEP) --along
+	$(BIN)/python -m benchmarks.paper.fig12_finetune $(DEEP)
+	$(BIN)/python -m benchmarks.paper.fig12_finetune $(DEEP) --memory
+	$(BIN)/python -m benchmarks.paper.appendix_b $(DEEP)
+	$(BIN)/python -m benchmarks.paper.appendix_d_cka $(DEEP)
+	$(BIN)/python -m benchmarks.paper.fig22_spectra
+	$(BIN)/python -m benchmarks.paper.proxy
+	$(BIN)/python -m benchmarks.paper.verdicts
 
 clean:
-	rm -rf $(VENV) build demo docs/_build docs/generated
+	rm -rf $(VENV) build demo docs/_build docs/generated docs/gallery docs/sg_execution_times.rst

@@ -7,12 +7,13 @@ penalty by cross-validation. Differences to PCA are of paired test images, their
 from typing import Any
 
 import numpy as np
-from _provenance import save
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from benchmarks._provenance import save
+from benchmarks.paper._scale import arguments
 from skmae import LinearAE, LinearMAE
 from skmae.datasets import load_depth
 
@@ -45,6 +46,7 @@ def errors(model: Any, train: Any, test: Any) -> np.ndarray:
 
 
 def main() -> None:
+    arguments(__doc__).parse_args()
     train, test = load_depth(subset="train", size=32), load_depth(subset="test", size=32)
     resampled = np.random.default_rng(0).integers(0, len(test.images), (2000, len(test.images)))
     rows = []

@@ -3,7 +3,6 @@
 Writes a table, influence.csv, and the curves, influence.png.
 """
 
-import argparse
 from typing import Any
 
 import matplotlib
@@ -11,9 +10,10 @@ import matplotlib
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-from _provenance import RESULTS, save
 from sklearn.frozen import FrozenEstimator
 
+from benchmarks._provenance import RESULTS, save
+from benchmarks.paper._scale import arguments
 from skmae import JacobianBasis, LinearAE, LinearDAE, LinearMAE, Moments, SpatialEntropy
 from skmae.datasets import fetch_cifar10
 from skmae.inspection import InfluenceDisplay, influence_radius, own_patch_share
@@ -50,7 +50,7 @@ def measure(model: Any, settings: dict[str, Any], images: Any) -> tuple[dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__)
     parser.add_argument("--components", type=int, nargs="+", default=[64, 1024, 3072])
     options = parser.parse_args()
     images = fetch_cifar10(subset="train").images

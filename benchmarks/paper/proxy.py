@@ -4,16 +4,16 @@ Over the settings of mask and patch there, seeds averaged; intervals by bootstra
 per setting) and proxy_agreement.csv.
 """
 
-import argparse
 from collections import defaultdict
 from statistics import mean
 from typing import Any
 
 import numpy as np
-from _provenance import rows_of, save
 from scipy.stats import spearmanr
-from vit_grid import MASKS, PATCHES, N
 
+from benchmarks._provenance import rows_of, save
+from benchmarks.paper._scale import CPU, arguments
+from benchmarks.paper.fig10_grids import MASKS, PATCHES
 from skmae import ViTMAE, suggest_masking
 from skmae.datasets import fetch_cifar10
 
@@ -50,11 +50,13 @@ def agreement(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    arguments(__doc__).parse_args()
     measured = probes()
     train = fetch_cifar10(subset="train")
     vit = ViTMAE(embed_dim=64, encoder_layers=4, decoder_layers=1)
-    table = suggest_masking(train.images[:N], train.target[:N], masks=MASKS, patches=PATCHES, estimator=vit)
+    table = suggest_masking(
+        train.images[: CPU.images], train.target[: CPU.images], masks=MASKS, patches=PATCHES, estimator=vit
+    )
     rows: list[dict[str, Any]] = []
     for _, row in table.iterrows():
         key = (row["mask"], int(row["patch"]))

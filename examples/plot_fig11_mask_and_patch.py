@@ -1,0 +1,60 @@
+"""
+Fig. 11: mask and patch of a ViT
+================================
+
+The paper: high masks and large patches train faster; low masks and small patches rebuild better; small patches with
+high masks give the best probes; the loss does not say which.
+"""
+
+# %%
+# The run
+# -------
+# ``python -m benchmarks.paper.fig10_grids --models FOLDER``: width 64, 4 + 1 blocks, 10 epochs on 5,000 CIFAR-10
+# images; a logistic probe on 10,000 test images. Means of seeds.
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+plt.style.use("tableau-colorblind10")
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+table = pd.read_csv(RESULTS / "vit_grid.csv")
+grid = table[(table["encoder_layers"] == 4) & (table["decoder_layers"] == 1)].groupby(["patch", "mask"])
+
+
+def heat_map(ax, values, title, form, shades=None):
+    """A table of numbers, shaded by them or by others."""
+    shades = values if shades is None else shades
+    ax.imshow(shades, cmap="cividis")
+    middle = (shades.min().min() + shades.max().max()) / 2
+    for i, j in np.ndindex(values.shape):
+        color = "black" if shades.iloc[i, j] > middle else "white"
+        ax.text(j, i, format(values.iloc[i, j], form), ha="center", va="center", color=color)
+    ax.set(title=title, xticks=range(values.shape[1]), yticks=range(len(values)))
+    ax.set(xticklabels=values.columns, yticklabels=values.index)
+
+
+figure, axes = plt.subplots(1, 3, figsize=(14, 3.4), layout="constrained")
+means = {name: grid[name].mean().unstack() for name in ("epoch_s", "test_loss", "probe")}
+heat_map(axes[0], means["epoch_s"], "Seconds per epoch", ".1f", shades=np.log(means["epoch_s"]))
+heat_map(axes[1], means["test_loss"], "Loss on test images", ".2f")
+heat_map(axes[2], means["probe"], "Probe", ".1%")
+for ax in axes:
+    ax.set(xlabel="Mask", ylabel="Patch (pixels)")
+print("seeds:", grid["seed"].nunique().unstack(), sep="\n")
+
+# %%
+# What the paper found, against this run (``python -m benchmarks.paper.verdicts``), with 95 % intervals:
+verdicts = pd.read_csv(RESULTS / "verdicts.csv")
+for _, row in verdicts[verdicts["figure"] == "11"].iterrows():
+    print(f"{row['paper']}: {row['verdict']}.")
+    print(f"    {row['statistic']}: {row['value']:.3g} ({row['low']:.3g} to {row['high']:.3g})")
+
+# %%
+# And linear models?
+# ------------------
+# `suggest_masking` ranks masks and patches by linear models, in seconds. How well that agrees with the probes above
+# (``python -m benchmarks.paper.proxy``): Spearman's correlation, and its 95 % interval.
+agreement = pd.read_csv(RESULTS / "proxy_agreement.csv")
+print(agreement[["ranking", "spearman", "low", "high"]].to_string(index=False))
