@@ -1,19 +1,39 @@
-"""Sphinx configuration."""
+"""Sphinx configuration. A build fetches nothing, and neither do the pages that it makes."""
+
+import csv
+from pathlib import Path
+
+from docutils.nodes import SkipNode
+from docutils.utils.math.latex2mathml import tex2mathml
+from sphinx.errors import ConfigError
 
 import skmae
 
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+
 project = "skmae"
 author = "the skmae developers"
+copyright = author
 version = release = skmae.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "myst_parser",
+    "sphinx_gallery.gen_gallery",
+    "sphinx_design",
+    "sphinx_copybutton",
 ]
-myst_enable_extensions = ["dollarmath"]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+myst_enable_extensions = ["colon_fence", "dollarmath", "substitution"]
+myst_heading_anchors = 3
+nitpicky = True  # a link to a name of skmae that does not exist is an error
+nitpick_ignore_regex = [(r"py:.*", r"(?!skmae\.).*|.*\._.*")]
+suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold functions
+
+default_role = "py:obj"
 autosummary_generate = True
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
@@ -22,9 +42,72 @@ autodoc_default_options = {
     "inherited-members": True,
     "exclude-members": "set_output, get_metadata_routing",  # scikit-learn's, with links into its own pages
 }
-exclude_patterns = ["_build"]
-html_theme = "alabaster"
-html_theme_options = {"description": "Masked autoencoders as scikit-learn estimators", "fixed_sidebar": True}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "ignore_pattern": r"demo\.py$",  # a program for the command line
+    "within_subsection_order": "FileNameSortKey",
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("skmae",),
+    "remove_config_comments": True,
+    "min_reported_time": 1,
+    "show_signature": False,
+    "write_computation_times": False,
+    "capture_repr": ("_repr_html_",),
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skmae"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}
+html_show_sourcelink = False
+html_show_copyright = False
+html_math_renderer = "mathml"
+html_theme_options = {
+    "header_links_before_dropdown": 7,
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "navbar_align": "left",
+    "footer_start": ["sphinx-version"],
+    "footer_end": ["theme-version"],
+}
+html_sidebars = {"tutorial": [], "howto": [], "paper": [], "comparison": [], "changelog": [], "contributing": []}
+
+
+def verdicts():
+    """The table of the paper's claims, as Markdown, from benchmarks/results/verdicts.csv."""
+    path = RESULTS / "verdicts.csv"
+    columns = ("figure", "paper", "statistic", "value", "low", "high", "interval", "verdict", "command")
+    if not path.exists():
+        raise ConfigError(f"{path} is missing: docs/paper.md shows its columns {', '.join(columns)}.")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not set(columns) <= rows[0].keys():
+        raise ConfigError(f"{path} must have rows, and the columns {', '.join(columns)}.")
+    lines = ["| Fig. | the paper | statistic | value (from, to) | here | command |", "| --- " * 6 + "|"]
+    for row in rows:
+        text = {key: row[key].replace("|", r"\|") for key in columns}
+        value, low, high = (f"{float(row[key]):.3g}".replace("-", "−") for key in ("value", "low", "high"))
+        text["range"] = f"{value} ({low}, {high}; {row['interval']})"
+        lines.append("| {figure} | {paper} | {statistic} | {range} | {verdict} | `{command}` |".format(**text))
+    return "\n".join(lines)
+
+
+myst_substitutions = {"verdicts": verdicts()}
+
+
+def render_inline(translator, node):
+    """MathML, which browsers draw themselves: no script, and nothing to fetch."""
+    translator.body.append(tex2mathml(node.astext()))
+    raise SkipNode
+
+
+def render_block(translator, node):
+    translator.body.append(f'<div class="equation">{tex2mathml(node.astext(), as_block=True)}</div>')
+    raise SkipNode
 
 
 def skip_scikit_learns(app, what, name, obj, skip, options):  # noqa: ARG001
@@ -35,3 +118,4 @@ def skip_scikit_learns(app, what, name, obj, skip, options):  # noqa: ARG001
 
 def setup(app):
     app.connect("autodoc-skip-member", skip_scikit_learns)
+    app.add_html_math_renderer("mathml", (render_inline, None), (render_block, None))

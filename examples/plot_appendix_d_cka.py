@@ -17,12 +17,20 @@ from skmae.datasets import load_photo_patches
 from skmae.inspection import CKADisplay
 
 plt.style.use("tableau-colorblind10")
-train = load_photo_patches(3000, size=16).images
+train = load_photo_patches(2000, size=16).images
 test = load_photo_patches(500, size=16, subset="test").images
 sizes = {"patch": 4, "embed_dim": 48, "encoder_heads": 4, "decoder_layers": 1, "decoder_heads": 4}
 features = {}
 for blocks in (2, 4):
-    mae = ViTMAE(**sizes, encoder_layers=blocks, learning_rate=8e-3, max_epochs=10, warmup_epochs=1, random_state=0)
+    mae = ViTMAE(
+        **sizes,
+        encoder_layers=blocks,
+        batch_size=64,
+        learning_rate=1.6e-2,
+        max_epochs=8,
+        warmup_epochs=1,
+        random_state=0,
+    )
     layers = mae.fit(train).layer_features(test)  # (n, 1 + blocks, 48)
     features[blocks] = {f"{i}": layers[:, i] for i in range(blocks + 1)}
 display = CKADisplay.from_features(features[4], features[2])
@@ -37,7 +45,9 @@ from pathlib import Path
 
 import pandas as pd
 
-table = pd.read_csv(Path(__file__).parents[1] / "benchmarks" / "results" / "cka.csv")
+import skmae
+
+table = pd.read_csv(Path(skmae.__file__).parents[1] / "benchmarks" / "results" / "cka.csv")
 depths = sorted(table["encoder_layers"].unique())
 figure, axes = plt.subplots(1, len(depths), figsize=(11, 4), layout="constrained", width_ratios=[d + 1 for d in depths])
 for ax, depth in zip(axes, depths, strict=True):

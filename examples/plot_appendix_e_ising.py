@@ -32,7 +32,9 @@ from pathlib import Path
 
 import pandas as pd
 
-table = pd.read_csv(Path(__file__).parents[1] / "benchmarks" / "results" / "fig04_ising.csv")
+import skmae
+
+table = pd.read_csv(Path(skmae.__file__).parents[1] / "benchmarks" / "results" / "fig04_ising.csv")
 figure, axes = plt.subplots(2, 2, figsize=(9, 6.5), sharex=True, layout="constrained")
 for row, (ndim, kind) in zip(axes, ((1, "chain of 32"), (2, "lattice of 16 × 16")), strict=True):
     for ax, patch in zip(row, (4, 8), strict=True):

@@ -49,7 +49,9 @@ from pathlib import Path
 
 import pandas as pd
 
-table = pd.read_csv(Path(__file__).parents[1] / "benchmarks" / "results" / "fig22_spectra.csv")
+import skmae
+
+table = pd.read_csv(Path(skmae.__file__).parents[1] / "benchmarks" / "results" / "fig22_spectra.csv")
 print(table[["patch", "mask", "half_power_per_px", "drawn_error"]].to_string(index=False))
 
 # %%

@@ -36,7 +36,9 @@ from pathlib import Path
 
 import pandas as pd
 
-table = pd.read_csv(Path(__file__).parents[1] / "benchmarks" / "results" / "depth.csv")
+import skmae
+
+table = pd.read_csv(Path(skmae.__file__).parents[1] / "benchmarks" / "results" / "depth.csv")
 figure, ax = plt.subplots()
 pca = table[table["model"] == "PCA"]
 ax.plot(pca["n_components"], pca["rmse_m"], "k--", label="PCA = LinearAE")

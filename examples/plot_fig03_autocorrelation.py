@@ -33,7 +33,9 @@ from pathlib import Path
 
 import pandas as pd
 
-table = pd.read_csv(Path(__file__).parents[1] / "benchmarks" / "results" / "fig03_autocorrelation.csv")
+import skmae
+
+table = pd.read_csv(Path(skmae.__file__).parents[1] / "benchmarks" / "results" / "fig03_autocorrelation.csv")
 figure, ax = plt.subplots()
 for name, style in (("CIFAR-10", "-"), ("photographs", "--"), ("Tiny ImageNet", ":")):
     rows = table[table["data"] == name]

@@ -43,7 +43,9 @@ from pathlib import Path
 
 import pandas as pd
 
-table = pd.read_csv(Path(__file__).parents[1] / "benchmarks" / "results" / "influence.csv")
+import skmae
+
+table = pd.read_csv(Path(skmae.__file__).parents[1] / "benchmarks" / "results" / "influence.csv")
 some = table[(table["model"] == "AE") | (table["noise_std"] == 50) | ((table["mask"] == 0.75) & (table["patch"] == 4))]
 print(some.pivot(index="model", columns="n_components", values="radius_px"))
 

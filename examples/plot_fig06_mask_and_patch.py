@@ -47,7 +47,9 @@ from pathlib import Path
 
 import pandas as pd
 
-table = pd.read_csv(Path(__file__).parents[1] / "benchmarks" / "results" / "influence.csv")
+import skmae
+
+table = pd.read_csv(Path(skmae.__file__).parents[1] / "benchmarks" / "results" / "influence.csv")
 mae = table[(table["model"] == "MAE") & (table["n_components"] == 64)].astype({"patch": int})
 print(mae.pivot(index="patch", columns="mask", values="radius_px"))
 

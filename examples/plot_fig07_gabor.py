@@ -41,7 +41,9 @@ from pathlib import Path
 
 import pandas as pd
 
-table = pd.read_csv(Path(__file__).parents[1] / "benchmarks" / "results" / "fig07_gabor.csv")
+import skmae
+
+table = pd.read_csv(Path(skmae.__file__).parents[1] / "benchmarks" / "results" / "fig07_gabor.csv")
 mean = table.groupby(["view", "mask", "dilation"])["r2"].mean()
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for ax, view in zip(axes, ("whole", "75% hidden"), strict=True):

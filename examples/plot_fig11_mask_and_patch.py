@@ -17,8 +17,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+import skmae
+
 plt.style.use("tableau-colorblind10")
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+RESULTS = Path(skmae.__file__).parents[1] / "benchmarks" / "results"
 table = pd.read_csv(RESULTS / "vit_grid.csv")
 grid = table[(table["encoder_layers"] == 4) & (table["decoder_layers"] == 1)].groupby(["patch", "mask"])
 

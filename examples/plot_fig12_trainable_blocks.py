@@ -16,8 +16,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
+import skmae
+
 plt.style.use("tableau-colorblind10")
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+RESULTS = Path(skmae.__file__).parents[1] / "benchmarks" / "results"
 table = pd.read_csv(RESULTS / "vit_finetune.csv")
 memory = pd.read_csv(RESULTS / "vit_finetune_memory.csv").set_index("what")["memory_mib"]
 
@@ -35,10 +37,11 @@ for scratch, marker in ((False, "o"), (True, "s")):
     ax.errorbar(rows["seconds per epoch"], rows["accuracy"], yerr=bars, fmt=marker, capsize=3, label=label)
     for what, row in rows.iterrows():
         place = (row["seconds per epoch"], row["accuracy"])
-        ax.annotate(what.removeprefix("scratch, "), place, xytext=(6, -4), textcoords="offset points", fontsize=9)
+        above = (6, 5) if scratch else (6, -11)
+        ax.annotate(what.removeprefix("scratch, "), place, xytext=above, textcoords="offset points", fontsize=9)
 ax.set(xscale="log", xlabel="Seconds per epoch (one thread)", ylabel="Test accuracy")
 ax.margins(x=0.2)
-ax.legend()
+ax.legend(loc="upper left")
 
 # %%
 # What one block costs, in accuracy and in time:
