@@ -42,7 +42,7 @@ def main() -> None:
         for mask in MASKS:
             exact = true_loss(mae, images, mask, seed)
             linear = linearized_loss(mae, images, mask=mask, rescale=False)
-            row = {"seed": seed, "mask": mask, "true": exact, "linearized": linear}
+            row = {"seed": seed, "mask": mask, "true": round(float(exact), 3), "linearized": round(linear, 3)}
             append(name, row)
             print(row, flush=True)
 
