@@ -40,8 +40,9 @@ $(VENV)/.docs: $(BIN)/python pyproject.toml constraints.txt
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
+# One process per core, one thread each: many small tests, which threads of their own would only slow down.
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical
 
 lint: $(VENV)/.test $(VENV)/.lint
 	$(BIN)/ruff check .

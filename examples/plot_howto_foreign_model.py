@@ -18,7 +18,7 @@ from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 from skmae.datasets import load_photo_patches
 
-SIZE, PATCH, STEPS = 16, 4, 300
+SIZE, PATCH, STEPS = 16, 4, 200
 photos = load_photo_patches(8000, size=SIZE).images  # (n, 16, 16, 3) of uint8
 images = torch.from_numpy(photos).float().div(127.5).sub(1)
 

@@ -469,7 +469,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         Returns
         -------
         ndarray of bool of shape (n_samples, n_patches)
-            For `reconstruct`. All True, unless the model hides patches.
+            For `reconstruct`. All True, unless the model hides patches. With ``mask_sampling="bernoulli"`` all of a
+            sample may be hidden, which ``"exact"`` never does and a ViT cannot rebuild.
         """
         check_is_fitted(self)
         grid = self._problem.grid

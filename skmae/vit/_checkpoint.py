@@ -172,7 +172,7 @@ def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
 
 def first_line(error: BaseException) -> str:
     """What an error says, without the advice that PyTorch goes on to give."""
-    return str(error).partition("\n")[0].partition(" In PyTorch")[0].rstrip(".")
+    return str(error).partition("\n")[0].partition(" In PyTorch")[0].partition(" This file can still")[0].rstrip(".")
 
 
 def fingerprint_of(parameters: dict[str, Any], data: Any) -> str:

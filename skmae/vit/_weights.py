@@ -37,6 +37,7 @@ _TRANSFORMERS = (
 # what older versions of transformers wrote, and the files on its hub still say
 _TRANSFORMERS_OLD = (
     (r"^vit\.encoder\.layer\.", "vit.layers."),
+    (r"^decoder\.decoder_encoder\.layer\.", "decoder.decoder_layers."),  # what transformers 5 writes by default
     (r"\.attention\.attention\.query\.", ".attention.q_proj."),
     (r"\.attention\.attention\.key\.", ".attention.k_proj."),
     (r"\.attention\.attention\.value\.", ".attention.v_proj."),

@@ -172,3 +172,10 @@ def test_metrics_of_a_search():
         SearchDisplay.from_estimator(searched({"linearmae__n_components": [1, 2]}))
     with pytest.raises(NotFittedError):
         SearchDisplay.from_estimator(LinearMAESearchCV(LinearMAE(), {}))
+
+
+def test_components_of_a_pipeline_are_those_of_its_step():
+    X = np.random.default_rng(0).standard_normal((50, 8, 8))
+    pipe = make_pipeline(LinearMAE(3, patch=2), RidgeClassifier()).fit(X, np.arange(50) % 2)
+    with pytest.raises(TypeError, match=r"got Pipeline. Of a pipeline, pass that step: pipe\['linearmae'\]"):
+        ComponentsDisplay.from_estimator(pipe)

@@ -77,8 +77,18 @@ class ComponentsDisplay:
         Returns
         -------
         ComponentsDisplay
+
+        Raises
+        ------
+        TypeError
+            If the estimator is not a linear autoencoder.
         """
         check_is_fitted(estimator)
+        if not hasattr(estimator, "decoder_"):
+            raise TypeError(
+                f"ComponentsDisplay draws a linear autoencoder, such as LinearMAE; got {type(estimator).__name__}. Of "
+                f"a pipeline, pass that step: pipe['linearmae'], or by the name that it has there."
+            )
         if which not in ("encoder", "decoder"):
             raise ValueError(f"which must be 'encoder' or 'decoder', got {which!r}.")
         components = estimator.components_ if which == "encoder" else estimator.decoder_.T

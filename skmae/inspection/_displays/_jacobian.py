@@ -160,6 +160,9 @@ class JacobianDisplay:
             for column, colour in enumerate(colours):
                 beside = (width + 1) * (column + 1)
                 self.ax_.scatter(x[column] + beside, y[column], s=50, facecolors="none", edgecolors=[colour])
+        for column, name in enumerate(["sample"] + ["|J|"] * n_outputs):
+            middle = (width + 1) * column + (width - 1) / 2
+            self.ax_.text(middle, -1, name, ha="center", va="bottom", color=([0.0] * 3, *colours)[column])
         self.ax_.set_axis_off()
         return self
 
