@@ -41,9 +41,12 @@ class Finding:
             "statistic": self.statistic,
             **{name: round(number, 4) for name, number in numbers.items()},
             "interval": self.interval,
-            "verdict": self._verdict(low, high),
+            "verdict": self._verdict(low, high) + (" (one seed)" if self._is_single() else ""),
             "command": f"python -m benchmarks.paper.{self.script}",
         }
+
+    def _is_single(self) -> bool:
+        return self.interval == "seeds" and len(self.values) == 1
 
     def _limits(self) -> tuple[float, float]:
         if self.interval != "bootstrap":
@@ -188,7 +191,7 @@ def depths(grid: pd.DataFrame) -> Iterator[Finding]:
         statistic = f"loss, {levels[-1]} {name} layers less {levels[0]}"
         values = between(axis, levels, "test_loss")
         yield Finding("14", f"a deeper {name} rebuilds better", statistic, values, -1, script, "bootstrap")
-    statistic = f"probe, {encoders[-1]} encoder layers less {encoders[0]}"
+    statistic = f"probe after few epochs, {encoders[-1]} encoder layers less {encoders[0]}"
     values = between("encoder_layers", encoders, "probe")
     yield Finding("14", "the probe grows with the encoder", statistic, values, 1, script, "bootstrap")
     statistic = f"probe, {decoders[-1]} decoder layers less {decoders[0]}"
@@ -238,6 +241,15 @@ def along_training(table: pd.DataFrame) -> Iterator[Finding]:
     values = ranks(table.groupby(["encoder_layers", "seed"]), "epoch", "probe")
     statistic = "Spearman, epoch and probe"
     yield Finding("10", "the probe grows along training", statistic, values, 1, "fig10_grids --along")
+    last = table[table["epoch"] == table["epoch"].max()]
+    deep, shallow = last["encoder_layers"].max(), last["encoder_layers"].min()
+    after = f"after {last['epoch'].iloc[0]} epochs, {deep} encoder layers less {shallow}"
+    for column, paper, sign in (
+        ("probe", "the probe grows with the encoder", 1),
+        ("train_loss", "a deeper encoder rebuilds better", -1),
+    ):
+        values = differences(last, "encoder_layers", deep, shallow, column, ["seed"])
+        yield Finding("10", paper, f"{column} {after}", values, sign, "fig10_grids --along", "seeds")
 
 
 def trainable_blocks(table: pd.DataFrame) -> Iterator[Finding]:
