@@ -68,7 +68,7 @@ ax.set(xlabel="Epoch of pretraining", ylabel="Probe, test accuracy (%)")
 ax.legend()
 
 # %%
-# What the paper found, against these runs (``python -m benchmarks.paper.verdicts``), with 95 % intervals:
+# What the paper found, against these runs (``python -m benchmarks.paper.verdicts``), with intervals:
 verdicts = pd.read_csv(RESULTS / "verdicts.csv")
 verdicts = verdicts[verdicts["figure"].isin(["10", "14", "15"])]
 for _, row in verdicts.iterrows():

@@ -57,6 +57,8 @@ class Finding:
         return float(low), float(high)
 
     def _verdict(self, low: float, high: float) -> str:
+        if self.interval == "bootstrap" and len(self.values) < 5:
+            return "not decidable at this size"
         if self.sign == 0:
             return "consistent" if low <= 0 <= high else "not reproduced"
         if min(low * self.sign, high * self.sign) > 0:
