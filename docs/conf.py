@@ -37,6 +37,7 @@ default_role = "py:obj"
 autosummary_generate = True
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
+autodoc_typehints = "none"  # docstrings have them
 autodoc_default_options = {
     "members": True,
     "inherited-members": True,
