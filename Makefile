@@ -74,7 +74,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/jacobian.py
 	$(BIN)/python benchmarks/vit_cost.py
 
-# The paper's figures, hours of them; SCALE=gpu takes the paper's sizes. What is in benchmarks/results is not run again.
+# The paper's figures, hours of them; SCALE=gpu takes the paper's sizes. Trainings go on where they stopped.
 SCALE ?= cpu
 MODELS ?= benchmarks/models
 DEEP := --scale $(SCALE) --models $(MODELS)

@@ -51,4 +51,4 @@ print(near.groupby("data").apply(lambda g: g["correlation"].corr(g["distance_px"
 # %%
 # As in the paper, correlation falls with distance, smoothly and slowly: neighbours are almost equal, and half the image
 # away something is left to predict from. (In CIFAR-10 the few pairs that are farther apart, opposite corners, are more
-# alike again: both are background.)
+# alike again.)

@@ -56,4 +56,4 @@ print(
 # %%
 # Time and memory are saved, and more than the paper says, since what is frozen is run once. The accuracy is not within
 # 2 points at this size. Pretraining is worth several points over the same model from scratch, and depth without
-# pretraining is worth none: as in the paper.
+# pretraining is worth little or nothing: as in the paper.
