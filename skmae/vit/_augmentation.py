@@ -13,7 +13,7 @@ from skmae.vit._data import Share
 
 Augment = Callable[[Tensor, Share], Tensor]
 
-_PADDING = 8  # a shift is at most an 8th of an axis
+_PADDING = 8  # a shift is at most an 8th of an axis, rounded up
 _GROUPS = 8  # of a batch, each of which RandAugment changes in its own way
 _CROP = {"scale": (0.2, 1.0), "ratio": (3 / 4, 4 / 3), "resample": "bicubic", "align_corners": False}
 
@@ -99,7 +99,7 @@ def make_supervised_augment(augment: Any, grid: PatchGrid, low: Tensor, high: Te
 
 
 class ShiftAndFlip:
-    """Shift by up to an 8th of each axis, the border repeated, and flip horizontally (kornia)."""
+    """Shift by up to an 8th of each axis, rounded up, the border repeated, and flip horizontally (kornia)."""
 
     def __init__(self, grid: PatchGrid):
         kornia = import_optional("kornia.augmentation", extra="deep", purpose="augment")

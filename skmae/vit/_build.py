@@ -1,6 +1,7 @@
 """From the parameters of an estimator to its net."""
 
 import inspect
+from collections.abc import Container
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -29,6 +30,8 @@ _MODULE_PARAMETERS = (
 _REPEATED = {
     **{f"module__{name}": name for name in _MODULE_PARAMETERS},
     **{name: name for name in ("max_epochs", "batch_size", "device", "compile", "callbacks", "verbose")},
+    **{f"module__{name}": name for name in ("trainable_blocks", "pool", "drop_path")},
+    "train_split": "early_stopping",
     "module__grid": "patch",
     "lr": "learning_rate",
     "optimizer__lr": "learning_rate",
@@ -64,7 +67,7 @@ def build_net(parameters: dict[str, Any], grid: PatchGrid, seed: int) -> MAENet:
 def net_settings(parameters: dict[str, Any], seed: int, device: str | None) -> dict[str, Any]:
     """What the nets of all deep estimators are told."""
     net_params = parameters["net_params"] or {}
-    check_net_params(net_params)
+    check_net_params(net_params, parameters)
     settings: dict[str, Any] = {
         "optimizer__weight_decay": parameters["weight_decay"],
         "lr": peak_rate(parameters),
@@ -124,12 +127,14 @@ def resolve_precision(precision: str, device: str | None) -> torch.dtype | None:
     return torch.bfloat16 if torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported() else None
 
 
-def check_net_params(net_params: dict[str, Any]) -> None:
-    """Refuse what repeats a parameter of ViTMAE, and what the net does not know."""
-    owned = {f"{kind}__{name}" for kind in ("iterator_train", "iterator_valid") for name in _ITERATOR_OWNED}
+def check_net_params(net_params: dict[str, Any], parameters: Container[str]) -> None:
+    """Refuse what repeats one of the estimator's parameters, and what the net does not know."""
+    owned = {"module__n_outputs"} | {
+        f"{kind}__{name}" for kind in ("iterator_train", "iterator_valid") for name in _ITERATOR_OWNED
+    }
     loader = inspect.signature(DataLoader).parameters
     for key in net_params:
-        if key in _REPEATED:
+        if _REPEATED.get(key) in parameters:
             raise ValueError(
                 f"net_params has {key!r}, which the estimator's own parameter {_REPEATED[key]} says. Set that."
             )

@@ -136,7 +136,10 @@ def train(net: Any, dataset: Any, keeper: Keeper, epochs: int) -> None:
     try:
         net.partial_fit(dataset, epochs=epochs)
     except BaseException as error:
-        restore(net, keeper.good_state(error))
+        state = keeper.good_state(error)
+        restore(net, state)
+        if isinstance(error, FloatingPointError):
+            error.args = (f"{error} The estimator goes back to the weights of epoch {state['epoch']}.",)
         if isinstance(error, KeyboardInterrupt):
             keeper.write(LAST)
         raise

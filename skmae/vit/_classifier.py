@@ -46,7 +46,8 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
     pool : {"mean", "cls"}, default="mean"
         What the head is given: the mean of the patches' features, or the class token.
     augment : {"auto", "randaugment"}, callable or None, default="auto"
-        "auto": pictures are shifted by up to an eighth and flipped horizontally (kornia), other grids left as they are.
+        "auto": pictures are shifted by up to an eighth of an axis (rounded up to pixels) and flipped horizontally
+        (kornia), other grids left as they are.
         "randaugment": two operations of RandAugment after that. A callable takes and returns standardised batches of
         shape (n, channels, \\*grid).
     max_epochs : int, default=50
@@ -285,6 +286,11 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
     def _criterion(self, targets: np.ndarray) -> Any:
         y = self.classes_[targets]
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} gives the classes the weights {weights.tolist()}. Pass finite "
+                f"numbers, none below 0 and one above it, or 'balanced', or None."
+            )
         weights = weights / weights[targets].mean()  # the step is as large as without
         return partial(ClassificationLoss, weights.tolist(), self.label_smoothing)
 

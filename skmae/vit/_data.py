@@ -112,6 +112,12 @@ def as_tensor(rows: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(rows, dtype if dtype in _TORCH_DTYPES else np.float32, order="C"))
 
 
+def to_array(tensor: Tensor) -> np.ndarray:
+    """What a tensor holds, in a type that NumPy has."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
 def dataset_of(rows: np.ndarray, device: torch.device) -> Dataset:
     """The dataset that serves these rows fastest: on the device where they fit, else read batch by batch."""
     if device.type == "cuda" and fits(rows.nbytes, device):
@@ -131,12 +137,22 @@ def collate(samples: Any) -> tuple[Tensor, None]:
     if not isinstance(samples, Tensor):
         samples = default_collate(samples)
         samples = samples[0] if isinstance(samples, list | tuple) else samples
+        check_finite_batch(samples)
     if not isinstance(samples, Tensor):
         raise TypeError(
             f"X is a Dataset whose batches are of type {type(samples).__name__}. Its samples must be arrays or tensors "
             f"of one shape, or tuples that begin with one."
         )
     return samples, None
+
+
+def check_finite_batch(samples: Any) -> None:
+    """Refuse NaN and infinity in what a Dataset gave."""
+    if isinstance(samples, Tensor) and not torch.isfinite(samples).all():
+        raise ValueError(
+            "X is a Dataset some of whose samples contain NaN or infinity. Every value must be finite: leave such "
+            "samples out, or let the Dataset fill the gaps."
+        )
 
 
 def first_sample(dataset: Any) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -22,12 +22,12 @@ from skmae._grid import PatchGrid
 from skmae._rows import check_finite
 from skmae.vit._build import PRECISIONS, build_net, peak_rate
 from skmae.vit._checkpoint import Keeper, fingerprint_of, read, restore, train
-from skmae.vit._data import ChannelStatistics, dataset_of, first_sample
+from skmae.vit._data import ChannelStatistics, dataset_of, first_sample, to_array
 from skmae.vit._inference import draw_keep, linearize, over_batches, predict_from, read_visible
 from skmae.vit._masking import visible_patches
 from skmae.vit._module import MaskedAutoencoder, pool_tokens
 from skmae.vit._net import WarmupCosine
-from skmae.vit._weights import LAYOUTS, load_into, read_weights, write_weights
+from skmae.vit._weights import LAYOUTS, load_into, per_channel, read_weights, write_weights
 
 STOPPED = (KeyboardInterrupt, FloatingPointError)  # after which the weights of the last whole epoch are there
 # what may change from one partial_fit to the next
@@ -294,8 +294,10 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
                 state = None if keeper.folder is None else read(keeper.folder, keeper.fingerprint)
                 if state is not None:
                     restore(self.net_, state)
-            if state is None or not state["finished"]:
-                self._train(data, keeper, self.max_epochs - len(self.history_))
+                done = state is not None and state["finished"]
+                dataset = None if done else self._dataset(data)
+            if not done:
+                self._train(dataset, keeper, self.max_epochs - len(self.history_))
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -331,13 +333,15 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
                     self._begin(data, self._draw_seed())
                 else:
                     self._check_unchanged()
-            self._train(data, Keeper(None, None, ""), 1)
+                    _check_rows_finite(data)
+                dataset = self._dataset(data)
+            self._train(dataset, Keeper(None, None, ""), 1)
         return self
 
     def _read(self, X: Any, *, reset: bool) -> Any:
         """Rows of an array, or a Dataset; with `reset`, the grid is learned from them."""
         if isinstance(X, Tensor):
-            X = X.detach().cpu().numpy()
+            X = to_array(X)
         if not isinstance(X, Dataset):
             return self._check_rows(X, reset=reset)
         shape = tuple(first_sample(X).shape)
@@ -374,8 +378,8 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
     def _begin(self, data: Any, seed: int) -> None:
         """Build the net, and learn the statistics of the pixels."""
         self._build(seed)
+        _check_rows_finite(data)
         if isinstance(data, np.ndarray):
-            check_finite(data)
             statistics = ChannelStatistics.of_rows(data, self._grid)
         else:
             statistics = ChannelStatistics.of_dataset(data, self._grid)
@@ -410,14 +414,18 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
                     f"begin anew. These may change within a training: {', '.join(sorted(_LIVE))}."
                 )
         self.net_.batch_size = self.batch_size
+        if self.net_.verbose != self.verbose:
+            self.net_.set_params(verbose=self.verbose).initialize_callbacks()
         for _, callback in self.net_.callbacks_:
             if isinstance(callback, WarmupCosine):
                 callback.learning_rate = peak_rate(self.get_params(deep=False))
                 callback.warmup_epochs, callback.max_epochs = self.warmup_epochs, self.max_epochs
 
-    def _train(self, data: Any, keeper: Keeper, epochs: int) -> None:
+    def _dataset(self, data: Any) -> Any:
+        return dataset_of(data, self.net_.where) if isinstance(data, np.ndarray) else data
+
+    def _train(self, dataset: Any, keeper: Keeper, epochs: int) -> None:
         """Train the net; whatever stops it, it has the weights of the last whole epoch then."""
-        dataset = dataset_of(data, self.net_.where) if isinstance(data, np.ndarray) else data
         train(self.net_, dataset, keeper, epochs)
         self._has_decoder = True
 
@@ -519,6 +527,7 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         """
         self._check_decoder("reconstruct")
         shape, X = _shape(X), self._read_fitted(X)
+        _check_rows_finite(X)  # in hidden patches, too, which no output depends on
         shown = None if visible is None else read_visible(self._grid, visible, len(X))
 
         def rebuild(module: MaskedAutoencoder, images: Tensor, rows: slice) -> Tensor:
@@ -600,6 +609,7 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
             For `reconstruct`.
         """
         check_is_fitted(self)
+        check_scalar(n_samples, "n_samples", Integral, min_val=0)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
         return visible_patches(draw_keep(self.net_, n_samples, seed), self._grid.n_patches)
 
@@ -639,27 +649,36 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it cannot be read; if weights are missing, unexpected or of another shape, which are named; if
-            `image_shape` is not known. The estimator is then as it was.
+            If it cannot be read; if weights are missing, unexpected, of another shape or not finite, which are named;
+            if `mean` or `scale` does not fit; if `image_shape` is not known. The estimator is then as it was.
         """
         state, notes = read_weights(weights)
         with all_or_nothing(self):
             fitted = self.__dict__.get("net_")
-            if fitted is None:
-                if self.image_shape is None:
-                    raise ValueError(
-                        "load_weights of a ViTMAE that was not fitted needs image_shape: pass the shape of one sample, "
-                        "channels included, for example ViTMAE(image_shape=(224, 224, 3), ...)."
-                    )
-                self._expect(prod(self.image_shape), None)
+            self._expect_image_shape()
             self._build(self._draw_seed())
             standardize = self._module.standardize
-            if fitted is not None:
-                standardize.load_state_dict(fitted.plain_module.standardize.state_dict())
+            if fitted is not None and fitted.plain_module.grid.n_channels == self._grid.n_channels:
+                known = fitted.plain_module.standardize
+                standardize.learn(known.mean.flatten(), known.scale.flatten())
             self._has_decoder = load_into(self._module, state, notes)
-            known = (notes.get("mean", standardize.mean), notes.get("scale", standardize.scale))
-            standardize.learn(known[0] if mean is None else mean, known[1] if scale is None else scale)
+            mean = notes.get("mean", standardize.mean.flatten()) if mean is None else mean
+            scale = notes.get("scale", standardize.scale.flatten()) if scale is None else scale
+            n_channels = self._grid.n_channels
+            standardize.learn(per_channel("mean", mean, n_channels), per_channel("scale", scale, n_channels))
         return self
+
+    def _expect_image_shape(self) -> None:
+        """The grid that weights are loaded for: the parameter's, or that of the samples that were fitted."""
+        if self.image_shape is not None:
+            self._expect(prod(self.image_shape), None)
+        elif "net_" in self.__dict__:
+            self._set_grid(self.image_shape_)
+        else:
+            raise ValueError(
+                "load_weights of a ViTMAE that was not fitted needs image_shape: pass the shape of one sample, "
+                "channels included, for example ViTMAE(image_shape=(224, 224, 3), ...)."
+            )
 
     def save_weights(self, path: Any, *, layout: str = "mae") -> None:
         """Write the weights as safetensors, for `load_weights` and for other libraries.
@@ -667,7 +686,8 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         Parameters
         ----------
         path : str or path
-            It is replaced only when all is written.
+            It is replaced only when all is written. `load_weights` goes by what is in a file, not by its name; others
+            expect ``.safetensors``.
         layout : {"mae", "transformers"}, default="mae"
             Names of facebookresearch/mae, or of transformers' ``ViTMAEForPreTraining``. Mean and scale of the pixels
             are in the metadata.
@@ -730,6 +750,12 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         tags.input_tags.three_d_array = True
         tags.non_deterministic = False
         return tags
+
+
+def _check_rows_finite(data: Any) -> None:
+    """Refuse NaN in an array; a Dataset is checked as it is read."""
+    if isinstance(data, np.ndarray):
+        check_finite(data)
 
 
 def _shape(X: Any) -> tuple[int, ...]:

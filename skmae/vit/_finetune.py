@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from skmae._compat import Interval, StrOptions, _fit_context, _num_samples
@@ -22,7 +23,7 @@ from skmae._rows import check_finite
 from skmae.vit._augmentation import Augment, Mixing, make_supervised_augment
 from skmae.vit._build import PRECISIONS, net_settings, resolve_device
 from skmae.vit._checkpoint import Keeper, fingerprint_of, read, restore, train
-from skmae.vit._data import LabelledRows, ResidentDataset, dataset_of, fits
+from skmae.vit._data import LabelledRows, ResidentDataset, dataset_of, fits, to_array
 from skmae.vit._estimator import STOPPED, ViTMAE
 from skmae.vit._finetuning import Split, build_predictor_net
 from skmae.vit._inference import over_batches
@@ -184,7 +185,7 @@ class FineTuner(GridEstimator, ABC):
         """
         with all_or_nothing(self, but=STOPPED):
             with all_or_nothing(self):
-                _check_is_array(X)
+                X = _as_array(X)
                 rows = self._check_rows(X, reset=True)
                 check_finite(rows)
                 targets = self._learn_targets(_as_long_as(y, len(rows)))
@@ -199,13 +200,19 @@ class FineTuner(GridEstimator, ABC):
                 state = None if keeper.folder is None else read(keeper.folder, keeper.fingerprint)
                 if state is not None:
                     restore(self.net_, state)
-            if state is None or not state["finished"]:
-                samples, y = self._samples(rows), torch.from_numpy(targets)
-                y = y.to(self.net_.where) if isinstance(samples, ResidentDataset) else y
-                dataset = LabelledRows(samples, y, np.arange(len(rows)))
-                train(self.net_, dataset, keeper, self.max_epochs - len(self.history_))
-                self.net_.reads_frozen = False
+                done = state is not None and state["finished"]
+                dataset = None if done else self._dataset(rows, targets)
+            if not done:
+                try:
+                    train(self.net_, dataset, keeper, self.max_epochs - len(self.history_))
+                finally:
+                    self.net_.reads_frozen = False
         return self
+
+    def _dataset(self, rows: np.ndarray, targets: np.ndarray) -> LabelledRows:
+        samples, y = self._samples(rows), torch.from_numpy(targets)
+        y = y.to(self.net_.where) if isinstance(samples, ResidentDataset) else y
+        return LabelledRows(samples, y, np.arange(len(rows)))
 
     def _pretrained(self, X: Any, seed: int) -> ViTMAE:
         """The autoencoder whose encoder is taken, which knows the grid and the statistics of the pixels."""
@@ -234,8 +241,8 @@ class FineTuner(GridEstimator, ABC):
         except ValueError as error:
             raise ValueError(
                 f"early_stopping=True cannot set validation_fraction={self.validation_fraction} of {len(targets)} "
-                f"samples aside, with some of every class on either side. Pass a larger validation_fraction or more "
-                f"samples, at least 2 of each class, or early_stopping=False."
+                f"samples aside, with some of every class on either side: {error} Pass another validation_fraction, "
+                f"more samples, at least 2 of each class if there are classes, or early_stopping=False."
             ) from error
 
     def _check_early(self, seed: int) -> None:
@@ -248,7 +255,17 @@ class FineTuner(GridEstimator, ABC):
         net_settings(self.get_params(deep=False), seed, resolve_device(self.device))
         encoder = self if self.encoder is None else _unfrozen(self.encoder)
         fitted = encoder.__dict__.get("net_") if encoder is not self else None
+        if fitted is None and encoder is not self:
+            self._check_unfitted(encoder)
         self._check_blocks(encoder.encoder_layers if fitted is None else len(fitted.plain_module.encoder.blocks))
+
+    def _check_unfitted(self, encoder: ViTMAE) -> None:
+        encoder._validate_params()
+        if self.checkpoint is not None and encoder.checkpoint is None and encoder.random_state is None:
+            raise ValueError(
+                "checkpoint needs an encoder that is the same at every call of fit. Pass a random_state or a "
+                "checkpoint to the encoder, or a fitted encoder."
+            )
 
     def _check_blocks(self, n_blocks: int) -> None:
         if self.trainable_blocks is not None and self.trainable_blocks > n_blocks:
@@ -313,8 +330,7 @@ class FineTuner(GridEstimator, ABC):
     def _outputs(self, X: Any) -> np.ndarray:
         """(n_samples, n_outputs), computed in float64 where X is, else in float32."""
         check_is_fitted(self)
-        _check_is_array(X)
-        rows = self._check_rows(X, reset=False)
+        rows = self._check_rows(_as_array(X), reset=False)
         return over_batches(self.net_, rows, self.batch_size, lambda module, images, _: module.predict(images))
 
     @property
@@ -342,11 +358,12 @@ def _unfrozen(encoder: Any) -> Any:
     return encoder
 
 
-def _check_is_array(X: Any) -> None:
+def _as_array(X: Any) -> Any:
     if isinstance(X, Dataset):
         raise TypeError(
             f"X is a Dataset, {type(X).__name__}. A predictor takes arrays, memory-mapped ones too, with y beside them."
         )
+    return to_array(X) if isinstance(X, Tensor) else X
 
 
 def _as_long_as(y: Any, n_samples: int) -> Any:

@@ -232,9 +232,9 @@ class SeededNet(NeuralNet):
         epoch = len(self.history)
         good = max(epoch - (2 if training and wrong == 0 else 1), 0)  # the first loss is that of the epoch before
         raise DivergedError(
-            f"The loss became {values[wrong]} at step {wrong + 1} of epoch {epoch}. The estimator goes back to the "
-            f"weights of epoch {good}. Try a smaller learning_rate, more warmup_epochs, precision='float32' or "
-            f"'bfloat16', or callbacks=[skorch.callbacks.GradientNormClipping(1.0)].",
+            f"The loss became {values[wrong]} at step {wrong + 1} of epoch {epoch}. Try a smaller learning_rate, more "
+            f"warmup_epochs, precision='float32' or 'bfloat16', or callbacks=[skorch.callbacks."
+            f"GradientNormClipping(1.0)].",
             good,
         )
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from copy import copy
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,8 @@ def _epoch(path: Path | None, estimator: ViTMAE) -> int | None:
 
 
 def _with_weights(estimator: ViTMAE, path: Path | None) -> MaskedAutoencoder:
-    other = clone(estimator).set_params(image_shape=estimator.image_shape_, channel_axis=estimator.channel_axis_)
+    other = copy(estimator).set_params(image_shape=estimator.image_shape_, channel_axis=estimator.channel_axis_)
+    other.random_state = 0  # a generator of the estimator's own would be drawn from
     return other.load_weights(path)._module.to(estimator.net_.where)
 
 
@@ -127,7 +129,7 @@ def _features(estimator: ViTMAE, modules: list[MaskedAutoencoder], X: Any) -> np
     """(n, checkpoints, layers, D)."""
 
     def of_all(_: Any, images: Tensor, rows: slice) -> Tensor:  # noqa: ARG001
-        pixels = estimator._module.standardize.undo(images.float())
+        pixels = estimator._module.standardize.undo(images)
         return torch.stack([m.layers(m.standardize(pixels), estimator.pool) for m in modules], dim=1)
 
     return over_batches(estimator.net_, estimator._read_fitted(X), estimator.batch_size, of_all)

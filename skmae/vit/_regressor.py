@@ -36,7 +36,8 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
     pool : {"mean", "cls"}, default="mean"
         What the head is given: the mean of the patches' features, or the class token.
     augment : {"auto", "randaugment"}, callable or None, default=None
-        "auto": pictures are shifted by up to an eighth and flipped horizontally (kornia), other grids left as they are.
+        "auto": pictures are shifted by up to an eighth of an axis (rounded up to pixels) and flipped horizontally
+        (kornia), other grids left as they are.
         "randaugment": two operations of RandAugment after that. A callable takes and returns standardised batches of
         shape (n, channels, \\*grid). Only X is
         changed, not y: none of this is for targets that have a place in the picture.
@@ -229,6 +230,8 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
 
     def _learn_targets(self, y: Any) -> np.ndarray:
         y = check_array(y, ensure_2d=False, allow_nd=True, dtype=(np.float64, np.float32), input_name="y")
+        if 0 in y.shape:
+            raise ValueError(f"y has shape {y.shape}, without a number to predict. Pass at least one for each sample.")
         self.target_shape_ = y.shape[1:]
         flat = y.reshape(len(y), -1).astype(np.float64)
         self.target_mean_ = flat.mean(axis=0)

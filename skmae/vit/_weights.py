@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from math import prod
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,10 @@ def read_weights(source: Any) -> tuple[State, dict[str, Any]]:
     notes: dict[str, Any] = {}
     if isinstance(source, Mapping):
         content: Any = source
+    elif not isinstance(source, str | PathLike):
+        raise TypeError(
+            f"weights is of type {type(source).__name__}. Pass the path of a file, or a mapping from names to tensors."
+        )
     elif not Path(source).exists():
         raise FileNotFoundError(f"weights: there is no file {str(source)!r}.")
     else:
@@ -97,7 +102,9 @@ def read_weights(source: Any) -> tuple[State, dict[str, Any]]:
 
 
 def _read_file(path: Path) -> tuple[Any, dict[str, Any]]:
-    if path.suffix != ".safetensors":
+    with open(path, "rb") as head:
+        is_safetensors = head.read(9)[8:] == b"{"  # after eight bytes with the length of what this begins
+    if not is_safetensors:
         return torch.load(path, map_location="cpu", weights_only=True), {}
     with safetensors.safe_open(path, framework="pt") as file:
         notes = json.loads((file.metadata() or {}).get("skmae", "{}"))
@@ -135,7 +142,7 @@ def load_into(module: MaskedAutoencoder, state: State, notes: dict[str, Any]) ->
     Raises
     ------
     ValueError
-        If weights are missing, unexpected, or of another shape; nothing is loaded then.
+        If weights are missing, unexpected, of another shape, or not finite; nothing is loaded then.
     """
     own = module.state_dict()
     state = _to_own(state)
@@ -153,6 +160,9 @@ def load_into(module: MaskedAutoencoder, state: State, notes: dict[str, Any]) ->
         for name in own
         if name in state and state[name].shape != own[name].shape
     ]
+    broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise ValueError(f"The weights hold NaN or infinity, in {_listed(broken)}. Load those of an earlier epoch.")
     if missing or unexpected or shapes:
         faults = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
         found = "; ".join(f"{what}: {_listed(names)}" for what, names in faults if names)
@@ -162,6 +172,24 @@ def load_into(module: MaskedAutoencoder, state: State, notes: dict[str, Any]) ->
         )
     module.load_state_dict({**own, **state})
     return has_decoder
+
+
+def per_channel(name: str, values: Any, n_channels: int) -> Tensor:
+    """What pixels are standardised by: a finite number, or one for each channel; scales are above zero."""
+    try:
+        numbers = torch.as_tensor(values, dtype=torch.float32).flatten()
+    except (TypeError, ValueError, RuntimeError):
+        numbers = torch.tensor([])
+    if (
+        len(numbers) not in (1, n_channels)
+        or not torch.isfinite(numbers).all()
+        or (name == "scale" and (numbers <= 0).any())
+    ):
+        above = ", above 0" if name == "scale" else ""
+        raise ValueError(
+            f"{name}={values!r}: pass a finite number{above}, or one for each of the {n_channels} channels."
+        )
+    return numbers
 
 
 def _listed(names: list[str], most: int = 8) -> str:

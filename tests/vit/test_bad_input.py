@@ -94,6 +94,27 @@ def test_samples_that_do_not_fit_the_training(X, method):
         call(X[:0])
 
 
+def test_nan_where_no_output_would_show_it(X):
+    mae = tiny().fit(X)
+    before = mae.transform(X)
+    bad = X.copy()
+    bad[5, 0, 0, 0] = np.nan
+    visible = np.ones(12, dtype=bool)
+    visible[0] = False
+    with pytest.raises(ValueError, match=r"NaN or infinity: X\[5, 0\] is nan"):
+        mae.reconstruct(bad, visible)
+    with pytest.raises(ValueError, match=r"NaN or infinity: X\[5, 0\] is nan"):
+        mae.partial_fit(bad)
+    np.testing.assert_array_equal(mae.transform(X), before)
+
+
+def test_numbers_of_masks(X):
+    mae = tiny().fit(X)
+    assert mae.sample_visible(0).shape == (0, 12)
+    with pytest.raises(ValueError, match="n_samples == -1, must be >= 0"):
+        mae.sample_visible(-1)
+
+
 def test_visible_that_does_not_fit(X):
     mae = tiny().fit(X)
     with pytest.raises(ValueError, match="must be an array of bool"):
@@ -140,6 +161,10 @@ def test_memory_maps_and_fortran_order(X, tmp_path):
 def test_torch_tensors(X):
     tensor = torch.from_numpy(X)
     np.testing.assert_array_equal(tiny().fit(tensor).transform(tensor), tiny().fit(X).transform(X))
+    half = tensor.to(torch.bfloat16).requires_grad_()
+    np.testing.assert_array_equal(
+        tiny().fit(half).transform(half), tiny().fit(half.detach().float()).transform(half.detach().float())
+    )
 
 
 class Labelled(Dataset):
@@ -165,6 +190,21 @@ def test_datasets_are_as_arrays(X, workers):
     assert mae.score(Labelled(X)) == pytest.approx(expected.score(X), abs=1e-5)
     visible = mae.sample_visible(len(X), 0)
     np.testing.assert_allclose(mae.reconstruct(Labelled(X), visible), expected.reconstruct(X, visible), atol=1e-5)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_nan_in_a_dataset(X, workers):
+    net_params = {"iterator_train__num_workers": workers, "iterator_valid__num_workers": workers} if workers else None
+    bad = X.copy()
+    bad[7, 2, 2, 1] = np.nan
+    with pytest.raises(ValueError, match="X is a Dataset some of whose samples contain NaN or infinity"):
+        tiny(net_params=net_params).fit(Labelled(bad))
+    mae = tiny(net_params=net_params).fit(Labelled(X))
+    before = mae.transform(X)
+    for method in ("transform", "score", "reconstruct", "partial_fit"):
+        with pytest.raises(ValueError, match="X is a Dataset some of whose samples contain NaN or infinity"):
+            getattr(mae, method)(Labelled(bad))
+    np.testing.assert_array_equal(mae.transform(X), before)
 
 
 def test_datasets_that_do_not_fit(X):

@@ -382,6 +382,18 @@ def test_randaugment_works_between_black_and_white():
         ({"encoder_heads": 5}, "encoder_heads=5 does not divide embed_dim=12"),
         ({"layer_decay": 0.0}, "'layer_decay' parameter"),
         ({"net_params": {"lr": 1}}, "net_params has 'lr'"),
+        (
+            {"net_params": {"module__drop_path": 0.5}},
+            "module__drop_path', which the estimator's own parameter drop_path",
+        ),
+        ({"net_params": {"module__pool": "cls"}}, "own parameter pool"),
+        ({"net_params": {"module__trainable_blocks": 1}}, "own parameter trainable_blocks"),
+        ({"net_params": {"module__n_outputs": 9}}, "net_params has 'module__n_outputs', which is not known"),
+        ({"net_params": {"train_split": None}, "early_stopping": True}, "own parameter early_stopping"),
+        ({"class_weight": {0: 0, 1: 0, 2: 0, 3: 0}}, r"class_weight=.* the weights \[0.0, 0.0, 0.0, 0.0\]"),
+        ({"class_weight": {0: -1, 1: 2}}, r"class_weight=.* none below 0"),
+        ({"encoder": ViTMAE(encoder_layers="a"), "trainable_blocks": 1}, "'encoder_layers' parameter of ViTMAE"),
+        ({"encoder": ViTMAE(), "checkpoint": "here"}, "checkpoint needs an encoder that is the same at every call"),
     ],
 )
 def test_parameters_that_do_not_fit(changes, message, digits):
@@ -438,6 +450,47 @@ def test_what_needs_no_training_is_refused_before_it(changes, mae, digits, monke
 
 def test_batches_can_be_made_in_another_process():
     assert pickle.loads(pickle.dumps(PredictorNet.collate)) is PredictorNet.collate
+
+
+def test_ctrl_c_before_training_leaves_what_was_there(mae, digits, monkeypatch):
+    X, y = digits
+    clf = classifier(mae, trainable_blocks=1).fit(X, y)
+    before = clf.predict_proba(X)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_finetune, "dataset_of", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, 1 - y)
+    assert_array_equal(clf.predict_proba(X), before)
+    assert len(clf.history_) == 2
+
+
+def test_ctrl_c_while_training_leaves_a_net_that_reads_images(mae, digits):
+    class Interrupt(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 2:
+                raise KeyboardInterrupt
+
+    clf = classifier(mae, trainable_blocks=1, callbacks=[Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(*digits)
+    assert not clf.net_.reads_frozen
+    assert clf.score(*digits) > 0.3
+
+
+def test_torch_tensors(mae, digits):
+    X, y = digits
+    tensor = torch.from_numpy(X).requires_grad_()
+    clf = classifier(mae, trainable_blocks=0).fit(tensor, y)
+    assert_array_equal(clf.predict_proba(tensor), clf.predict_proba(X))
+    regressor(mae, trainable_blocks=0).fit(tensor.to(torch.bfloat16), y)
+
+
+def test_targets_without_a_number(mae, digits):
+    with pytest.raises(ValueError, match=r"y has shape \(200, 0, 3\), without a number to predict"):
+        regressor(mae).fit(digits[0], np.zeros((200, 0, 3)))
 
 
 def test_a_failed_fit_leaves_what_was_there(mae, digits):

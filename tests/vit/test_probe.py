@@ -2,17 +2,19 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 torch = pytest.importorskip("torch")
 
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmae import ViTMAE, probe_layers
+from skmae.vit._weights import from_module
 
 TINY = {"patch": 4, "embed_dim": 12, "encoder_layers": 2, "encoder_heads": 2, "decoder_layers": 1, "decoder_heads": 2}
 
@@ -85,6 +87,34 @@ def test_each_file_has_its_own_pixel_statistics(series):
     table = probe_layers(other, X[:400], y[:400], X[400:], y[400:], weights=next(folder.rglob("last.pt")))
     own = probe_layers(mae, X[:400], y[:400], X[400:], y[400:])
     assert_allclose(table["score"], own["score"], atol=0.01)
+
+
+def test_files_without_pixel_statistics_take_those_of_the_estimator(series, tmp_path):
+    mae, X, y, _ = series
+    torch.save({"model": from_module(mae.net_.module_)}, tmp_path / "w.pth")
+    shifted = ViTMAE(**TINY, max_epochs=1, random_state=np.random.RandomState(0), device="cpu").fit(30 * X + 120)
+    shifted.load_weights(tmp_path / "w.pth")
+    before, history = shifted.random_state.get_state()[1].copy(), shifted.history_
+    table = probe_layers(shifted, 30 * X + 120, y, 30 * X + 120, y, weights=tmp_path / "w.pth")
+    own = probe_layers(mae, X, y, X, y)
+    assert_allclose(table["score"], own["score"], atol=0.01)
+    assert_array_equal(shifted.random_state.get_state()[1], before)
+    assert shifted.history_ is history
+
+
+def test_pixels_far_from_zero_are_standardised_as_they_are_elsewhere(series):
+    _, X, y, folder = series
+    far = X[:100] + 1e6
+    mae = ViTMAE(**TINY, max_epochs=1, random_state=0, device="cpu", checkpoint=folder / "far").fit(far)
+    features = []
+
+    class Keep(DummyClassifier):
+        def fit(self, X, y):
+            features.append(X)
+            return super().fit(X, y)
+
+    probe_layers(mae, far, y[:100], far, y[:100], probe=Keep())
+    assert_allclose(np.stack(features, axis=1), mae.layer_features(far), atol=1e-4)
 
 
 def test_bad_input(series, tmp_path):

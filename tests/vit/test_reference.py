@@ -364,6 +364,47 @@ def test_files_that_cannot_be_read(tmp_path):
         estimator().load_weights({"a": 1})
 
 
+def test_what_is_in_a_file_counts_not_its_name(tmp_path):
+    X = np.random.default_rng(0).random((6, 16, 16, 3))
+    mae = estimator(max_epochs=1, random_state=0).fit(X)
+    mae.save_weights(tmp_path / "w.pth")
+    np.testing.assert_array_equal(estimator().load_weights(tmp_path / "w.pth").transform(X), mae.transform(X))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": None}, "weights is of type NoneType. Pass the path of a file"),
+        ({"scale": 0.0}, r"scale=0\.0: pass a finite number, above 0"),
+        ({"scale": [1, -1, 1]}, r"scale=\[1, -1, 1\]: pass a finite number, above 0"),
+        ({"mean": np.nan}, "mean=nan: pass a finite number, or one for each of the 3 channels"),
+        ({"mean": [1, 2]}, r"mean=\[1, 2\]: pass a finite number, or one for each of the 3 channels"),
+        ({"mean": "a"}, "mean='a': pass a finite number"),
+    ],
+)
+def test_what_cannot_be_loaded(changes, message):
+    mae = estimator()
+    with pytest.raises((TypeError, ValueError), match=message):
+        mae.load_weights(**{"weights": reference(CONFIGURATIONS["colour"]).state_dict(), **changes})
+    assert not hasattr(mae, "image_shape_")
+
+
+def test_broken_weights_are_named():
+    state = from_module(ours(CONFIGURATIONS["colour"], reference(CONFIGURATIONS["colour"])))
+    state["blocks.1.norm1.weight"][3] = float("nan")
+    with pytest.raises(ValueError, match=r"hold NaN or infinity, in encoder\.blocks\.1\.norm1\.weight"):
+        estimator().load_weights(state)
+
+
+def test_a_fitted_estimator_takes_weights_for_another_grid(tmp_path):
+    X = np.random.default_rng(0).random((6, 16, 16, 3))
+    mae = estimator(image_shape=None, max_epochs=1, random_state=0).fit(X)
+    mae.save_weights(tmp_path / "w.safetensors")
+    mae.set_params(image_shape=(24, 24, 3)).load_weights(tmp_path / "w.safetensors")
+    assert mae.image_shape_ == (24, 24, 3)
+    assert mae.patch_features(np.zeros((2, 24, 24, 3))).shape == (2, 36, 24)
+
+
 def test_weights_that_would_run_code_are_refused(tmp_path):
     class Evil:
         def __reduce__(self):

@@ -459,6 +459,28 @@ def test_weights_that_a_finite_loss_has_ruined_are_not_kept(X, batch_size):
     assert np.isfinite(mae.transform(X)).all()
 
 
+def test_the_epoch_that_a_training_goes_back_to_is_named(X):
+    mae = tiny().partial_fit(X)
+    before = mae.transform(X)
+    mae.net_.module_.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(FloatingPointError("ruined.")))
+    with pytest.raises(FloatingPointError, match=r"ruined\. The estimator goes back to the weights of epoch 1\."):
+        mae.partial_fit(X)
+    mae.net_.module_._forward_pre_hooks.clear()
+    np.testing.assert_array_equal(mae.transform(X), before)
+    mae.learning_rate = 1e30
+    with pytest.raises(FloatingPointError, match=r"goes back to the weights of epoch 1\."):
+        mae.partial_fit(X).partial_fit(X)
+    assert len(mae.history_) == 1
+
+
+def test_verbose_may_change_within_a_training(X, capsys):
+    mae = tiny().partial_fit(X)
+    assert "train_loss" not in capsys.readouterr().out
+    mae.set_params(verbose=1).partial_fit(X)
+    assert "train_loss" in capsys.readouterr().out
+    assert_same_weights(mae, tiny().partial_fit(X).partial_fit(X))
+
+
 # -- skorch -----------------------------------------------------------------------------------------------------
 
 
