@@ -13,7 +13,7 @@ from sklearn.model_selection import ParameterGrid
 
 from skmae._compat import import_optional
 from skmae._cost import Architecture
-from skmae._grid import PatchGrid, resolve_shape
+from skmae._grid import PatchGrid, check_shape, resolve_shape
 from skmae.vit._augmentation import drawing_from
 from skmae.vit._build import resolve_device, resolve_precision
 from skmae.vit._data import dataset_of
@@ -139,7 +139,7 @@ def _check_sizes_only(settings: list[dict[str, Any]]) -> None:
 
 def architecture_of(model: ViTMAE, image_shape: tuple[int, ...]) -> Architecture:
     """The sizes of a ViTMAE on samples of a shape."""
-    shape = tuple(image_shape)
+    shape = check_shape(image_shape)
     shape, axis = resolve_shape(shape, model.channel_axis, n_features=int(np.prod(shape)), sample_shape=None)
     names = ("mask", "embed_dim", "encoder_layers", "decoder_dim", "decoder_layers", "mlp_ratio")
     return Architecture.of(

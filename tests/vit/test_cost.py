@@ -109,3 +109,5 @@ def test_bad_input():
         training_cost(ViTMAE(patch=3), (8, 8), measure=False)
     with pytest.raises(ValueError, match="Invalid parameter 'masks'"):
         training_cost(ViTMAE(), (8, 8), param_grid={"masks": [0.5]}, measure=False)
+    with pytest.raises(ValueError, match="image_shape=8 is not a shape: pass the sizes of one sample"):
+        training_cost(ViTMAE(), 8)
