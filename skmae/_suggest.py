@@ -88,7 +88,7 @@ def suggest_masking(
     ------
     ValueError
         If a patch does not divide the grid, a mask is not in [0, 1), there is nothing to choose from, X holds NaN, or
-        X and y differ in length.
+        X and y differ in length; if a parameter of the estimator is out of range.
     TypeError
         If the estimator has no such sizes.
 
@@ -112,7 +112,7 @@ def suggest_masking(
     rows, sample_shape = flatten_samples(X)
     rows = check_array(rows, dtype="numeric", input_name="X")
     shape, axis = resolve_shape(image_shape, channel_axis, n_features=rows.shape[1], sample_shape=sample_shape)
-    _check_sizes(estimator)
+    _check_estimator(estimator)
     settings = _settings(list(masks), _dividing(shape, axis) if patches is None else list(patches))
     grids = {patch: PatchGrid.build_regular(shape, axis, patch) for _, patch in settings}
     correlation = spatial_autocorrelation(rows, shape, channel_axis=axis)
@@ -140,9 +140,12 @@ def suggest_masking(
     return _ranked(table).reset_index(drop=True)
 
 
-def _check_sizes(estimator: Any) -> None:
-    if estimator is not None and not all(hasattr(estimator, name) for name in _SIZES):
+def _check_estimator(estimator: Any) -> None:
+    if estimator is None:
+        return
+    if not all(hasattr(estimator, name) for name in _SIZES):
         raise TypeError(f"estimator is a {type(estimator).__name__}. Pass a ViTMAE, whose sizes the costs are for.")
+    estimator._validate_params()
 
 
 def _dividing(shape: tuple[int, ...], axis: int | None) -> list[int]:

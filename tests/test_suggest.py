@@ -47,6 +47,16 @@ def test_costs_are_those_of_the_vit(digits):
     )
 
 
+@pytest.mark.parametrize("bad", [{"embed_dim": -4}, {"encoder_layers": 0}, {"mlp_ratio": -1}, {"decoder_dim": 2.5}])
+def test_an_estimator_that_cannot_be_trained_is_not_priced(bad, digits):
+    pytest.importorskip("torch")
+    from skmae import ViTMAE
+
+    (name,) = bad
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of ViTMAE must be"):
+        suggest_masking(digits[0], patches=(2,), estimator=ViTMAE(**bad))
+
+
 def test_distance_and_correlation_of_hidden_pixels(monkeypatch):
     """Against the nearest visible pixel found by brute force."""
     pandas = pytest.importorskip("pandas")

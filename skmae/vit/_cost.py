@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from math import ceil
+from numbers import Integral
 from time import perf_counter
 from typing import Any
 
@@ -18,7 +19,7 @@ from skmae.vit._augmentation import drawing_from
 from skmae.vit._build import resolve_device, resolve_precision
 from skmae.vit._data import dataset_of
 from skmae.vit._estimator import ViTMAE
-from skmae.vit._module import Block
+from skmae.vit._module import Block, _check_heads
 
 _TOKENS = 2**13  # per step that is timed, at most, but for one sample
 _LENGTHS = 4  # sequence lengths that are timed, for each width of blocks
@@ -73,8 +74,8 @@ def training_cost(
     TypeError
         If the estimator is not a ViTMAE.
     ValueError
-        If a patch does not divide the grid, a parameter is not known, or one is varied that measurements do not tell
-        apart.
+        If `fit` would refuse a parameter, such as a patch that does not divide the grid; if a parameter is not known,
+        or one is varied that measurements do not tell apart; if an `image_shape` of a model is not the one passed.
 
     See Also
     --------
@@ -102,10 +103,15 @@ def training_cost(
     pandas = import_optional("pandas", extra="plot", purpose="training_cost")
     if not isinstance(estimator, ViTMAE):
         raise TypeError(f"training_cost takes a ViTMAE; got {type(estimator).__name__}.")
+    _check_n_samples(n_samples)
+    image_shape = check_shape(image_shape)
     settings = list(ParameterGrid({} if param_grid is None else param_grid))
     if measure:
         _check_sizes_only(settings)
     models = [clone(estimator).set_params(**setting) for setting in settings]
+    for model in models:
+        _check_parameters(model)
+        _check_same_shape(model, image_shape)
     architectures = [architecture_of(model, image_shape) for model in models]
     times = _StepTimes(models, architectures, image_shape) if measure else None
     rows = []
@@ -128,6 +134,11 @@ def training_cost(
     return pandas.DataFrame(rows)
 
 
+def _check_n_samples(n_samples: Any) -> None:
+    if n_samples is not None and (not isinstance(n_samples, Integral) or n_samples < 1):
+        raise ValueError(f"n_samples must be a whole number >= 1, or None; got {n_samples!r}.")
+
+
 def _check_sizes_only(settings: list[dict[str, Any]]) -> None:
     other = sorted({name for setting in settings for name in setting} - _SIZES)
     if other:
@@ -137,9 +148,25 @@ def _check_sizes_only(settings: list[dict[str, Any]]) -> None:
         )
 
 
+def _check_parameters(model: ViTMAE) -> None:
+    """Refuse what `fit` refuses whatever the data."""
+    model._validate_params()
+    decoder_dim = model.embed_dim if model.decoder_dim is None else model.decoder_dim
+    _check_heads("encoder_heads", model.encoder_heads, "embed_dim", model.embed_dim)
+    _check_heads("decoder_heads", model.decoder_heads, "decoder_dim", decoder_dim)
+
+
+def _check_same_shape(model: ViTMAE, image_shape: tuple[int, ...]) -> None:
+    if model.image_shape is not None and tuple(model.image_shape) != image_shape:
+        raise ValueError(
+            f"training_cost was told image_shape={image_shape}, but the estimator or param_grid says "
+            f"image_shape={model.image_shape}. Say it to training_cost only, in a call for each shape."
+        )
+
+
 def architecture_of(model: ViTMAE, image_shape: tuple[int, ...]) -> Architecture:
     """The sizes of a ViTMAE on samples of a shape."""
-    shape = check_shape(image_shape)
+    shape = tuple(image_shape)
     shape, axis = resolve_shape(shape, model.channel_axis, n_features=int(np.prod(shape)), sample_shape=None)
     names = ("mask", "embed_dim", "encoder_layers", "decoder_dim", "decoder_layers", "mlp_ratio")
     return Architecture.of(

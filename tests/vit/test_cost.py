@@ -1,5 +1,7 @@
 """Costs: counted operations against PyTorch's counter, kept activations against what autograd keeps."""
 
+import re
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -98,6 +100,51 @@ def test_signals_are_timed_on_their_own_grid_and_nothing_is_drawn():
     model = ViTMAE(**{**SIZES, "decoder_heads": 4}, patch=16, batch_size=8, device="cpu")
     assert training_cost(model, (64,))["step_s"][0] > 0
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *({"mask": mask} for mask in (1.0, 1.5, -1, np.nan)),
+        *({"embed_dim": dim} for dim in (-8, 0, 193)),
+        {"decoder_dim": 0},
+        {"decoder_dim": 100},
+        {"encoder_heads": 7},
+        {"decoder_heads": 5},
+        {"encoder_layers": 0},
+        {"mlp_ratio": -1},
+        {"batch_size": 0},
+        {"max_epochs": -1},
+        {"patch": 2.5},
+        {"patch": 3},
+        {"patch": (4,)},
+    ],
+)
+def test_what_fit_refuses_is_not_priced(bad, monkeypatch):
+    with pytest.raises(ValueError, match=next(iter(bad))) as refused:
+        ViTMAE(**bad).fit(np.zeros((2, 8, 8)))
+    monkeypatch.setattr(_cost, "_fastest", lambda *_: pytest.fail("measured before it was checked"))
+    grid = {name: [value] for name, value in bad.items()}
+    for measure in (False, True):
+        for model, param_grid in ((ViTMAE(), grid), (ViTMAE(**bad), None)):
+            with pytest.raises(type(refused.value), match=f"^{re.escape(str(refused.value))}$"):
+                training_cost(model, (8, 8), param_grid=param_grid, measure=measure)
+
+
+@pytest.mark.parametrize("n_samples", [-5, 0, 2.5, "x"])
+def test_samples_are_a_whole_number(n_samples):
+    with pytest.raises(ValueError, match=f"n_samples must be a whole number >= 1, or None; got {n_samples!r}"):
+        training_cost(ViTMAE(), (8, 8), n_samples=n_samples, measure=False)
+
+
+def test_one_shape_is_priced():
+    model = ViTMAE(image_shape=[8, 8])
+    assert training_cost(model, (8, 8), measure=False)["decoder_tokens"][0] == 5
+    message = r"told image_shape=\(8, 8\), but the estimator or param_grid says image_shape=\(16, 16\). Say it to"
+    with pytest.raises(ValueError, match=message):
+        training_cost(ViTMAE(image_shape=(16, 16)), (8, 8), measure=False)
+    with pytest.raises(ValueError, match=message):
+        training_cost(ViTMAE(), (8, 8), param_grid={"image_shape": [(8, 8), (16, 16)]}, measure=False)
 
 
 def test_bad_input():
