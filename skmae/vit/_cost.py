@@ -1,6 +1,6 @@
 """What training a ViTMAE will cost: counted, and timed by steps of blocks that are short."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import ceil
 from numbers import Integral
 from time import perf_counter
@@ -219,7 +219,8 @@ class _StepTimes:
         some = {lengths[round(i)] for i in np.linspace(0, len(lengths) - 1, _LENGTHS)}
         cases = [(batch, n) for n in sorted(some) for batch in _batches(n)]
         block = Block(*kind, 1e-6).to(self.device)
-        return _fit([_terms(*case) for case in cases], [self._time_block(block, kind[0], *case) for case in cases])
+        seconds = [self._time_block(block, kind[0], *case) for case in cases]
+        return _fit([_terms(*case) for case in cases], seconds, seconds)
 
     def _time_block(self, block: Block, dim: int, batch: int, n: int) -> float:
         optimizer = torch.optim.AdamW(block.parameters(), fused=True)
@@ -240,16 +241,17 @@ class _StepTimes:
         """What a step, a sample and a token take around the blocks, from whole steps of the fewest and most tokens."""
         tokens = [a.encoder_tokens + a.decoder_tokens for a in architectures]
         terms: list[list[float]] = []
-        seconds: list[float] = []
+        rests: list[float] = []
+        steps: list[float] = []
         for i in {int(np.argmin(tokens)), int(np.argmax(tokens))}:
             for batch in _batches(tokens[i]):
                 thin = clone(models[i]).set_params(image_shape=tuple(image_shape), encoder_layers=1, decoder_layers=1)
                 thin.set_params(batch_size=batch, checkpoint=None, callbacks=None, verbose=0)
-                rest = self._time_training(thin, image_shape)
-                rest -= self._in_blocks(thin, architecture_of(thin, image_shape), batch)
+                step = self._time_training(thin, image_shape)
                 terms.append([1.0, batch, batch * tokens[i]])
-                seconds.append(max(rest, 1e-6))
-        return _fit(terms, seconds)
+                rests.append(step - self._in_blocks(thin, architecture_of(thin, image_shape), batch))
+                steps.append(step)
+        return _fit(terms, rests, steps)  # a rest may be near zero, or below it: errors relative to it mean nothing
 
     def _time_training(self, model: ViTMAE, image_shape: tuple[int, ...]) -> float:
         rng = np.random.default_rng(0)
@@ -269,11 +271,11 @@ def _terms(batch: int, n: int) -> list[float]:
     return [1.0, batch * n, batch * n * n]
 
 
-def _fit(terms: Iterable[list[float]], seconds: Iterable[float]) -> np.ndarray:
-    """Coefficients, none negative, of the smallest relative errors."""
-    A, b = np.array(list(terms)), np.array(list(seconds))
+def _fit(terms: list[list[float]], seconds: list[float], units: list[float]) -> np.ndarray:
+    """Coefficients, none negative, of the smallest squared errors, each in a unit of its own."""
+    A, b, unit = np.array(terms), np.array(seconds), np.array(units)
     scale = A.max(axis=0)
-    return nnls(A / scale / b[:, np.newaxis], np.ones(len(b)))[0] / scale
+    return nnls(A / scale / unit[:, np.newaxis], b / unit)[0] / scale
 
 
 def _fastest(step: Callable[[], Any], device: torch.device) -> float:

@@ -73,8 +73,9 @@ def test_one_row_for_each_combination_and_hours_from_steps():
     assert model.embed_dim == 32
 
 
-def test_times_are_put_together_from_those_of_blocks_and_what_is_around_them(monkeypatch):
-    """On a machine whose clock follows a formula, predictions do."""
+@pytest.fixture
+def formula(monkeypatch):
+    """A machine whose clock follows a formula: times of blocks, and of what is around them."""
 
     def block(_self, _block, dim, batch, n):
         return 1e-4 + batch * (1e-6 * n * dim + 3e-9 * n * n)
@@ -86,6 +87,11 @@ def test_times_are_put_together_from_those_of_blocks_and_what_is_around_them(mon
 
     monkeypatch.setattr(_cost._StepTimes, "_time_block", block)
     monkeypatch.setattr(_cost._StepTimes, "_time_training", training)
+    return block, training
+
+
+def test_times_are_put_together_from_those_of_blocks_and_what_is_around_them(formula):
+    block, _ = formula
     grid = {"patch": [2, 4, 8], "mask": [0.25, 0.75], "encoder_layers": [1, 6]}
     model = ViTMAE(**SIZES, decoder_dim=24, batch_size=64, device="cpu")
     for _, row in training_cost(model, (32, 32), param_grid=grid).iterrows():
@@ -93,6 +99,24 @@ def test_times_are_put_together_from_those_of_blocks_and_what_is_around_them(mon
         expected += row["encoder_layers"] * block(None, None, 32, 64, row["encoder_tokens"])
         expected += 2 * block(None, None, 24, 64, row["decoder_tokens"])
         assert row["step_s"] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("dip", [0, 1])  # of the four steps that are timed, two for each patch
+def test_one_step_that_takes_less_than_its_blocks_does_not_undo_the_others(dip, formula, monkeypatch):
+    _, training = formula
+    models = [ViTMAE(**SIZES, decoder_dim=24, mask=0.9, patch=patch, device="cpu") for patch in (2, 8)]
+    timed = []
+
+    def with_a_dip(_self, model, image_shape):
+        around = 4e-4 * model.batch_size
+        timed.append((model, training(None, model, image_shape) + around))
+        return timed[-1][1] - 1.01 * (around + 2e-3 + 5e-5 * model.batch_size) * (len(timed) == dip + 1)
+
+    monkeypatch.setattr(_cost._StepTimes, "_time_training", with_a_dip)
+    times = _cost._StepTimes(models, [_cost.architecture_of(model, (32, 32)) for model in models], (32, 32))
+    for model, seconds in timed:
+        assert times.step(model, _cost.architecture_of(model, (32, 32))) == pytest.approx(seconds, rel=0.05)
+    assert len(timed) == 4
 
 
 def test_signals_are_timed_on_their_own_grid_and_nothing_is_drawn():
