@@ -250,7 +250,7 @@ def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
 
 def check_patch(patch: Any, grid_shape: tuple[int, ...]) -> tuple[int, ...]:
     """One patch size per axis of the grid."""
-    sizes = (patch,) * len(grid_shape) if isinstance(patch, Integral) else tuple(patch)
+    sizes = tuple(patch) if np.iterable(patch) else (patch,) * len(grid_shape)
     if len(sizes) != len(grid_shape):
         raise ValueError(
             f"patch={patch!r} has {len(sizes)} sizes, but the grid {grid_shape} has {len(grid_shape)} axes. "
@@ -258,6 +258,17 @@ def check_patch(patch: Any, grid_shape: tuple[int, ...]) -> tuple[int, ...]:
         )
     if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
         raise ValueError(f"patch={patch!r} is not made of whole numbers of pixels >= 1. Pass for example patch=4.")
+    return tuple(map(int, sizes))
+
+
+def check_shape(image_shape: Any) -> tuple[int, ...]:
+    """The sizes of one sample, as a user says them."""
+    sizes = tuple(image_shape) if np.iterable(image_shape) else ()
+    if not sizes or not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
+        raise ValueError(
+            f"image_shape={image_shape!r} is not a shape: pass the sizes of one sample, whole numbers >= 1, "
+            f"channels included, for example (32, 32, 3)."
+        )
     return tuple(map(int, sizes))
 
 
@@ -311,12 +322,7 @@ def resolve_shape(
 def _check_image_shape(
     image_shape: Sequence[int], n_features: int, sample_shape: tuple[int, ...] | None
 ) -> tuple[int, ...]:
-    if not image_shape or not all(isinstance(size, Integral) and int(size) >= 1 for size in image_shape):
-        raise ValueError(
-            f"image_shape={image_shape!r} is not a shape: pass the sizes of one sample, whole numbers >= 1, "
-            f"channels included, for example (32, 32, 3)."
-        )
-    shape = tuple(int(size) for size in image_shape)
+    shape = check_shape(image_shape)
     if sample_shape is not None and sample_shape != shape:
         raise ValueError(
             f"image_shape={shape}, but the samples of X have shape {sample_shape}. Pass image_shape={sample_shape}, or "

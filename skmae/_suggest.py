@@ -1,6 +1,7 @@
 """Which mask and patch may be worth training a ViT-MAE with."""
 
 from math import prod
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skmae._compat import import_optional
+from skmae._constraints import MASKING
 from skmae._cost import Architecture
 from skmae._grid import PatchGrid, resolve_shape
 from skmae._rows import flatten_samples
@@ -88,7 +90,8 @@ def suggest_masking(
     ------
     ValueError
         If a patch does not divide the grid, a mask is not in [0, 1), there is nothing to choose from, X holds NaN, or
-        X and y differ in length.
+        X and y differ in length; if all targets are the same, or `cv` gives fewer than 2 folds; if `n_components` or a
+        parameter of the estimator is out of range.
     TypeError
         If the estimator has no such sizes.
 
@@ -112,8 +115,10 @@ def suggest_masking(
     rows, sample_shape = flatten_samples(X)
     rows = check_array(rows, dtype="numeric", input_name="X")
     shape, axis = resolve_shape(image_shape, channel_axis, n_features=rows.shape[1], sample_shape=sample_shape)
-    _check_sizes(estimator)
-    settings = _settings(list(masks), _dividing(shape, axis) if patches is None else list(patches))
+    _check_n_components(n_components)
+    _check_estimator(estimator)
+    patches = _dividing(shape, axis) if patches is None else _listed("patches", patches, (2, 4))
+    settings = _settings(_listed("masks", masks, (0.5, 0.75)), patches)
     grids = {patch: PatchGrid.build_regular(shape, axis, patch) for _, patch in settings}
     correlation = spatial_autocorrelation(rows, shape, channel_axis=axis)
     rng = check_random_state(random_state)
@@ -130,7 +135,9 @@ def suggest_masking(
         return table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
     check_consistent_length(rows, y)
     is_classes = type_of_target(y) in ("binary", "multiclass")
+    _check_targets(y)
     folds = list(check_cv(cv, y, classifier=is_classes if probe is None else is_classifier(probe)).split(rows, y))
+    _check_folds(folds)
     k = min(n_components, rows.shape[1], *(len(train) for train, _ in folds))
     mae = LinearMAE(k, image_shape=shape, channel_axis=axis)
     if probe is None:
@@ -140,9 +147,31 @@ def suggest_masking(
     return _ranked(table).reset_index(drop=True)
 
 
-def _check_sizes(estimator: Any) -> None:
-    if estimator is not None and not all(hasattr(estimator, name) for name in _SIZES):
+def _check_n_components(n_components: Any) -> None:
+    if not isinstance(n_components, Integral) or n_components < 1:
+        raise ValueError(f"n_components must be a whole number >= 1; got {n_components!r}.")
+
+
+def _check_estimator(estimator: Any) -> None:
+    if estimator is None:
+        return
+    if not all(hasattr(estimator, name) for name in _SIZES):
         raise TypeError(f"estimator is a {type(estimator).__name__}. Pass a ViTMAE, whose sizes the costs are for.")
+    estimator._validate_params()
+
+
+def _check_targets(y: Any) -> None:
+    targets = np.asarray(y)
+    if (targets == targets[0]).all():
+        raise ValueError(
+            f"y is {targets[0]} for all {len(targets)} samples: there is nothing to predict. Pass targets that differ, "
+            f"or y=None."
+        )
+
+
+def _check_folds(folds: list[Any]) -> None:
+    if len(folds) < 2:
+        raise ValueError(f"cv gives {len(folds)} of the 2 or more folds that a standard error takes. Pass cv=5, say.")
 
 
 def _dividing(shape: tuple[int, ...], axis: int | None) -> list[int]:
@@ -154,9 +183,16 @@ def _dividing(shape: tuple[int, ...], axis: int | None) -> list[int]:
     return fitting
 
 
-def _settings(masks: Any, patches: Any) -> list[tuple[float, Any]]:
+def _listed(name: str, values: Any, example: tuple[float, ...]) -> list[Any]:
+    if isinstance(values, str) or not np.iterable(values):
+        raise ValueError(f"{name}={values!r} is not a sequence. Pass those to compare, as in {name}={example}.")
+    return list(values)
+
+
+def _settings(masks: list[Any], patches: list[Any]) -> list[tuple[float, Any]]:
+    (share,) = MASKING["mask"]
     for mask in masks:
-        if not 0 <= mask < 1:
+        if not share.is_satisfied_by(mask):
             raise ValueError(f"masks has {mask!r}; a mask is a share of patches, 0 <= mask < 1.")
     settings = [(mask, patch if np.ndim(patch) == 0 else tuple(patch)) for patch in patches for mask in masks]
     if not settings:

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg.blas import dsyr, dsyr2, dsyrk, ssyrk
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
 
 from skmae._arrays import Home, home_of, to_numpy
 from skmae._rows import (
@@ -67,6 +69,9 @@ class Moments:
     float32 is asked for. Sums across blocks are in float64. Subtraction cannot bring back digits: what is left of sums
     that were 1e15 times larger counts as constant.
 
+    Names of columns, where data has them, must be the same in the same order wherever moments meet. Data without names
+    fits any.
+
     Examples
     --------
     >>> import numpy as np
@@ -80,6 +85,8 @@ class Moments:
     >>> (parts - Moments.from_data(X[:200])).n
     300
     """
+
+    _names: tuple[str, ...] | None = None  # of the columns; here for pickles from before names were kept
 
     def __init__(self, n_features: int):
         self.n: float = 0
@@ -129,9 +136,10 @@ class Moments:
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
         _check_batch_size(batch_size)
+        names = _names_of(X)
         X, sample_shape = check_rows(X)
         moments = cls(X.shape[1])
-        moments.sample_shape = sample_shape
+        moments.sample_shape, moments._names = sample_shape, names
         moments._add(X, check_weights(sample_weight, X), np.dtype(dtype), batch_size, verbose)
         return moments
 
@@ -152,8 +160,8 @@ class Moments:
         Raises
         ------
         ValueError
-            If there is no batch; if one is empty, holds NaN or infinity, or differs in width from the first. Its number
-            is said, counted from 0.
+            If there is no batch; if one is empty, holds NaN or infinity, or differs from the first in its width, or in
+            the names of its columns or their order. Its number is said, counted from 0.
 
         Examples
         --------
@@ -215,6 +223,7 @@ class Moments:
         _check_batch_size(batch_size)
         shards = open_shards(paths)
         moments = cls(shards[0].n_features)
+        moments._names = shards[0].columns
         numbered = ((shard, i, batch) for shard in shards for i, batch in enumerate(shard.batches(batch_size)))
         for shard, i, batch in with_progress(numbered, total=sum(shard.n_rows for shard in shards), verbose=verbose):
             try:
@@ -278,15 +287,17 @@ class Moments:
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, is empty, or has another width; if a weight is negative, or all are zero.
-            Nothing of X has been added then.
+            If X holds NaN or infinity, is empty, or has another width, or other columns; if a weight is negative, or
+            all are zero. Nothing of X has been added then.
         """
+        names = _names_of(X)
         X, sample_shape = check_rows(X)
         self._require_width(X.shape[1], "X")
+        names = self._shared_names(names, "X")
         shape = self._shared_shape(sample_shape, "X")
         weights = check_weights(sample_weight, X)
         check_finite(X)
-        self.sample_shape = shape
+        self.sample_shape, self._names = shape, names
         self._add(X, weights)
         return self
 
@@ -377,6 +388,7 @@ class Moments:
         if not isinstance(other, Moments):
             return NotImplemented
         self._require_width(other.n_features, "the other moments")
+        names = self._shared_names(other._names, "the other moments")
         if sign < 0 and other.n_rows > self.n_rows:
             raise ValueError(
                 f"Cannot take the moments of {other.n_rows} samples from those of {self.n_rows}: subtract a part from "
@@ -386,6 +398,7 @@ class Moments:
             return self._nothing_left(other)
         result = Moments(self.n_features)
         result.sample_shape = self._shared_shape(other.sample_shape, "the other moments")
+        result._names = names
         base = self if self.n_rows else other
         result.n_rows = self.n_rows + sign * other.n_rows
         result.n = self.n + sign * other.n
@@ -441,6 +454,15 @@ class Moments:
             return shape or self.sample_shape
         raise ValueError(
             f"{what} came in samples of shape {shape}, but these moments in {self.sample_shape}. Reshape one of them."
+        )
+
+    def _shared_names(self, names: tuple[str, ...] | None, what: str) -> tuple[str, ...] | None:
+        if names is None or self._names is None or names == self._names:
+            return names or self._names
+        column = next(i for i, pair in enumerate(zip(names, self._names, strict=True)) if pair[0] != pair[1])
+        raise ValueError(
+            f"The columns of {what} are not those of these moments, in their order: column {column} is "
+            f"{names[column]!r} there and {self._names[column]!r} here. Pass the same columns, in the same order."
         )
 
     def _require_width(self, n_features: int, what: str) -> None:
@@ -522,6 +544,14 @@ def mirror_lower(A: np.ndarray) -> None:
 def _check_batch_size(batch_size: Any) -> None:
     if not isinstance(batch_size, Integral) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of rows >= 1, got {batch_size!r}.")
+
+
+def _names_of(X: Any) -> tuple[str, ...] | None:
+    """The names of the columns, where scikit-learn's estimators would keep them."""
+    reader = BaseEstimator()
+    validate_data(reader, X, skip_check_array=True, ensure_2d=False)
+    names = getattr(reader, "feature_names_in_", None)
+    return None if names is None else tuple(names.tolist())
 
 
 def check_rows(X: Any) -> tuple[np.ndarray, tuple[int, ...] | None]:

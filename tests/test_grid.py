@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from skmae._grid import PatchGrid, resolve_shape
+from skmae._grid import PatchGrid, check_shape, resolve_shape
 
 
 @st.composite
@@ -62,6 +62,25 @@ def test_patchify_of_a_ragged_grid_names_the_sizes_that_divide():
         ValueError, match=r"patch=\(4, 4\) does not divide the grid \(6, 8\).*\[1, 2, 3, 6\]; \[1, 2, 4, 8\]"
     ):
         PatchGrid.build((6, 8), None, 4).patchify(np.zeros((1, 48)))
+
+
+@pytest.mark.parametrize("patch", [2.5, 0, -1, None, (2, 2.0), (2, 0)])
+def test_a_patch_that_is_not_made_of_whole_numbers_is_refused(patch):
+    for build in (PatchGrid.build, PatchGrid.build_regular):
+        with pytest.raises(ValueError, match=r"^patch=.* is not made of whole numbers of pixels >= 1"):
+            build((8, 8), None, patch)
+
+
+def test_a_patch_of_one_number_is_that_of_every_axis():
+    for patch in (2, np.int64(2), (2, 2), np.array([2, 2])):
+        assert PatchGrid.build((8, 8, 3), 2, patch).patch_shape == (2, 2)
+
+
+@pytest.mark.parametrize("shape", [8, 2.5, None, (), (8, 2.0), (8, 0), "8"])
+def test_what_is_no_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=r"^image_shape=.* is not a shape: pass the sizes of one sample"):
+        check_shape(shape)
+    assert check_shape(np.array([8, 4])) == (8, 4)
 
 
 @given(grids())

@@ -1,9 +1,11 @@
 """Moments, against NumPy on the whole array at once."""
 
 import copy
+import operator
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -174,6 +176,56 @@ def test_errors_say_what_to_do(rng):
         Moments.from_data(np.empty((0, 3)))
     with pytest.raises(TypeError, match="unsupported operand"):
         small + 1
+
+
+@pytest.fixture
+def frames(rng):
+    frame = pd.DataFrame(rng.normal(size=(30, 4)), columns=list("abcd"))
+    return frame, frame[list("adcb")]
+
+
+def test_columns_in_another_order_are_not_mixed(frames):
+    frame, shuffled = frames
+    named, other = Moments.from_data(frame), Moments.from_data(shuffled[:10])
+    before = named.second
+    kept = (
+        named,
+        copy.copy(named),
+        pickle.loads(pickle.dumps(named)),
+        Moments(4).update(frame),
+        named + Moments.from_data(frame.to_numpy()),
+        Moments.from_data(frame.to_numpy()) + named,
+        named - Moments.from_data(frame[:5]),
+    )
+    for moments in kept:
+        message = "are not those of these moments, in their order: column 1 is 'd' there and 'b' here"
+        with pytest.raises(ValueError, match=f"The columns of X {message}"):
+            moments.update(shuffled)
+        for join in (operator.add, operator.sub):
+            with pytest.raises(ValueError, match=f"The columns of the other moments {message}"):
+                join(moments, other)
+    with pytest.raises(ValueError, match="The columns of the other moments"):
+        named - Moments.from_data(shuffled)
+    assert named.n == 30
+    np.testing.assert_array_equal(named.second, before)
+
+
+def test_columns_without_names_fit_any(frames):
+    frame, shuffled = frames
+    numbered = pd.DataFrame(shuffled.to_numpy())
+    for unnamed in (numbered, shuffled.to_numpy(), shuffled.to_numpy().tolist()):
+        joined = Moments.from_data(frame) + Moments.from_data(unnamed)
+        assert_moments(joined, np.vstack([frame, shuffled]), 1e-12)
+        assert_moments(Moments.from_data(unnamed).update(frame), np.vstack([shuffled, frame]), 1e-12)
+
+
+def test_pickles_from_before_names_were_kept(frames):
+    old = Moments.from_data(frames[0])
+    del old.__dict__["_names"]
+    back = pickle.loads(pickle.dumps(old))
+    assert "_names" not in back.__dict__
+    assert back.update(frames[0]).n == 60
+    assert (old + back).n == 90
 
 
 def test_what_was_never_in_the_whole_cannot_be_taken_away(rng):

@@ -124,6 +124,15 @@ def test_bad_tables(tmp_path, rng):
         Moments.from_files(tmp_path / "gap.parquet")
 
 
+def test_tables_and_frames_have_the_same_columns(tmp_path, rng):
+    (path,) = write(tmp_path, [rng.random((10, 3))], "parquet")
+    frame = pd.read_parquet(path)
+    moments = Moments.from_files(path)
+    assert (moments + Moments.from_data(frame)).n == 20
+    with pytest.raises(ValueError, match="column 0 is 'f1' there and 'f0' here"):
+        moments + Moments.from_data(frame[["f1", "f0", "f2"]])
+
+
 def test_an_index_that_pandas_stored_is_no_feature(tmp_path, rng):
     frame = pd.DataFrame(rng.random((20, 4)), columns=list("abcd"))
     frame[frame.a > 0.5].to_parquet(tmp_path / "some.parquet")
@@ -142,5 +151,8 @@ def test_bad_batches(rng):
         Moments.from_batches(iter([]))
     with pytest.raises(ValueError, match="Batch 1: X has 3 features, but these moments have n_features=4"):
         Moments.from_batches([rng.random((5, 4)), rng.random((5, 3))])
+    frame = pd.DataFrame(rng.random((5, 4)), columns=list("abcd"))
+    with pytest.raises(ValueError, match=r"Batch 1: The columns of X are not .* column 0 is 'd' there and 'a' here"):
+        Moments.from_batches([frame, frame[list("dcba")]])
     with pytest.raises(ValueError, match=r"Batch 0: .*NaN or infinity"):
         Moments.from_batches([np.full((5, 4), np.nan)])

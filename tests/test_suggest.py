@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeClassifierCV
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -45,6 +45,16 @@ def test_costs_are_those_of_the_vit(digits):
     assert ours == pytest.approx(
         training_cost(model.set_params(mask=0.75, patch=2), (8, 8), measure=False)["gflops"][0]
     )
+
+
+@pytest.mark.parametrize("bad", [{"embed_dim": -4}, {"encoder_layers": 0}, {"mlp_ratio": -1}, {"decoder_dim": 2.5}])
+def test_an_estimator_that_cannot_be_trained_is_not_priced(bad, digits):
+    pytest.importorskip("torch")
+    from skmae import ViTMAE
+
+    (name,) = bad
+    with pytest.raises(ValueError, match=f"The '{name}' parameter of ViTMAE must be"):
+        suggest_masking(digits[0], patches=(2,), estimator=ViTMAE(**bad))
 
 
 def test_distance_and_correlation_of_hidden_pixels(monkeypatch):
@@ -106,9 +116,23 @@ def test_few_samples_and_usual_shapes(digits, rng):
     ("changes", "message"),
     [
         ({"masks": (1.0,)}, "masks has 1.0; a mask is a share of patches, 0 <= mask < 1"),
+        ({"masks": (np.nan,)}, "masks has nan; a mask is a share of patches"),
+        ({"masks": ("half",)}, "masks has 'half'; a mask is a share of patches"),
+        ({"masks": 0.5}, r"masks=0.5 is not a sequence. Pass those to compare, as in masks=\(0.5, 0.75\)"),
+        ({"masks": "half"}, "masks='half' is not a sequence"),
         ({"masks": ()}, "leave nothing to choose from"),
+        ({"patches": 2}, r"patches=2 is not a sequence. Pass those to compare, as in patches=\(2, 4\)"),
+        ({"patches": (2.5,)}, "patch=2.5 is not made of whole numbers of pixels"),
         ({"patches": (3,)}, "patch"),
         ({"y": np.zeros(3)}, "inconsistent numbers of samples"),
+        ({"y": np.zeros(400)}, "y is 0.0 for all 400 samples: there is nothing to predict. Pass targets that differ"),
+        ({"y": ["cat"] * 400}, "y is cat for all 400 samples"),
+        ({"y": np.full((400, 2), 0.5)}, r"y is \[0.5 0.5\] for all 400 samples"),
+        ({"cv": ShuffleSplit(1)}, "cv gives 1 of the 2 or more folds that a standard error takes. Pass cv=5"),
+        ({"cv": []}, "cv gives 0 of the 2 or more folds"),
+        ({"n_components": 0}, "n_components must be a whole number >= 1; got 0"),
+        ({"n_components": -1, "y": None}, "n_components must be a whole number >= 1; got -1"),
+        ({"n_components": 2.5}, "n_components must be a whole number >= 1; got 2.5"),
         ({"X": np.full((4, 8, 8), np.nan)}, "Input X contains NaN"),
     ],
 )

@@ -1,7 +1,8 @@
 """What training a ViTMAE will cost: counted, and timed by steps of blocks that are short."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import ceil
+from numbers import Integral
 from time import perf_counter
 from typing import Any
 
@@ -13,12 +14,12 @@ from sklearn.model_selection import ParameterGrid
 
 from skmae._compat import import_optional
 from skmae._cost import Architecture
-from skmae._grid import PatchGrid, resolve_shape
+from skmae._grid import PatchGrid, check_shape, resolve_shape
 from skmae.vit._augmentation import drawing_from
 from skmae.vit._build import resolve_device, resolve_precision
 from skmae.vit._data import dataset_of
 from skmae.vit._estimator import ViTMAE
-from skmae.vit._module import Block
+from skmae.vit._module import Block, _check_heads
 
 _TOKENS = 2**13  # per step that is timed, at most, but for one sample
 _LENGTHS = 4  # sequence lengths that are timed, for each width of blocks
@@ -73,8 +74,8 @@ def training_cost(
     TypeError
         If the estimator is not a ViTMAE.
     ValueError
-        If a patch does not divide the grid, a parameter is not known, or one is varied that measurements do not tell
-        apart.
+        If `fit` would refuse a parameter, such as a patch that does not divide the grid; if a parameter is not known,
+        or one is varied that measurements do not tell apart; if an `image_shape` of a model is not the one passed.
 
     See Also
     --------
@@ -102,10 +103,15 @@ def training_cost(
     pandas = import_optional("pandas", extra="plot", purpose="training_cost")
     if not isinstance(estimator, ViTMAE):
         raise TypeError(f"training_cost takes a ViTMAE; got {type(estimator).__name__}.")
+    _check_n_samples(n_samples)
+    image_shape = check_shape(image_shape)
     settings = list(ParameterGrid({} if param_grid is None else param_grid))
     if measure:
         _check_sizes_only(settings)
     models = [clone(estimator).set_params(**setting) for setting in settings]
+    for model in models:
+        _check_parameters(model)
+        _check_same_shape(model, image_shape)
     architectures = [architecture_of(model, image_shape) for model in models]
     times = _StepTimes(models, architectures, image_shape) if measure else None
     rows = []
@@ -128,12 +134,33 @@ def training_cost(
     return pandas.DataFrame(rows)
 
 
+def _check_n_samples(n_samples: Any) -> None:
+    if n_samples is not None and (not isinstance(n_samples, Integral) or n_samples < 1):
+        raise ValueError(f"n_samples must be a whole number >= 1, or None; got {n_samples!r}.")
+
+
 def _check_sizes_only(settings: list[dict[str, Any]]) -> None:
     other = sorted({name for setting in settings for name in setting} - _SIZES)
     if other:
         raise ValueError(
             f"param_grid varies {other}, which measurements do not tell apart. With measure=True vary "
             f"{sorted(_SIZES)}; for others call training_cost once for each value."
+        )
+
+
+def _check_parameters(model: ViTMAE) -> None:
+    """Refuse what `fit` refuses whatever the data."""
+    model._validate_params()
+    decoder_dim = model.embed_dim if model.decoder_dim is None else model.decoder_dim
+    _check_heads("encoder_heads", model.encoder_heads, "embed_dim", model.embed_dim)
+    _check_heads("decoder_heads", model.decoder_heads, "decoder_dim", decoder_dim)
+
+
+def _check_same_shape(model: ViTMAE, image_shape: tuple[int, ...]) -> None:
+    if model.image_shape is not None and tuple(model.image_shape) != image_shape:
+        raise ValueError(
+            f"training_cost was told image_shape={image_shape}, but the estimator or param_grid says "
+            f"image_shape={model.image_shape}. Say it to training_cost only, in a call for each shape."
         )
 
 
@@ -192,7 +219,8 @@ class _StepTimes:
         some = {lengths[round(i)] for i in np.linspace(0, len(lengths) - 1, _LENGTHS)}
         cases = [(batch, n) for n in sorted(some) for batch in _batches(n)]
         block = Block(*kind, 1e-6).to(self.device)
-        return _fit([_terms(*case) for case in cases], [self._time_block(block, kind[0], *case) for case in cases])
+        seconds = [self._time_block(block, kind[0], *case) for case in cases]
+        return _fit([_terms(*case) for case in cases], seconds, seconds)
 
     def _time_block(self, block: Block, dim: int, batch: int, n: int) -> float:
         optimizer = torch.optim.AdamW(block.parameters(), fused=True)
@@ -213,16 +241,17 @@ class _StepTimes:
         """What a step, a sample and a token take around the blocks, from whole steps of the fewest and most tokens."""
         tokens = [a.encoder_tokens + a.decoder_tokens for a in architectures]
         terms: list[list[float]] = []
-        seconds: list[float] = []
+        rests: list[float] = []
+        steps: list[float] = []
         for i in {int(np.argmin(tokens)), int(np.argmax(tokens))}:
             for batch in _batches(tokens[i]):
                 thin = clone(models[i]).set_params(image_shape=tuple(image_shape), encoder_layers=1, decoder_layers=1)
                 thin.set_params(batch_size=batch, checkpoint=None, callbacks=None, verbose=0)
-                rest = self._time_training(thin, image_shape)
-                rest -= self._in_blocks(thin, architecture_of(thin, image_shape), batch)
+                step = self._time_training(thin, image_shape)
                 terms.append([1.0, batch, batch * tokens[i]])
-                seconds.append(max(rest, 1e-6))
-        return _fit(terms, seconds)
+                rests.append(step - self._in_blocks(thin, architecture_of(thin, image_shape), batch))
+                steps.append(step)
+        return _fit(terms, rests, steps)  # a rest may be near zero, or below it: errors relative to it mean nothing
 
     def _time_training(self, model: ViTMAE, image_shape: tuple[int, ...]) -> float:
         rng = np.random.default_rng(0)
@@ -242,11 +271,11 @@ def _terms(batch: int, n: int) -> list[float]:
     return [1.0, batch * n, batch * n * n]
 
 
-def _fit(terms: Iterable[list[float]], seconds: Iterable[float]) -> np.ndarray:
-    """Coefficients, none negative, of the smallest relative errors."""
-    A, b = np.array(list(terms)), np.array(list(seconds))
+def _fit(terms: list[list[float]], seconds: list[float], units: list[float]) -> np.ndarray:
+    """Coefficients, none negative, of the smallest squared errors, each in a unit of its own."""
+    A, b, unit = np.array(terms), np.array(seconds), np.array(units)
     scale = A.max(axis=0)
-    return nnls(A / scale / b[:, np.newaxis], np.ones(len(b)))[0] / scale
+    return nnls(A / scale / unit[:, np.newaxis], b / unit)[0] / scale
 
 
 def _fastest(step: Callable[[], Any], device: torch.device) -> float:

@@ -1,5 +1,7 @@
 """Costs: counted operations against PyTorch's counter, kept activations against what autograd keeps."""
 
+import re
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -71,8 +73,9 @@ def test_one_row_for_each_combination_and_hours_from_steps():
     assert model.embed_dim == 32
 
 
-def test_times_are_put_together_from_those_of_blocks_and_what_is_around_them(monkeypatch):
-    """On a machine whose clock follows a formula, predictions do."""
+@pytest.fixture
+def formula(monkeypatch):
+    """A machine whose clock follows a formula: times of blocks, and of what is around them."""
 
     def block(_self, _block, dim, batch, n):
         return 1e-4 + batch * (1e-6 * n * dim + 3e-9 * n * n)
@@ -84,6 +87,11 @@ def test_times_are_put_together_from_those_of_blocks_and_what_is_around_them(mon
 
     monkeypatch.setattr(_cost._StepTimes, "_time_block", block)
     monkeypatch.setattr(_cost._StepTimes, "_time_training", training)
+    return block, training
+
+
+def test_times_are_put_together_from_those_of_blocks_and_what_is_around_them(formula):
+    block, _ = formula
     grid = {"patch": [2, 4, 8], "mask": [0.25, 0.75], "encoder_layers": [1, 6]}
     model = ViTMAE(**SIZES, decoder_dim=24, batch_size=64, device="cpu")
     for _, row in training_cost(model, (32, 32), param_grid=grid).iterrows():
@@ -93,11 +101,74 @@ def test_times_are_put_together_from_those_of_blocks_and_what_is_around_them(mon
         assert row["step_s"] == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("dip", [0, 1])  # of the four steps that are timed, two for each patch
+def test_one_step_that_takes_less_than_its_blocks_does_not_undo_the_others(dip, formula, monkeypatch):
+    _, training = formula
+    models = [ViTMAE(**SIZES, decoder_dim=24, mask=0.9, patch=patch, device="cpu") for patch in (2, 8)]
+    timed = []
+
+    def with_a_dip(_self, model, image_shape):
+        around = 4e-4 * model.batch_size
+        timed.append((model, training(None, model, image_shape) + around))
+        return timed[-1][1] - 1.01 * (around + 2e-3 + 5e-5 * model.batch_size) * (len(timed) == dip + 1)
+
+    monkeypatch.setattr(_cost._StepTimes, "_time_training", with_a_dip)
+    times = _cost._StepTimes(models, [_cost.architecture_of(model, (32, 32)) for model in models], (32, 32))
+    for model, seconds in timed:
+        assert times.step(model, _cost.architecture_of(model, (32, 32))) == pytest.approx(seconds, rel=0.05)
+    assert len(timed) == 4
+
+
 def test_signals_are_timed_on_their_own_grid_and_nothing_is_drawn():
     state = torch.get_rng_state()
     model = ViTMAE(**{**SIZES, "decoder_heads": 4}, patch=16, batch_size=8, device="cpu")
     assert training_cost(model, (64,))["step_s"][0] > 0
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        *({"mask": mask} for mask in (1.0, 1.5, -1, np.nan)),
+        *({"embed_dim": dim} for dim in (-8, 0, 193)),
+        {"decoder_dim": 0},
+        {"decoder_dim": 100},
+        {"encoder_heads": 7},
+        {"decoder_heads": 5},
+        {"encoder_layers": 0},
+        {"mlp_ratio": -1},
+        {"batch_size": 0},
+        {"max_epochs": -1},
+        {"patch": 2.5},
+        {"patch": 3},
+        {"patch": (4,)},
+    ],
+)
+def test_what_fit_refuses_is_not_priced(bad, monkeypatch):
+    with pytest.raises(ValueError, match=next(iter(bad))) as refused:
+        ViTMAE(**bad).fit(np.zeros((2, 8, 8)))
+    monkeypatch.setattr(_cost, "_fastest", lambda *_: pytest.fail("measured before it was checked"))
+    grid = {name: [value] for name, value in bad.items()}
+    for measure in (False, True):
+        for model, param_grid in ((ViTMAE(), grid), (ViTMAE(**bad), None)):
+            with pytest.raises(type(refused.value), match=f"^{re.escape(str(refused.value))}$"):
+                training_cost(model, (8, 8), param_grid=param_grid, measure=measure)
+
+
+@pytest.mark.parametrize("n_samples", [-5, 0, 2.5, "x"])
+def test_samples_are_a_whole_number(n_samples):
+    with pytest.raises(ValueError, match=f"n_samples must be a whole number >= 1, or None; got {n_samples!r}"):
+        training_cost(ViTMAE(), (8, 8), n_samples=n_samples, measure=False)
+
+
+def test_one_shape_is_priced():
+    model = ViTMAE(image_shape=[8, 8])
+    assert training_cost(model, (8, 8), measure=False)["decoder_tokens"][0] == 5
+    message = r"told image_shape=\(8, 8\), but the estimator or param_grid says image_shape=\(16, 16\). Say it to"
+    with pytest.raises(ValueError, match=message):
+        training_cost(ViTMAE(image_shape=(16, 16)), (8, 8), measure=False)
+    with pytest.raises(ValueError, match=message):
+        training_cost(ViTMAE(), (8, 8), param_grid={"image_shape": [(8, 8), (16, 16)]}, measure=False)
 
 
 def test_bad_input():
@@ -109,3 +180,5 @@ def test_bad_input():
         training_cost(ViTMAE(patch=3), (8, 8), measure=False)
     with pytest.raises(ValueError, match="Invalid parameter 'masks'"):
         training_cost(ViTMAE(), (8, 8), param_grid={"masks": [0.5]}, measure=False)
+    with pytest.raises(ValueError, match="image_shape=8 is not a shape: pass the sizes of one sample"):
+        training_cost(ViTMAE(), 8)
