@@ -53,7 +53,7 @@ def main() -> None:
     arguments(__doc__).parse_args()
     measured = probes()
     train = fetch_cifar10(subset="train")
-    vit = ViTMAE(embed_dim=64, encoder_layers=4, decoder_layers=1)
+    vit = ViTMAE(embed_dim=64, encoder_layers=4, encoder_heads=4, decoder_layers=1, decoder_heads=4)
     table = suggest_masking(
         train.images[: CPU.images], train.target[: CPU.images], masks=MASKS, patches=PATCHES, estimator=vit
     )

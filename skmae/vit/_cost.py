@@ -19,7 +19,7 @@ from skmae.vit._augmentation import drawing_from
 from skmae.vit._build import resolve_device, resolve_precision
 from skmae.vit._data import dataset_of
 from skmae.vit._estimator import ViTMAE
-from skmae.vit._module import Block, _check_heads
+from skmae.vit._module import Block, check_heads
 
 _TOKENS = 2**13  # per step that is timed, at most, but for one sample
 _LENGTHS = 4  # sequence lengths that are timed, for each width of blocks
@@ -152,8 +152,8 @@ def _check_parameters(model: ViTMAE) -> None:
     """Refuse what `fit` refuses whatever the data."""
     model._validate_params()
     decoder_dim = model.embed_dim if model.decoder_dim is None else model.decoder_dim
-    _check_heads("encoder_heads", model.encoder_heads, "embed_dim", model.embed_dim)
-    _check_heads("decoder_heads", model.decoder_heads, "decoder_dim", decoder_dim)
+    check_heads("encoder_heads", model.encoder_heads, "embed_dim", model.embed_dim)
+    check_heads("decoder_heads", model.decoder_heads, "decoder_dim", decoder_dim)
 
 
 def _check_same_shape(model: ViTMAE, image_shape: tuple[int, ...]) -> None:

@@ -47,8 +47,8 @@ class MaskedAutoencoder(nn.Module):
         super().__init__()
         grid.require_regular()
         decoder_dim = embed_dim if decoder_dim is None else decoder_dim
-        _check_heads("encoder_heads", encoder_heads, "embed_dim", embed_dim)
-        _check_heads("decoder_heads", decoder_heads, "decoder_dim", decoder_dim)
+        check_heads("encoder_heads", encoder_heads, "embed_dim", embed_dim)
+        check_heads("decoder_heads", decoder_heads, "decoder_dim", decoder_dim)
         self.grid = grid
         self.split, self.order = grid.token_layout
         self.standardize = Standardize(grid)
@@ -272,7 +272,7 @@ def _initialize(module: nn.Module) -> None:
         nn.init.normal_(module.mask_token, std=0.02)
 
 
-def _check_heads(name: str, heads: int, width_name: str, width: int) -> None:
+def check_heads(name: str, heads: int, width_name: str, width: int) -> None:
     if width % heads:
         allowed = [count for count in range(1, width + 1) if width % count == 0]
         raise ValueError(f"{name}={heads} does not divide {width_name}={width}. Numbers of heads that do: {allowed}.")
