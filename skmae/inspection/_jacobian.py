@@ -416,6 +416,7 @@ class _Pieces:
     def _by_columns(self, linearization: Linearization, samples: slice, inputs: np.ndarray) -> np.ndarray:
         out = None
         n, d = samples.stop - samples.start, len(self.place)
+        inputs = inputs if len(inputs) else np.zeros(1, int)  # all is hidden: any column is zero, and tells the type
         for i in range(n):
             for chunk in row_blocks(len(inputs), max(_values_at_once() // d, 1)):
                 some = inputs[chunk]

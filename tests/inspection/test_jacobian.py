@@ -136,6 +136,22 @@ def test_random_masks_are_averaged(kind, colours, make_vit):
     assert_allclose(again.transform(X[1:]), basis.transform(X)[1:])  # whatever samples come beside it
 
 
+def test_of_what_is_hidden_altogether_is_zero(rng):
+    torch = pytest.importorskip("torch")
+    from skmae.inspection import TorchAutoencoder
+
+    X = rng.normal(size=(10, 4, 4))
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 16)).eval()
+    for model in (TorchAutoencoder(module), LinearMAE(3, patch=2)):
+        basis = JacobianBasis(model, outputs=[0, 5, 9], visible=np.zeros((4, 4), bool)).fit(X)
+        for dtype in (np.float64, np.float32):
+            J, maps = (function(X[:2].astype(dtype)) for function in (basis.jacobian, basis.transform))
+            assert_array_equal(J, np.zeros((2, 3, 16)))
+            assert_array_equal(maps, np.zeros((2, 48)))
+            assert J.dtype == maps.dtype == dtype
+        assert_array_equal(basis.basis(X[:2], n_components=2).S, np.zeros((2, 2)))
+
+
 # -- samples ----------------------------------------------------------------------------------------------------
 
 
