@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import RidgeClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from skmae import LinearAE, LinearMAE, LinearMAESearchCV
 from skmae.inspection import ComponentsDisplay, ReconstructionDisplay, SearchDisplay
@@ -149,6 +150,26 @@ def test_candidates_that_lack_a_parameter_have_the_estimators():
     assert set(display.patches) == {1, 2, (1, 2), (2, 1), 4}
     assert np.isfinite(display.scores).sum() == 6
     assert np.isfinite(display.scores[display.patches.index(4)]).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("grid", "masks", "patches"),
+    [
+        ({"b__mask": [0.25, 0.5, 0.9]}, [0.25, 0.5, 0.9], ["-"]),
+        ({"a__mask": [0.1], "b__mask": [0.25, 0.5]}, [0.25, 0.5], ["-"]),
+        ([{"b__mask": [0.25]}, {"b__patch": [1, 4]}], [0.25, 0.6], [1, 2, 4]),
+        ({"a__patch": [2, 4], "b__mask": [0.25, 0.5]}, [0.25, 0.5], [2, 4]),
+    ],
+)
+def test_of_two_steps_that_which_was_searched_is_drawn(grid, masks, patches):
+    X, y = load_digits(return_X_y=True)
+    union = FeatureUnion([("a", LinearMAE(3, patch=4, mask=0.8)), ("b", LinearMAE(3, patch=2, mask=0.6))])
+    grids = [{f"featureunion__{key}": value for key, value in one.items()} for one in np.atleast_1d(grid)]
+    search = GridSearchCV(make_pipeline(union, RidgeClassifier()), grids, cv=2).fit(X[:200], y[:200])
+    display = SearchDisplay.from_estimator(search)
+    assert (display.masks, display.patches) == (masks, patches)
+    scores = search.cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(np.sort(display.scores[np.isfinite(display.scores)]), np.sort(scores))
 
 
 def test_a_search_over_the_mask_alone_is_a_row():
