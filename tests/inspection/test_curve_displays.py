@@ -90,6 +90,24 @@ def test_spectrum_of_samples_is_that_of_their_transform(rng):
     assert names_in_legend(half) == ["samples, patch 2, mask 0.5"]
 
 
+@pytest.mark.parametrize(
+    ("X", "parameters", "message"),
+    [
+        (np.full((5, 4, 4), np.nan), {}, "Input X contains NaN"),
+        (np.zeros(16), {}, "Expected 2D array, got 1D array instead"),
+        (np.zeros((0, 4, 4)), {}, r"Found array with 0 sample\(s\)"),
+        (np.full((5, 16), "a"), {}, "not compatible with arrays of bytes/strings"),
+        (np.zeros((5, 16)), {"mask": 1.5}, r"'mask' parameter of .*from_samples must be a float in .*\[0.0, 1.0\)"),
+        (np.zeros((5, 16)), {"mask": -1}, "'mask' parameter"),
+        (np.zeros((5, 16)), {"patch": 2.5}, "'patch' parameter"),
+        (np.zeros((5, 16)), {"image_shape": (5, 5)}, r"image_shape=\(5, 5\) has 25 values, but X has 16 features"),
+    ],
+)
+def test_spectra_of_bad_samples(X, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        MaskSpectrumDisplay.from_samples(X, **parameters)
+
+
 # -- entropies --------------------------------------------------------------------------------------------------
 
 
