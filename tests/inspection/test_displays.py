@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import CenteredNorm, LogNorm
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
@@ -57,6 +58,13 @@ def test_a_figure_may_be_shared_and_imshow_told(rng):
     assert display.figure_ is figure
     assert display.im_.get_cmap().name == "PuOr"
     assert ReconstructionDisplay.from_estimator(model, X, ax=axes[1]).ax_ is axes[1]
+
+
+def test_a_norm_comes_with_its_own_limits(rng):
+    model, X = fitted(rng, (4, 6))
+    assert ComponentsDisplay.from_estimator(model, norm=CenteredNorm(0, 2)).im_.get_clim() == (-2, 2)
+    low, high = ReconstructionDisplay.from_estimator(model, X, norm=LogNorm()).im_.get_clim()
+    assert 0 < low < high == 1
 
 
 def test_reconstruction_draws_original_visible_part_and_reconstruction(rng):
@@ -114,7 +122,12 @@ def test_a_model_without_masks_hides_nothing(rng):
 def test_errors(rng):
     with pytest.raises(NotFittedError):
         ComponentsDisplay.from_estimator(LinearMAE())
-    model, _ = fitted(rng, (4, 6))
+    model, X = fitted(rng, (4, 6))
+    for number in (-1, 0):
+        with pytest.raises(ValueError, match=r"'n_components' parameter of .*\[1, inf\) or None"):
+            ComponentsDisplay.from_estimator(model, n_components=number)
+        with pytest.raises(ValueError, match=r"'n_samples' parameter of ReconstructionDisplay.*\[1, inf\)"):
+            ReconstructionDisplay.from_estimator(model, X, n_samples=number)
     with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got 'weights'"):
         ComponentsDisplay.from_estimator(model, which="weights")
 
