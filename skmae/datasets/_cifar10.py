@@ -14,6 +14,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import StrOptions
+from skmae.datasets._npz import UNREADABLE, read_arrays
 
 _URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -63,7 +64,8 @@ def fetch_cifar10(data_home: Any = None, *, subset: str = "train", download_if_m
     Raises
     ------
     OSError
-        If the archive is missing and cannot or must not be downloaded, or its md5 is wrong.
+        If the archive is missing and cannot or must not be downloaded, or its md5 is wrong; if it or a local file is
+        damaged.
 
     References
     ----------
@@ -97,12 +99,21 @@ def _read_npz(folder: Path, subset: str) -> tuple[np.ndarray, np.ndarray]:
             f"SKMAE_DATA={folder} has no {', '.join(missing)}. Point it at a folder that has them, or unset it to use "
             f"the official archive."
         )
-    parts = []
-    for name in names:
-        with np.load(folder / name) as file:
-            parts.append((file["x"], file["y"].astype(np.int64)))
-    images, target = zip(*parts, strict=True)
+    images, target = zip(*(_read_part(folder / name) for name in names), strict=True)
     return np.concatenate(images), np.concatenate(target)
+
+
+def _read_part(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        images, target = read_arrays(path, "x", "y")
+        if images.shape[1:] != (32, 32, 3) or target.shape != images.shape[:1]:
+            raise ValueError(f"the arrays have shapes {images.shape} and {target.shape}")
+        return images, target.astype(np.int64)
+    except UNREADABLE as error:
+        raise OSError(
+            f"{path} cannot be read ({type(error).__name__}: {error}). It must hold x (n, 32, 32, 3) and y (n,); fetch "
+            f"the file again, or unset SKMAE_DATA to use the official archive."
+        ) from error
 
 
 def _read_archive(archive: Path, subset: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,17 +1,16 @@
 """NYU Depth v2 at 64 × 64 pixels, from a file that is already there."""
 
 import os
-import zlib
 from numbers import Integral
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Options, validate_params
 
 from skmae._compat import StrOptions
+from skmae.datasets._npz import UNREADABLE, read_arrays
 
 _FILE = "nyuv2_depth64.npz"
 _SIZES = (64, 32, 16)
@@ -64,11 +63,10 @@ def load_depth(data_home: Any = None, *, subset: str = "train", size: int = 64) 
     """
     path = _path(data_home)
     try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            rgb, depth, is_test = file["rgb"], file["depth_mm"], file["is_test"]
+        rgb, depth, is_test = read_arrays(path, "rgb", "depth_mm", "is_test")
         if rgb.shape[1:] != (64, 64, 3) or depth.shape != rgb.shape[:3] or is_test.shape != rgb.shape[:1]:
             raise ValueError(f"the arrays have shapes {rgb.shape}, {depth.shape} and {is_test.shape}")
-    except (BadZipFile, KeyError, OSError, TypeError, ValueError, EOFError, zlib.error) as error:
+    except UNREADABLE as error:
         raise ValueError(
             f"{path} cannot be read ({type(error).__name__}: {error}). It must hold rgb (n, 64, 64, 3), depth_mm "
             f"(n, 64, 64) and is_test (n,); fetch the file again."

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from scipy.signal import fftconvolve
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval
@@ -59,7 +60,7 @@ def make_gabor_targets(
     Raises
     ------
     ValueError
-        If `images` has another number of axes.
+        If `images` has another number of axes, or holds NaN or infinity.
 
     Examples
     --------
@@ -69,14 +70,14 @@ def make_gabor_targets(
     >>> make_gabor_targets(images, dilation=2).shape
     (10, 32, 32)
     """
-    images = np.asarray(images)
+    images = check_array(images, dtype="numeric", ensure_2d=False, allow_nd=True, input_name="images")
     if images.ndim not in (3, 4) or 0 in images.shape or (images.ndim == 4 and images.shape[3] > MAX_AUTO_CHANNELS):
         raise ValueError(
             f"images must have shape (n_samples, height, width) or (n_samples, height, width, n_channels) with at most "
             f"{MAX_AUTO_CHANNELS} channels, got {images.shape}. Reshape flat rows first, as in "
             f"X.reshape(len(X), 32, 32, 3); move leading channels last with np.moveaxis(images, 1, -1)."
         )
-    grey = images.mean(axis=3) if images.ndim == 4 else images.astype(float)
+    grey = images.mean(axis=3, dtype=np.float64) if images.ndim == 4 else images.astype(float)
     grey -= grey.mean(axis=(1, 2), keepdims=True)
     kernel = _gabor(grey.shape[1:], frequency, phase, sigma, dilation, orientation)
     return fftconvolve(grey, kernel[np.newaxis], mode="same", axes=(1, 2))

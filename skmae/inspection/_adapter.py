@@ -130,9 +130,9 @@ class TorchAutoencoder(GridEstimator):
         Raises
         ------
         ValueError
-            If X does not fit `image_shape`.
+            If X does not fit `image_shape`, or holds NaN or infinity.
         """
-        self._check_rows(X, reset=True)
+        check_finite(self._check_rows(X, reset=True))
         self._grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self.patch)
         self.patch_ = self._grid.patch_shape
         self.mask_ = 1 - self._grid.count_visible(self.mask) / self._grid.n_patches

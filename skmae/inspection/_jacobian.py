@@ -10,6 +10,7 @@ import numpy as np
 from scipy.linalg import qr, svd
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -158,11 +159,14 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         TypeError
             If the estimator cannot reconstruct.
         ValueError
-            If an output pixel is outside the grid, or `visible` does not fit it.
+            If an output pixel is outside the grid, or `visible` does not fit it; for the same faults of X as
+            `transform`.
         """
         check_reconstructor(self.estimator)
         with all_or_nothing(self):
-            self._check_outputs_early(X)
+            is_frozen = isinstance(self.estimator, FrozenEstimator)
+            if not is_frozen:
+                self._check_outputs_early(X)
             self.estimator_ = clone(self.estimator).fit(X, y)
             self._check_X(X, reset=True)
             self.image_shape_, self.channel_axis_ = tuple(self.estimator_.image_shape_), self.estimator_.channel_axis_
@@ -172,6 +176,8 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             is_all = isinstance(self.outputs, str) and self.outputs == "all"
             self.output_features_ = np.arange(grid.n_features) if is_all else per_pixel[self.outputs_].ravel()
             self.masks_ = self._read_masks(grid)
+            if is_frozen:  # its fit took any X; this refuses what `transform` would
+                next(self._linearizations(X))
         return self
 
     def _check_outputs_early(self, X: Any) -> None:
@@ -410,6 +416,7 @@ class _Pieces:
     def _by_columns(self, linearization: Linearization, samples: slice, inputs: np.ndarray) -> np.ndarray:
         out = None
         n, d = samples.stop - samples.start, len(self.place)
+        inputs = inputs if len(inputs) else np.zeros(1, int)  # all is hidden: any column is zero, and tells the type
         for i in range(n):
             for chunk in row_blocks(len(inputs), max(_values_at_once() // d, 1)):
                 some = inputs[chunk]

@@ -145,6 +145,24 @@ def test_local_npz_files_come_first(server, tmp_path, monkeypatch):
         fetch_cifar10()
 
 
+def test_a_damaged_local_file_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "cifar10_test.npz"
+    x, y = np.zeros((3, 32, 32, 3), np.uint8), np.arange(3)
+    np.savez(path, x=x, y=y)
+    whole = path.read_bytes()
+    monkeypatch.setenv("SKMAE_DATA", str(tmp_path))
+    for damage, message in (
+        (lambda: path.write_bytes(whole[: len(whole) // 2]), "BadZipFile: .*fetch the file again, or unset SKMAE_DATA"),
+        (lambda: path.write_bytes(b""), "EOFError"),
+        (lambda: np.savez(path, x=x), "KeyError"),
+        (lambda: np.savez(path, x=x, y=y[:2]), r"the arrays have shapes \(3, 32, 32, 3\) and \(2,\)"),
+        (lambda: np.savez(path, x=x, y=np.full(3, "cat")), "ValueError: invalid literal"),
+    ):
+        damage()
+        with pytest.raises(OSError, match=rf"cifar10_test.npz cannot be read \(.*{message}"):
+            fetch_cifar10(subset="test")
+
+
 @pytest.mark.skipif(
     not os.path.exists(os.path.join(os.environ.get("SKMAE_DATA", ""), "cifar10_test.npz")),
     reason="SKMAE_DATA names no folder with cifar10_test.npz",

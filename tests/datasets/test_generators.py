@@ -103,8 +103,22 @@ def test_gabor_targets_are_the_sum_of_eq_8_over_displacements(orientation, rng):
     assert_allclose(make_gabor_targets(grey, dilation=2), make_gabor_targets(images, dilation=2))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32])
+def test_gabor_targets_of_narrow_types_are_computed_in_float64(dtype, rng):
+    for shape in ((3, 8, 8), (3, 8, 8, 3)):
+        images = (200 * rng.random(shape)).astype(dtype)
+        targets = make_gabor_targets(images)
+        assert targets.dtype == np.float64
+        assert_allclose(targets, make_gabor_targets(images.astype(np.float64)), atol=1e-10)
+
+
 def test_gabor_targets_need_images():
     with pytest.raises(ValueError, match=r"got \(5, 3, 16, 16\).*np.moveaxis"):
         make_gabor_targets(np.zeros((5, 3, 16, 16)))
     with pytest.raises(ValueError, match=r"images must have shape .* got \(5, 64\). Reshape flat rows first"):
         make_gabor_targets(np.zeros((5, 64)))
+    for shape in ((5, 8, 8), (5, 8, 8, 3)):
+        images = np.zeros(shape)
+        images.flat[-1] = np.nan
+        with pytest.raises(ValueError, match="Input images contains NaN"):
+            make_gabor_targets(images)

@@ -115,8 +115,9 @@ def test_what_the_function_gives_is_checked(rng):
     adapter = TorchAutoencoder(lambda images, _: images, patch=2, takes_visible=True).fit(X)
     with pytest.raises(ValueError, match=r"visible has 16 values; a function that takes.*\(4,\)"):
         adapter.reconstruct(X, np.ones((4, 4), bool))
-    with pytest.raises(ValueError, match="contains NaN"):
-        adapter.reconstruct(np.full((1, 4, 4), np.nan))
+    for method in (adapter.reconstruct, adapter.fit, JacobianBasis(adapter).fit):
+        with pytest.raises(ValueError, match="contains NaN"):
+            method(np.full((1, 4, 4), np.nan))
 
 
 def test_a_plain_function_around_weights_is_told_their_type(rng):

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LogNorm, to_rgb
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -68,6 +68,13 @@ def test_autocorrelation_is_drawn_as_computed(colours):
     assert names_in_legend(display) == ["noise"]
 
 
+def test_short_names_of_a_style_stand_for_the_long(colours):
+    line = AutocorrelationDisplay.from_samples(colours, c="red", ls="--").line_
+    assert (line.get_color(), line.get_linestyle()) == ("red", "--")
+    with pytest.raises(TypeError, match="aliases of one another"):
+        AutocorrelationDisplay.from_samples(colours, c="red", color="blue")
+
+
 def test_spectrum_of_a_mask_is_averaged_over_directions():
     display = MaskSpectrumDisplay.from_mask((12, 12, 3), 4, 0.75)
     spectrum = mask_power_spectrum((12, 12, 3), 4, 0.75)
@@ -88,6 +95,24 @@ def test_spectrum_of_samples_is_that_of_their_transform(rng):
     half = MaskSpectrumDisplay.from_samples(X, (16,), patch=2, mask=0.5)
     assert_allclose(half.power_.mean(), expected.mean() / 2, rtol=0.1)  # half of white noise is left
     assert names_in_legend(half) == ["samples, patch 2, mask 0.5"]
+
+
+@pytest.mark.parametrize(
+    ("X", "parameters", "message"),
+    [
+        (np.full((5, 4, 4), np.nan), {}, "Input X contains NaN"),
+        (np.zeros(16), {}, "Expected 2D array, got 1D array instead"),
+        (np.zeros((0, 4, 4)), {}, r"Found array with 0 sample\(s\)"),
+        (np.full((5, 16), "a"), {}, "not compatible with arrays of bytes/strings"),
+        (np.zeros((5, 16)), {"mask": 1.5}, r"'mask' parameter of .*from_samples must be a float in .*\[0.0, 1.0\)"),
+        (np.zeros((5, 16)), {"mask": -1}, "'mask' parameter"),
+        (np.zeros((5, 16)), {"patch": 2.5}, "'patch' parameter"),
+        (np.zeros((5, 16)), {"image_shape": (5, 5)}, r"image_shape=\(5, 5\) has 25 values, but X has 16 features"),
+    ],
+)
+def test_spectra_of_bad_samples(X, parameters, message):
+    with pytest.raises(ValueError, match=message):
+        MaskSpectrumDisplay.from_samples(X, **parameters)
 
 
 # -- entropies --------------------------------------------------------------------------------------------------
@@ -140,6 +165,8 @@ def test_jacobians_of_signals_grey_images_and_volumes(rng):
         JacobianDisplay.from_estimator(volume, np.zeros((2, 64)))
     with pytest.raises(NotFittedError):
         JacobianDisplay.from_estimator(LinearMAE(), X)
+    with pytest.raises(ValueError, match=r"'n_samples' parameter of JacobianDisplay.*\[1, inf\).*Got -1"):
+        JacobianDisplay.from_estimator(model, X, n_samples=-1)
 
 
 # -- similarities -----------------------------------------------------------------------------------------------
@@ -156,6 +183,22 @@ def test_every_pair_of_representations_is_compared(rng):
     assert [label.get_text() for label in other.ax_.get_xticklabels()] == ["noise"]
     assert [label.get_text() for label in other.ax_.get_yticklabels()] == ["all", "two"]
     assert other.text_[1, 0].get_text() == f"{other.similarities[1, 0]:.2f}"
+
+
+def test_nothing_to_compare_is_said(rng):
+    features = {"noise": rng.normal(size=(40, 3))}
+    with pytest.raises(ValueError, match="features is empty: pass one representation at least"):
+        CKADisplay.from_features({})
+    with pytest.raises(ValueError, match="others is empty"):
+        CKADisplay.from_features(features, {})
+
+
+def test_a_norm_of_similarities_has_its_own_limits():
+    display = CKADisplay([[0.01, 0.2], [0.2, 1.0]], row_names="ab", column_names="ab").plot(norm=LogNorm())
+    assert display.im_.get_clim() == (0.01, 1.0)
+    assert [text.get_color() for text in display.text_[0]] == ["white", "black"]  # 0.2 is in the upper half of it
+    told = CKADisplay([[0.01, 0.2]], row_names="a", column_names="ab").plot(vmax=0.5)
+    assert told.im_.get_clim() == (0, 0.5)
 
 
 @pytest.mark.parametrize("display", [InfluenceDisplay, JacobianDisplay, SpatialEntropyDisplay])

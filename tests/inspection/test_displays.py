@@ -3,11 +3,13 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import CenteredNorm, LogNorm
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import RidgeClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from skmae import LinearAE, LinearMAE, LinearMAESearchCV
 from skmae.inspection import ComponentsDisplay, ReconstructionDisplay, SearchDisplay
@@ -56,6 +58,13 @@ def test_a_figure_may_be_shared_and_imshow_told(rng):
     assert display.figure_ is figure
     assert display.im_.get_cmap().name == "PuOr"
     assert ReconstructionDisplay.from_estimator(model, X, ax=axes[1]).ax_ is axes[1]
+
+
+def test_a_norm_comes_with_its_own_limits(rng):
+    model, X = fitted(rng, (4, 6))
+    assert ComponentsDisplay.from_estimator(model, norm=CenteredNorm(0, 2)).im_.get_clim() == (-2, 2)
+    low, high = ReconstructionDisplay.from_estimator(model, X, norm=LogNorm()).im_.get_clim()
+    assert 0 < low < high == 1
 
 
 def test_reconstruction_draws_original_visible_part_and_reconstruction(rng):
@@ -113,7 +122,12 @@ def test_a_model_without_masks_hides_nothing(rng):
 def test_errors(rng):
     with pytest.raises(NotFittedError):
         ComponentsDisplay.from_estimator(LinearMAE())
-    model, _ = fitted(rng, (4, 6))
+    model, X = fitted(rng, (4, 6))
+    for number in (-1, 0):
+        with pytest.raises(ValueError, match=r"'n_components' parameter of .*\[1, inf\) or None"):
+            ComponentsDisplay.from_estimator(model, n_components=number)
+        with pytest.raises(ValueError, match=r"'n_samples' parameter of ReconstructionDisplay.*\[1, inf\)"):
+            ReconstructionDisplay.from_estimator(model, X, n_samples=number)
     with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got 'weights'"):
         ComponentsDisplay.from_estimator(model, which="weights")
 
@@ -149,6 +163,26 @@ def test_candidates_that_lack_a_parameter_have_the_estimators():
     assert set(display.patches) == {1, 2, (1, 2), (2, 1), 4}
     assert np.isfinite(display.scores).sum() == 6
     assert np.isfinite(display.scores[display.patches.index(4)]).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("grid", "masks", "patches"),
+    [
+        ({"b__mask": [0.25, 0.5, 0.9]}, [0.25, 0.5, 0.9], ["-"]),
+        ({"a__mask": [0.1], "b__mask": [0.25, 0.5]}, [0.25, 0.5], ["-"]),
+        ([{"b__mask": [0.25]}, {"b__patch": [1, 4]}], [0.25, 0.6], [1, 2, 4]),
+        ({"a__patch": [2, 4], "b__mask": [0.25, 0.5]}, [0.25, 0.5], [2, 4]),
+    ],
+)
+def test_of_two_steps_that_which_was_searched_is_drawn(grid, masks, patches):
+    X, y = load_digits(return_X_y=True)
+    union = FeatureUnion([("a", LinearMAE(3, patch=4, mask=0.8)), ("b", LinearMAE(3, patch=2, mask=0.6))])
+    grids = [{f"featureunion__{key}": value for key, value in one.items()} for one in np.atleast_1d(grid)]
+    search = GridSearchCV(make_pipeline(union, RidgeClassifier()), grids, cv=2).fit(X[:200], y[:200])
+    display = SearchDisplay.from_estimator(search)
+    assert (display.masks, display.patches) == (masks, patches)
+    scores = search.cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(np.sort(display.scores[np.isfinite(display.scores)]), np.sort(scores))
 
 
 def test_a_search_over_the_mask_alone_is_a_row():

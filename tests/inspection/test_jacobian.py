@@ -136,6 +136,48 @@ def test_random_masks_are_averaged(kind, colours, make_vit):
     assert_allclose(again.transform(X[1:]), basis.transform(X)[1:])  # whatever samples come beside it
 
 
+def test_of_what_is_hidden_altogether_is_zero(rng):
+    torch = pytest.importorskip("torch")
+    from skmae.inspection import TorchAutoencoder
+
+    X = rng.normal(size=(10, 4, 4))
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 16)).eval()
+    for model in (TorchAutoencoder(module), LinearMAE(3, patch=2)):
+        basis = JacobianBasis(model, outputs=[0, 5, 9], visible=np.zeros((4, 4), bool)).fit(X)
+        for dtype in (np.float64, np.float32):
+            J, maps = (function(X[:2].astype(dtype)) for function in (basis.jacobian, basis.transform))
+            assert_array_equal(J, np.zeros((2, 3, 16)))
+            assert_array_equal(maps, np.zeros((2, 48)))
+            assert J.dtype == maps.dtype == dtype
+        assert_array_equal(basis.basis(X[:2], n_components=2).S, np.zeros((2, 2)))
+
+
+# -- samples ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["linear", "vit", "torch"])
+def test_around_a_frozen_model_fit_refuses_what_the_model_would(kind, colours, make_vit):
+    if kind == "torch":
+        pytest.importorskip("torch")
+        from skmae.inspection import TorchAutoencoder
+
+        model = TorchAutoencoder(lambda images: images, patch=4)
+    else:
+        model = make_vit() if kind == "vit" else LinearMAE(5, patch=4)
+    basis = frozen(model.fit(colours), outputs=[63]).fit(colours)
+    holed = colours.copy()
+    holed[40, 0, 0, 1] = np.nan
+    for X, message in (
+        (colours[:, :5, :2], "X has 30 features, but .* is expecting 192 features"),
+        (colours.reshape(60, 4, 16, 3), r"samples of X have shape \(4, 16, 3\), but .* fitted on .*\(8, 8, 3\)"),
+        (holed, r"contains NaN or infinity: X\[40, 1\] is nan"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            basis.fit(X)
+        assert basis.n_features_in_ == 192
+    assert basis.fit(colours.reshape(60, -1)).transform(colours[:1]).shape == (1, 64)
+
+
 # -- outputs ----------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from skmae.inspection._cka import linear_cka
-from skmae.inspection._displays._pictures import axes_for, write_numbers
+from skmae.inspection._displays._pictures import axes_for, image_style, write_numbers
 
 
 class CKADisplay:
@@ -78,8 +78,16 @@ class CKADisplay:
         Returns
         -------
         CKADisplay
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to compare; for the same faults of representations as `linear_cka`.
         """
         columns = features if others is None else others
+        for name, representations in (("features", features), ("others", columns)):
+            if not representations:
+                raise ValueError(f"{name} is empty: pass one representation at least, as in {{'pca': X_pca}}.")
         similarities = np.array(
             [
                 [linear_cka(a, b, unbiased=unbiased, batch_size=batch_size) for b in columns.values()]
@@ -105,7 +113,8 @@ class CKADisplay:
         values = np.asarray(self.similarities, dtype=float)
         size = (2.2 + 0.8 * values.shape[1], 1.6 + 0.6 * values.shape[0])
         self.figure_, self.ax_ = axes_for(ax, type(self).__name__, figsize=size)
-        self.im_ = self.ax_.imshow(values, **{"cmap": "viridis", "vmin": 0, "vmax": 1, "aspect": "auto", **kwargs})
+        style = image_style({"cmap": "viridis", "vmin": 0, "vmax": 1, "aspect": "auto"}, kwargs)
+        self.im_ = self.ax_.imshow(values, **style)
         self.ax_.set_xticks(range(values.shape[1]), self.column_names, rotation=45, ha="right")
         self.ax_.set_yticks(range(values.shape[0]), self.row_names)
         self.text_ = write_numbers(self.ax_, self.im_, values, "{:.2f}")

@@ -1,11 +1,14 @@
 """The features of a linear autoencoder as pictures."""
 
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils._param_validation import validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from skmae.inspection._displays._pictures import as_pictures, axes_for, montage
+from skmae._compat import Interval
+from skmae.inspection._displays._pictures import as_pictures, axes_for, image_style, montage
 
 
 class ComponentsDisplay:
@@ -51,6 +54,9 @@ class ComponentsDisplay:
         self.channel_axis = channel_axis
 
     @classmethod
+    @validate_params(
+        {"n_components": [Interval(Integral, 1, None, closed="left"), None]}, prefer_skip_nested_validation=False
+    )
     def from_estimator(
         cls,
         estimator: Any,
@@ -82,6 +88,8 @@ class ComponentsDisplay:
         ------
         TypeError
             If the estimator is not a linear autoencoder.
+        ValueError
+            If `which` is neither, or `n_components` is below 1.
         """
         check_is_fitted(estimator)
         if not hasattr(estimator, "decoder_"):
@@ -129,10 +137,8 @@ class ComponentsDisplay:
             canvas = pictures[:, 0] if is_signal else montage(pictures, columns, fill=0.0)
             style = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1}
         self.figure_, self.ax_ = axes_for(ax, type(self).__name__, figsize=(5, 5))
-        self.im_ = self.ax_.imshow(
-            canvas,
-            **{**style, "interpolation": "nearest", "aspect": "auto" if is_signal else "equal", **kwargs},
-        )
+        style |= {"interpolation": "nearest", "aspect": "auto" if is_signal else "equal"}
+        self.im_ = self.ax_.imshow(canvas, **image_style(style, kwargs))
         if is_signal:
             self.ax_.set(xlabel="Position", ylabel="Component")
         else:

@@ -1,12 +1,14 @@
 """What a model looks at to draw chosen pixels of some images (Fig. 8)."""
 
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils._param_validation import validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from skmae._compat import import_optional
+from skmae._compat import Interval, import_optional
 from skmae._grid import PatchGrid
 from skmae._rows import flatten_samples
 from skmae.inspection._displays._curves import COLOURS
@@ -70,6 +72,7 @@ class JacobianDisplay:
         self.channel_axis = channel_axis
 
     @classmethod
+    @validate_params({"n_samples": [Interval(Integral, 1, None, closed="left")]}, prefer_skip_nested_validation=False)
     def from_estimator(
         cls,
         estimator: Any,
@@ -103,6 +106,11 @@ class JacobianDisplay:
         Returns
         -------
         JacobianDisplay
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is below 1.
         """
         check_reconstructor(estimator)
         check_is_fitted(estimator)

@@ -46,6 +46,13 @@ def axes_for(ax: Any, display: str, figsize: tuple[float, float]) -> tuple[Any, 
     return figure, ax
 
 
+def image_style(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Keywords of ``Axes.imshow``: those given, over a display's own. A norm has limits of its own."""
+    if given.get("norm") is not None:
+        own = {name: value for name, value in own.items() if name not in ("vmin", "vmax")}
+    return {**own, **given}
+
+
 def value_range(originals: Any) -> tuple[float, float]:
     """What is drawn black and white: 0 and 255 for 8-bit data, else the smallest and the largest value."""
     originals = np.asarray(originals)
@@ -57,10 +64,9 @@ def value_range(originals: Any) -> tuple[float, float]:
 
 def write_numbers(ax: Any, image: Any, values: np.ndarray, form: str) -> np.ndarray:
     """Write each value into its cell of a heat map, in a colour that can be read there; nothing where it is NaN."""
-    middle = np.mean(image.get_clim())
     texts = np.empty(values.shape, dtype=object)
     for (row, column), value in np.ndenumerate(values):
         text = "" if np.isnan(value) else form.format(value)
-        colour = "black" if value > middle else "white"
+        colour = "black" if image.norm(value) > 0.5 else "white"
         texts[row, column] = ax.text(column, row, text, ha="center", va="center", color=colour)
     return texts

@@ -1,13 +1,16 @@
 """Samples beside what a model makes of them when patches are hidden."""
 
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
+from sklearn.utils._param_validation import validate_params
 from sklearn.utils.validation import check_is_fitted
 
+from skmae._compat import Interval
 from skmae._grid import PatchGrid
 from skmae._rows import flatten_samples
-from skmae.inspection._displays._pictures import as_pictures, axes_for, montage, value_range
+from skmae.inspection._displays._pictures import as_pictures, axes_for, image_style, montage, value_range
 
 _HIDDEN_GREY = 0.5
 _LABELS = ("Original", "Visible part", "Reconstructed")
@@ -69,6 +72,7 @@ class ReconstructionDisplay:
         self.channel_axis = channel_axis
 
     @classmethod
+    @validate_params({"n_samples": [Interval(Integral, 1, None, closed="left")]}, prefer_skip_nested_validation=False)
     def from_estimator(
         cls,
         estimator: Any,
@@ -105,6 +109,11 @@ class ReconstructionDisplay:
         Returns
         -------
         ReconstructionDisplay
+
+        Raises
+        ------
+        ValueError
+            If `n_samples` is below 1.
         """
         check_is_fitted(estimator)
         shape, channel_axis = estimator.image_shape_, estimator.channel_axis_
@@ -159,7 +168,7 @@ class ReconstructionDisplay:
         style = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest", "aspect": "equal"}
         if len(bands[0]) == 1:
             style["aspect"] = "auto"
-        self.im_ = self.ax_.imshow(canvas, **{**style, **kwargs})
+        self.im_ = self.ax_.imshow(canvas, **image_style(style, kwargs))
         self.ax_.set(xticks=[], yticks=[height / 2 + (height + 1) * i for i in range(3)], yticklabels=_LABELS)
         self.ax_.tick_params(length=0)
         self.ax_.spines[:].set_visible(False)

@@ -67,7 +67,7 @@ class SearchDisplay:
         ----------
         search : fitted LinearMAESearchCV, or any of scikit-learn's searches
             Its `param_grid` holds a mask, a patch, or both. Of candidates that differ in something else, the best
-            counts.
+            counts. Of several masks, or patches, that a candidate has, the first that was varied is drawn.
         metric : str, default="score"
             The scorer's name, where several were used.
         ax : matplotlib Axes or None, default=None
@@ -136,16 +136,23 @@ class SearchDisplay:
 def _values(search: Any, name: str) -> tuple[list[Any], list[int]]:
     """The distinct values of a parameter, sorted, and the place of each candidate's among them."""
     candidates = search.cv_results_["params"]
-    if not any(key.rpartition("__")[2] == name for candidate in candidates for key in candidate):
+    keys = _searched(candidates, name)
+    if not keys:
         return [], [0] * len(candidates)
-    own = search.estimator.get_params()
-    of_candidates = []
-    for candidate in candidates:
-        found = [value for key, value in {**own, **candidate}.items() if key.rpartition("__")[2] == name]
-        of_candidates.append(_plain(found[0] if found else None))
+    own = search.estimator.get_params().get(keys[0])
+    of_candidates = [
+        _plain(next((candidate[key] for key in keys if key in candidate), own)) for candidate in candidates
+    ]
     distinct = sorted(set(of_candidates), key=lambda value: np.mean(value) if value is not None else np.inf)
     place = {value: number for number, value in enumerate(distinct)}
     return distinct, [place[value] for value in of_candidates]
+
+
+def _searched(candidates: list[dict[str, Any]], name: str) -> list[str]:
+    """The keys under which candidates have a parameter, one for each step that has it; those that vary come first."""
+    keys = dict.fromkeys(key for candidate in candidates for key in candidate if key.rpartition("__")[2] == name)
+    values = {key: {_plain(candidate[key]) for candidate in candidates if key in candidate} for key in keys}
+    return sorted(keys, key=lambda key: len(values[key]) == 1)
 
 
 def _plain(value: Any) -> Any:

@@ -4,8 +4,10 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.fft import fftn
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._param_validation import validate_params
 
+from skmae._constraints import GRID, MASKING
 from skmae._grid import PatchGrid, resolve_shape
 from skmae._rows import flatten_samples, row_blocks
 from skmae.inspection._displays._curves import draw_curve
@@ -90,6 +92,7 @@ class MaskSpectrumDisplay:
         return cls(spectrum, name=name).plot(ax=ax, **kwargs)
 
     @classmethod
+    @validate_params({**GRID, **MASKING, "random_state": ["random_state"]}, prefer_skip_nested_validation=True)
     def from_samples(
         cls,
         X: Any,
@@ -125,8 +128,14 @@ class MaskSpectrumDisplay:
         Returns
         -------
         MaskSpectrumDisplay
+
+        Raises
+        ------
+        ValueError
+            If X holds NaN or does not fit `image_shape`, or patch or mask do not fit.
         """
-        rows, sample_shape = flatten_samples(np.asarray(X))
+        rows, sample_shape = flatten_samples(X)
+        rows = check_array(rows, dtype="numeric", input_name="X")
         shape, axis = resolve_shape(image_shape, channel_axis, n_features=rows.shape[1], sample_shape=sample_shape)
         grid = PatchGrid.build(shape, axis, patch)
         rng = check_random_state(random_state)
