@@ -10,7 +10,8 @@ high masks give the best probes; the loss does not say which.
 # The run
 # -------
 # ``python -m benchmarks.paper.fig10_grids --models FOLDER``: width 64, 4 + 1 blocks, 10 epochs on 5,000 CIFAR-10
-# images; a logistic probe on 10,000 test images. Means of seeds.
+# images; a logistic probe on 10,000 test images. Means of seeds; the time of the fastest, since other work ran
+# beside some.
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -38,10 +39,10 @@ def heat_map(ax, values, title, form, shades=None):
 
 
 figure, axes = plt.subplots(1, 3, figsize=(14, 3.4), layout="constrained")
-means = {name: grid[name].mean().unstack() for name in ("epoch_s", "test_loss", "probe")}
-heat_map(axes[0], means["epoch_s"], "Seconds per epoch", ".1f", shades=np.log(means["epoch_s"]))
-heat_map(axes[1], means["test_loss"], "Loss on test images", ".2f")
-heat_map(axes[2], means["probe"], "Probe", ".1%")
+fastest = grid["epoch_s"].min().unstack()
+heat_map(axes[0], fastest, "Seconds per epoch", ".1f", shades=np.log(fastest))
+heat_map(axes[1], grid["test_loss"].mean().unstack(), "Loss on test images", ".2f")
+heat_map(axes[2], grid["probe"].mean().unstack(), "Probe", ".1%")
 for ax in axes:
     ax.set(xlabel="Mask", ylabel="Patch (pixels)")
 print("seeds:", grid["seed"].nunique().unstack(), sep="\n")
