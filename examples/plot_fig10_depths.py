@@ -57,7 +57,7 @@ panels |= {"probe": ("Probe", ".1%"), "finetuned": ("Fine-tuned", ".1%")}
 for ax, (name, (title, form)) in zip(axes, panels.items(), strict=True):
     heat_map(ax, values[name].unstack(), title, form)
     ax.set(xlabel="Decoder blocks", ylabel="Encoder blocks")
-print("seeds:", depths["seed"].nunique().to_dict())
+print("seeds:", depths[["probe", "finetuned"]].count(), sep="\n")
 
 # %%
 # Probe along training (Fig. 10): ``--along``, 30 epochs, encoders of 2, 4 and 8 blocks, one decoder block.

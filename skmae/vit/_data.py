@@ -137,7 +137,7 @@ def collate(samples: Any) -> tuple[Tensor, None]:
     if not isinstance(samples, Tensor):
         samples = default_collate(samples)
         samples = samples[0] if isinstance(samples, list | tuple) else samples
-        check_finite_batch(samples)
+        _check_finite(samples)
     if not isinstance(samples, Tensor):
         raise TypeError(
             f"X is a Dataset whose batches are of type {type(samples).__name__}. Its samples must be arrays or tensors "
@@ -146,7 +146,7 @@ def collate(samples: Any) -> tuple[Tensor, None]:
     return samples, None
 
 
-def check_finite_batch(samples: Any) -> None:
+def _check_finite(samples: Any) -> None:
     """Refuse NaN and infinity in what a Dataset gave."""
     if isinstance(samples, Tensor) and not torch.isfinite(samples).all():
         raise ValueError(

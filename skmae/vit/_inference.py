@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from skmae._autodiff import TorchLinearization
 from skmae._grid import PatchGrid
 from skmae._rows import check_finite, floating_dtype, row_blocks
-from skmae.vit._data import as_tensor, check_finite_batch, collate
+from skmae.vit._data import as_tensor, collate
 from skmae.vit._masking import draw_visible, equal_counts, read_patches
 from skmae.vit._module import MaskedAutoencoder
 from skmae.vit._net import SeededNet
@@ -34,8 +34,8 @@ def over_batches(net: SeededNet, X: Any, batch_size: int, function: Function) ->
         with torch.inference_mode():
             images = module.standardize(batch.to(net.where, non_blocking=True), dtype)
             result = function(module, images, rows).cpu().numpy()
-        if not np.isfinite(result).all():
-            check_finite(X) if isinstance(X, np.ndarray) else check_finite_batch(batch)
+        if isinstance(X, np.ndarray) and not np.isfinite(result).all():
+            check_finite(X)
         if out is None:
             out = np.empty((len(X), *result.shape[1:]), _output_dtype(X, result))
         out[rows] = result
