@@ -36,7 +36,7 @@ _MODULE_OF = {
 }
 # need the extra "deep", and are listed only where PyTorch is
 _DEEP = dict.fromkeys(("ViTMAE", "ViTMAEClassifier", "ViTMAERegressor", "probe_layers", "training_cost"), "skmae.vit")
-_SUBMODULES = ("datasets", "inspection")
+_SUBMODULES = ("datasets", "inspection", "linear", "masking", "moments", "vit")
 
 if find_spec("torch") is not None:
     __all__ += ["ViTMAE", "ViTMAEClassifier", "ViTMAERegressor", "probe_layers", "training_cost"]

@@ -195,42 +195,10 @@ class PatchGrid:
         return np.sqrt(((origins[:, np.newaxis] - where) ** 2).sum(-1))
 
     def read_visible(self, visible: Any, n_samples: int) -> np.ndarray:
-        """Read what a user says is visible.
+        """What a user says is visible, see `skmae.masking.read_visible`."""
+        from skmae.masking import read_visible
 
-        Parameters
-        ----------
-        visible : array-like of bool
-            Per patch, (n_patches,) or `patches_per_axis`; per pixel, `grid_shape`; or per feature, (n_features,) or
-            `image_shape`. With a leading axis of n_samples or 1, or for all samples. The first that fits counts, in
-            this order, masks per sample before shared ones: what `sample_visible` draws is always read as drawn.
-        n_samples : int
-
-        Returns
-        -------
-        ndarray of bool of shape (n_samples or 1, n_patches, n_pixels or n_features)
-
-        Raises
-        ------
-        ValueError
-            If `visible` is not bool, or fits none of these shapes.
-        """
-        visible = np.asarray(visible)
-        if visible.dtype != bool:
-            raise ValueError(
-                f"visible must be an array of bool, True where a sample may be seen; got dtype {visible.dtype}. "
-                f"Compare first, as in weights > 0.5."
-            )
-        shapes = ((self.n_patches,), self.patches_per_axis, self.grid_shape, (self.n_features,), self.image_shape)
-        for leading in ((n_samples,), (1,), ()):
-            for shape in shapes:
-                if visible.shape == leading + shape:
-                    return visible.reshape(*(leading or (1,)), prod(shape))
-        raise ValueError(
-            f"visible has shape {visible.shape}, which fits neither patches, pixels nor features. Pass "
-            f"({self.n_patches},) for patches, {self.grid_shape} for pixels, ({self.n_features},) for features, or one "
-            f"row per sample: ({n_samples}, {self.n_patches}), {(n_samples, *self.grid_shape)} or "
-            f"({n_samples}, {self.n_features})."
-        )
+        return read_visible(self, visible, n_samples)
 
     def per_feature(self, units: np.ndarray) -> np.ndarray:
         """Spread (n, n_patches) or (n, n_pixels) over features; (n, n_features) is returned as it is."""
