@@ -27,22 +27,51 @@ from skmae._rows import (
     floating_dtype,
     project,
 )
-from skmae.linear._corruption import Corruption
+from skmae.linear._corruptions import Corruption
 from skmae.linear._dask import check_chunks, encode_lazily, gather_moments, is_dask
 from skmae.linear._linearization import LinearMap
+from skmae.linear._losses import resolve_loss
+from skmae.linear._problem import FromSummary, Problem, Solution, Summary, check_rank
 from skmae.linear._shared import RowView
-from skmae.linear._solution import (
-    SOLVED,
-    Problem,
-    Summary,
-    adopt_all,
-    check_rank,
-    is_dual,
-    solve_by_moments,
-    solve_from_rows,
-    solve_primal,
-)
+from skmae.linear._solvers import choose_solver, solve
+from skmae.masking import Bernoulli, ExactCount
 from skmae.moments import Moments
+
+# Set by the solution; after `partial_fit` they are made when first asked for
+SOLVED = (
+    "components_",
+    "decoder_",
+    "mean_",
+    "eigenvalues_",
+    "explained_variance_ratio_",
+    "expected_loss_",
+    "n_components_",
+    "solver_",
+)
+
+
+def _attributes(solution: Solution, home: Any) -> dict[str, Any]:
+    """The fitted attributes, their arrays where the data lives."""
+    solution = solution if home is None else solution.map_arrays(home.adopt)
+    return {name: getattr(solution, name.rstrip("_")) for name in SOLVED}
+
+
+class _Samples:
+    """Data of which the rows are at hand."""
+
+    has_rows = True
+
+    def __init__(self, X: Any, weights: np.ndarray | None):
+        self._X, self._weights = X, weights
+        self.n_rows = X.shape[0] if weights is None else int(np.count_nonzero(weights))
+        self.n_features = X.shape[1]
+        self.is_float32 = str(X.dtype).endswith(("float16", "float32"))
+
+    def summary(self, dtype: Any) -> Summary:
+        return Summary.using_up(Moments.from_data(self._X, sample_weight=self._weights, dtype=dtype))
+
+    def rows(self) -> tuple[np.ndarray, np.ndarray | None]:
+        return to_numpy(self._X), self._weights
 
 
 class _PicklableLock:
@@ -91,8 +120,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         raise NotImplementedError  # pragma: no cover
 
     def _patch(self) -> Any:
-        """Patch size: what `visible` hides at once. A pixel, unless the model has patches."""
-        return 1
+        """Patch size: what `visible` hides at once. None for a model without patches: a pixel."""
+        return None
 
     # -- fitting ------------------------------------------------------------------------------------------------
 
@@ -127,17 +156,14 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
             X = self._check_X(X, reset=True)
             home = home_of(X)
             weights = check_weights(sample_weight, X)
-            n_rows = X.shape[0] if weights is None else int(np.count_nonzero(weights))
-            check_rank(self.n_components, n_rows, X.shape[1])
+            data = _Samples(X, weights)
+            check_rank(self.n_components, data.n_rows, data.n_features)
             self._problem = self._pose()
-            attributes = fold.solution(self._problem, weights) if fold else None
-            if attributes is None:
-                by_rows = is_dual(self._problem, n_rows, X.shape[1])
-                attributes = (solve_from_rows if by_rows else solve_by_moments)(
-                    self._problem, X[:] if isinstance(X, Rows) else X, weights
-                )
+            solution = fold.solution(self._problem, weights) if fold else None
+            if solution is None:
+                solution = solve(self._problem, _Samples(X[:] if isinstance(X, Rows) else X, weights))
             self._forget()
-            self.__dict__.update(adopt_all(attributes, home))
+            self.__dict__.update(_attributes(solution, home))
             self.n_samples_seen_ = X.shape[0] if weights is None else float(weights.sum())
         return self
 
@@ -148,9 +174,9 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
             self._problem = self._pose_for_moments()
             moments = gather_moments(X, sample_weight)
             n = moments.n
-            attributes, _ = solve_primal(self._problem, Summary.using_up(moments))
+            solution = solve(self._problem, FromSummary(Summary.using_up(moments)))
             self._forget()
-            self.__dict__.update(attributes)
+            self.__dict__.update(_attributes(solution, None))
             self.n_samples_seen_ = n
         return self
 
@@ -228,13 +254,17 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
     def _pose(self) -> Problem:
         """The problem that the parameters state, on the grid that the data came on."""
         self._validate_params()
-        grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self._patch())
-        return Problem(grid, self._corruption(grid), self.n_components, self.whiten, self.solver)
+        patch = self._patch()
+        grid = PatchGrid.build(self.image_shape_, self.channel_axis_, 1 if patch is None else patch)
+        corruption = self._corruption(grid)
+        if patch is not None:
+            corruption = corruption.with_groups(grid.patch_of_feature)
+        loss = resolve_loss(getattr(self, "loss", "all"), corruption)
+        return Problem(grid, corruption, loss, self.n_components, self.whiten, self.solver)
 
     def _pose_for_moments(self) -> Problem:
         problem = self._pose()
-        if problem.solver == "dual":
-            raise ValueError('solver="dual" needs all rows at once: use fit with an array, or another solver.')
+        choose_solver(problem, problem.grid.n_features, has_rows=False)
         return problem
 
     def _pose_for(self, n_features: int, sample_shape: tuple[int, ...] | None) -> Problem:
@@ -268,10 +298,10 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
 
     def _solve_late(self) -> dict[str, Any]:
         try:
-            attributes = solve_primal(self._problem, Summary.of(self.moments_))[0]
+            solution = solve(self._problem, FromSummary(Summary.of(self.moments_)))
         except ValueError as error:  # an AttributeError too, so that hasattr says False while samples are too few
             raise NotFittedError(str(error)) from error
-        return adopt_all(attributes, home_of(self.__dict__.get("_like")))
+        return _attributes(solution, home_of(self.__dict__.get("_like")))
 
     def __sklearn_is_fitted__(self) -> bool:
         return "components_" in self.__dict__ or "moments_" in self.__dict__
@@ -473,8 +503,9 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
             sample may be hidden, which ``"exact"`` never does and a ViT cannot rebuild.
         """
         check_is_fitted(self)
-        grid = self._problem.grid
-        return self._problem.corruption.draw(n_samples, grid.n_patches, check_random_state(random_state))
+        grid, corruption = self._problem.grid, self._problem.corruption
+        sampler = Bernoulli() if corruption.across == 1 else ExactCount()
+        return sampler(n_samples, grid, corruption.hidden, check_random_state(random_state))
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: ARG002
         """Minus the expected error of reconstructing corrupted samples, per feature, in closed form.

@@ -9,8 +9,7 @@ from skmae._compat import Interval, StrOptions
 from skmae._constraints import MASKING
 from skmae._grid import PatchGrid
 from skmae.linear._base import LinearAutoencoder
-from skmae.linear._corruption import Corruption
-from skmae.linear._solution import Problem
+from skmae.linear._corruptions import Corruption
 
 
 class LinearMAE(LinearAutoencoder):
@@ -165,22 +164,6 @@ class LinearMAE(LinearAutoencoder):
         if self.mask_sampling == "bernoulli":
             return Corruption.bernoulli(self.mask)
         return Corruption.exact(grid.count_visible(self.mask), grid.n_patches)
-
-    def _pose(self) -> Problem:
-        problem = super()._pose()
-        if self.loss == "all":
-            return problem
-        if self.solver == "dual":
-            raise ValueError('solver="dual" knows loss="all" only. With loss="hidden" use solver="auto".')
-        if not problem.corruption.hidden:  # nothing is hidden: everything counts
-            return problem
-        if problem.grid.n_patches == 1:
-            raise ValueError(
-                f'loss="hidden" needs two patches at least, to tell one from another, but patch={self.patch} is all of '
-                f"the grid {problem.grid.grid_shape} (n_features={problem.grid.n_features}). Pass a smaller patch, or "
-                f'loss="all".'
-            )
-        return problem._replace(loss="hidden")
 
     @property
     def mask_(self) -> float:

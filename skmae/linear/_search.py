@@ -14,8 +14,8 @@ from skmae._arrays import home_of
 from skmae._rows import check_finite, check_weights, flatten_samples
 from skmae.linear._base import LinearAutoencoder
 from skmae.linear._dask import is_dask
+from skmae.linear._problem import Problem
 from skmae.linear._shared import RowView, Table
-from skmae.linear._solution import Problem
 
 # What `score` cannot compare, since hiding less is always easier
 _CORRUPTION = {"mask", "patch", "mask_sampling", "loss", "noise_std"}

@@ -6,6 +6,7 @@ an array.
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -14,7 +15,8 @@ from joblib import Parallel, delayed
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from skmae._rows import Rows, project
-from skmae.linear._solution import Problem, Summary, check_rank, is_dual, solve_many, solve_primal, truncated
+from skmae.linear._problem import FromSummary, Problem, Solution, Summary, check_rank
+from skmae.linear._solvers import choose_solver, solve, solve_many, together_key
 from skmae.moments import Moments
 
 _TOGETHER = 4  # each takes a d × d array
@@ -33,39 +35,40 @@ class Fold:
     def __init__(self, summary: Summary | None, weights: np.ndarray | None):
         self.summary = summary
         self.weights = weights
-        self.solutions: dict[Problem, dict[str, Any]] = {}
+        self.solutions: dict[Problem, Solution] = {}
         self.features: dict[Problem, np.ndarray] = {}  # (n, k)
 
-    def solution(self, problem: Problem, weights: np.ndarray | None) -> dict[str, Any] | None:
+    def solution(self, problem: Problem, weights: np.ndarray | None) -> Solution | None:
         """The fitted attributes, the caller's own, or None if they are not to be had without the rows."""
         if not _same(weights, self.weights):
             return None
-        if problem not in self.solutions and self.summary is not None and not is_dual(problem, *self.summary.shape):
-            self.solutions[problem] = solve_primal(problem, self.summary)[0]
+        summary = self.summary
+        if problem not in self.solutions and summary is not None and not _takes_rows(problem, summary.n_rows):
+            self.solutions[problem] = solve(problem, FromSummary(summary))
         shared = self.solutions.get(problem)
-        return shared and {name: np.copy(a) if isinstance(a, np.ndarray) else a for name, a in shared.items()}
+        return shared and shared.map_arrays(np.copy)
 
     def solve_all(self, problems: Iterable[Problem], workspace: list[np.ndarray]) -> None:
         """Solve what can be solved, all ranks from the largest; what fails is left to fail in its own fit."""
         if self.summary is None:
             return
-        families = _families(problem for problem in problems if _can_solve(problem, *self.summary.shape))
+        families = _families(problem for problem in problems if _can_solve(problem, self.summary))
         for group in _groups(families):
             for problem, solved in _solve(group, self.summary, workspace):
                 smaller = families[problem]
-                self.solutions |= {other: truncated(solved, other.n_components) for other in smaller}
+                self.solutions |= {other: solved.truncated(int(other.n_components or 0)) for other in smaller}
                 self.solutions[problem] = solved
 
     def encode_all(self, values: np.ndarray) -> None:
         """Features of all rows by every model; the rows are read once."""
         if not self.solutions:
             return
-        encoder = np.vstack([solution["components_"] for solution in self.solutions.values()])
-        mean = next(iter(self.solutions.values()))["mean_"]
+        encoder = np.vstack([solution.components for solution in self.solutions.values()])
+        mean = next(iter(self.solutions.values())).mean
         Z = project(values, encoder, mean)
         first = 0
         for problem, solution in self.solutions.items():
-            last = first + solution["n_components_"]
+            last = first + solution.n_components
             self.features[problem] = np.ascontiguousarray(Z[:, first:last])
             first = last
 
@@ -104,7 +107,7 @@ class Table:
     def share(self, trainings: list[np.ndarray], problems: list[Problem], verbose: int) -> None:
         """Gather the moments of all training sets, in one pass where their complements tile the data, and solve."""
         d = self.values.shape[1]
-        if all(is_dual(problem, len(rows), d) for problem in problems for rows in trainings):
+        if all(_takes_rows(problem, len(rows)) for problem in problems for rows in trainings):
             return
         total, parts = _moments_of_parts(self.values, trainings, self.weights)
         workspace: list[np.ndarray] = []
@@ -114,7 +117,7 @@ class Table:
             if moments.n_rows
         )
         self.whole.summary = Summary.using_up(total)
-        n_features = sum(s["n_components_"] for fold in self.folds.values() for s in fold.solutions.values())
+        n_features = sum(s.n_components for fold in self.folds.values() for s in fold.solutions.values())
         if n_features <= d:  # all features of all folds are no more than the data
             for fold in self.folds.values():
                 fold.encode_all(self.values)
@@ -165,7 +168,7 @@ class RowView(NDArrayOperatorsMixin):
     def features(self, problem: Problem, components: np.ndarray) -> np.ndarray | None:
         """What the model with these components makes of the rows, if that is known."""
         for fold in self.table.folds.values():
-            if problem in fold.features and np.array_equal(fold.solutions[problem]["components_"], components):
+            if problem in fold.features and np.array_equal(fold.solutions[problem].components, components):
                 Z = fold.features[problem]
                 return Z.copy() if self.index is None else Z[self.index]
         return None
@@ -212,9 +215,7 @@ class RowView(NDArrayOperatorsMixin):
         return getattr(np.asarray(self), name)
 
 
-def _solve(
-    group: list[Problem], data: Summary, workspace: list[np.ndarray]
-) -> Iterator[tuple[Problem, dict[str, Any]]]:
+def _solve(group: list[Problem], data: Summary, workspace: list[np.ndarray]) -> Iterator[tuple[Problem, Solution]]:
     """Those of the group that can be solved: together, or one by one if one of them cannot."""
     try:
         yield from zip(group, solve_many(group, data, workspace), strict=True)
@@ -223,11 +224,19 @@ def _solve(
             yield from _solve([problem], data, workspace)
 
 
-def _can_solve(problem: Problem, n_rows: int, d: int) -> bool:
+def _takes_rows(problem: Problem, n_rows: int) -> bool:
+    """Whether its solver reads the rows; so does a fit that is going to fail."""
+    try:
+        return choose_solver(problem, n_rows, has_rows=True).needs_rows
+    except ValueError:
+        return True
+
+
+def _can_solve(problem: Problem, summary: Summary) -> bool:
     """Whether moments will do, as far as that can be told before."""
     with suppress(ValueError):
-        check_rank(problem.n_components, n_rows, d)
-        return not is_dual(problem, n_rows, d)
+        check_rank(problem.n_components, summary.n_rows, len(summary.mean))
+        return not _takes_rows(problem, summary.n_rows)
     return False
 
 
@@ -239,8 +248,8 @@ def _families(problems: Iterable[Problem]) -> dict[Problem, list[Problem]]:
     """Each problem of the largest rank, and those of smaller ranks that Theorem 1 answers with it."""
     families: dict[Problem, list[Problem]] = {}
     for problem in dict.fromkeys(problems):
-        nested = isinstance(problem.n_components, Integral) and problem.loss == "all"
-        families.setdefault(problem._replace(n_components=-1) if nested else problem, []).append(problem)
+        nested = isinstance(problem.n_components, Integral) and problem.loss.smaller_ranks_follow
+        families.setdefault(replace(problem, n_components=-1) if nested else problem, []).append(problem)
     by_rank = (sorted(family, key=lambda problem: problem.n_components or 0) for family in families.values())
     return {family[-1]: family[:-1] for family in by_rank}
 
@@ -249,8 +258,7 @@ def _groups(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
     """Problems that are solved faster together, a few at a time."""
     alike: dict[Any, list[Problem]] = {}
     for problem in problems:
-        together = (problem.n_components, problem.solver, problem.corruption.noise > 0)
-        alike.setdefault(together if problem.loss == "all" else problem, []).append(problem)
+        alike.setdefault(together_key(problem), []).append(problem)
     for group in alike.values():
         for first in range(0, len(group), _TOGETHER):
             yield group[first : first + _TOGETHER]
