@@ -36,6 +36,16 @@ class Masks:
     mask: float
 
     @cached_property
+    def rates(self) -> FloatArray:
+        """(N,) the rates at which patches are visible."""
+        return moments_of(self.sampler, self.grid, self.mask)[0]
+
+    @property
+    def rates_are_equal(self) -> bool:
+        """Whether all patches are visible at the same rate."""
+        return bool(np.ptp(self.rates) <= _ROUNDING)
+
+    @cached_property
     def while_hidden(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Of each patch a: the chance (N,) that it is hidden; and while it is, what S is multiplied by.
 
@@ -45,7 +55,7 @@ class Masks:
         patches = range(self.grid.n_patches)
         given = [sampler.moments_given_hidden(patch, self.grid, self.mask) for patch in patches]
         chances, rates, joint = (np.array(each, np.float64) for each in zip(*given, strict=True))
-        scale = 1 / moments_of(self.sampler, self.grid, self.mask)[0]  # of what is visible
+        scale = 1 / self.rates
         cross = chances[:, np.newaxis] * rates * scale
         return chances, cross, chances[:, np.newaxis, np.newaxis] * joint * np.outer(scale, scale)
 
@@ -197,9 +207,9 @@ class Corruption:
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
-    def with_groups(self, groups: NDArray[np.intp]) -> Self:
+    def with_groups(self, groups: ArrayLike) -> Self:
         """The same on these groups, unless it has groups of its own."""
-        return self if self.groups is not None else replace(self, groups=groups)
+        return self if self.groups is not None else replace(self, groups=np.asarray(groups))
 
     @property
     def is_dense(self) -> bool:

@@ -148,11 +148,13 @@ def choose_solver(problem: Problem, n_rows: int, *, has_rows: bool) -> Solver:
         If the loss cannot be minimised under the corruption, or by the solver that was asked for.
     """
     refusal = problem.loss.refuses(problem.grid, problem.corruption)
-    if refusal is None and problem.solver == "auto":
+    if refusal:
+        raise ValueError(refusal)
+    if isinstance(problem.solver, str) and problem.solver == "auto":
         able = [solver for solver in _AUTOMATIC if solver.refuses(problem, n_rows, has_rows) is None]
         return min(able, key=lambda solver: solver.cost(problem, n_rows).flops)
     solver = SOLVERS[problem.solver] if isinstance(problem.solver, str) else problem.solver
-    refusal = refusal or solver.refuses(problem, n_rows, has_rows)
+    refusal = solver.refuses(problem, n_rows, has_rows)
     if refusal:
         raise ValueError(refusal)
     return solver
