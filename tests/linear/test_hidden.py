@@ -231,6 +231,30 @@ def test_a_limited_rank_is_never_worse_than_its_starts(problem, seed):
         assert model.expected_loss_ <= min(starts(X, shape, patch, mask, sampling, k)) * (1 + 1e-9)
 
 
+@pytest.mark.parametrize(("seed", "better"), [(13, "truncated"), (35, "all")])
+def test_descent_starts_from_the_better_start_and_never_ends_above_it(seed, better, monkeypatch):
+    """Where descent gains nothing, or less than nothing, the better of both starts is the answer."""
+    shape, patch, mask, sampling, k = (3, 4), 2, 0.8, "bernoulli", 1
+    X = images(np.random.default_rng(seed), 40, shape)
+    losses = dict(zip(("truncated", "all"), starts(X, shape, patch, mask, sampling, k), strict=True))
+    assert min(losses, key=losses.get) == better
+    begun = []
+
+    def fail(descent, W1):
+        begun.append(descent.loss_and_gradient(W1)[0])
+        return np.zeros((k, 12)), np.zeros((12, k))
+
+    monkeypatch.setattr(Descent, "run", fail)
+    model = hidden(k, mask=mask, patch=patch, mask_sampling=sampling, image_shape=shape).fit(X)
+    assert_allclose(model.expected_loss_, losses[better], rtol=1e-9)
+    problem = task(X.reshape(40, -1), shape, patch, mask, sampling)
+    parameters = {"mask": mask, "patch": patch, "mask_sampling": sampling, "image_shape": shape}
+    full, every = hidden(**parameters).fit(X), LinearMAE(k, **parameters).fit(X)
+    options = [problem.loss_and_gradient(problem.space.encoder(m.components_[:k]))[0] for m in (full, every)]
+    assert_allclose(begun, min(options), rtol=1e-7)
+    assert abs(options[0] - options[1]) > 1e-4 * min(options)
+
+
 def descend_by_brute_force(x, grid, mask, sampling, k, start):
     """L-BFGS over encoder and decoder at once, on the sum over masks."""
     patterns, probability, share = corruptions(grid, mask, sampling)
