@@ -421,9 +421,7 @@ def _constants(pairs: FloatArray) -> tuple[float, FloatArray, NDArray[np.intp]] 
     if np.abs(apart - across).max() > tolerance:
         return None
     within = between.diagonal() - across
-    if (within < -tolerance).any():
-        return None
-    return across, np.where(within > tolerance, within, 0.0), groups
+    return across, np.where(within > tolerance, within, 0.0), groups  # never below: Q_ab <= 1 / q_a = Q_aa
 
 
 def _joined(groups: list[NDArray[np.intp]]) -> Iterator[NDArray[np.intp]]:

@@ -376,6 +376,25 @@ def test_large_grids_and_unknown_masks_are_refused():
         choose_solver(problem, 100, has_rows=False)
 
 
+def test_masks_that_differ_in_threes_alone_are_told_apart(rng):
+    """Of three patches an odd number is visible: each two of them look independent."""
+    grid = PatchGrid.build((6,), None, 2)
+    patterns = everything(3)
+    odd = ListedExactly(patterns, np.where(patterns.sum(axis=1) % 2, 0.25, 0))
+    independent = ListedExactly(patterns, np.full(8, 1 / 8))
+    x = rng.normal(size=(60, 6)) @ rng.normal(size=(6, 6))
+    S = x.T @ x / 60
+    one, other = (Corruption.of_masks(sampler, grid, 0.5) for sampler in (odd, independent))
+    assert_allclose(one.second(S), other.second(S))
+    assert one != other
+    losses = [solve_it(each, grid, S, HiddenFeatures())[1].expected_loss for each in (one, other)]
+    scaled = 2.0 * patterns[:, grid.patch_of_feature]
+    for loss, sampler, corruption in zip(losses, (odd, independent), (one, other), strict=True):
+        _, found = solve_it(corruption, grid, S, HiddenFeatures())
+        assert_allclose(loss * 6, hidden_loss(found.decoder @ found.components, S, scaled, sampler.probability))
+    assert losses[0] < 0.99 * losses[1]
+
+
 # -- as keys -----------------------------------------------------------------------------------------------------
 
 
