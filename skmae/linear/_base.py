@@ -261,6 +261,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         ValueError
             For the same faults of X as `fit`. A batch that is refused leaves the estimator as it was.
         """
+        self._validate_params()  # scikit-learn does so before the first batch only
         with self.__dict__.setdefault("_lock", _FreshLock()) as lock:
             before: Streamed | None = self.__dict__.get("_fitted")
             samples = self._as_samples(X) if before is None else self._as_fitted_samples(X)
@@ -344,36 +345,44 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         return self._fitted
 
     @property
+    def _problem(self) -> Problem:
+        return self._state.problem
+
+    @property
+    def _solution(self) -> Solution:
+        return self._state.solution
+
+    @property
     def components_(self) -> NDArray[np.float64]:
-        return self._state.solution.components
+        return self._solution.components
 
     @property
     def decoder_(self) -> NDArray[np.float64]:
-        return self._state.solution.decoder
+        return self._solution.decoder
 
     @property
     def mean_(self) -> NDArray[np.float64]:
-        return self._state.solution.mean
+        return self._solution.mean
 
     @property
     def eigenvalues_(self) -> NDArray[np.float64]:
-        return self._state.solution.eigenvalues
+        return self._solution.eigenvalues
 
     @property
     def explained_variance_ratio_(self) -> NDArray[np.float64]:
-        return self._state.solution.explained_variance_ratio
+        return self._solution.explained_variance_ratio
 
     @property
     def expected_loss_(self) -> float:
-        return self._state.solution.expected_loss
+        return self._solution.expected_loss
 
     @property
     def n_components_(self) -> int:
-        return self._state.solution.n_components
+        return self._solution.n_components
 
     @property
     def solver_(self) -> str:
-        return self._state.solution.solver
+        return self._solution.solver
 
     @property
     def n_samples_seen_(self) -> float:
@@ -381,15 +390,15 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
 
     @property
     def image_shape_(self) -> Shape:  # type: ignore[override]
-        return self._state.problem.grid.image_shape
+        return self._problem.grid.image_shape
 
     @property
     def channel_axis_(self) -> int | None:  # type: ignore[override]
-        return self._state.problem.grid.channel_axis
+        return self._problem.grid.channel_axis
 
     @property
     def patch_(self) -> Shape:
-        return self._state.problem.grid.patch_shape
+        return self._problem.grid.patch_shape
 
     @property
     def moments_(self) -> Moments:
@@ -411,7 +420,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         return self._as_fitted_samples(X)
 
     def _on_host(self, *names: str) -> tuple[NDArray[np.float64], ...]:
-        solution = self._state.solution
+        solution = self._solution
         return tuple(to_numpy(getattr(solution, name)) for name in names)
 
     def transform(self, X: ArrayLike) -> NDArray[Any]:
@@ -432,7 +441,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
             If X has another width or sample shape than the training data, or holds NaN or infinity.
         """
         samples = self._read_used(X, "transform")
-        known = samples.recall_features(self._state.problem, self._state.solution)
+        known = samples.recall_features(self._problem, self._solution)
         return samples.project(*self._on_host("components", "mean")) if known is None else known
 
     def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
@@ -496,7 +505,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         samples = self._read_used(X, "reconstruct")
         dtype = samples.output_dtype
         components, decoder, mean = (a.astype(dtype) for a in self._on_host("components", "decoder", "mean"))
-        units = None if visible is None else read_visible(self._state.problem.grid, visible, len(samples))
+        units = None if visible is None else read_visible(self._problem.grid, visible, len(samples))
         out = np.empty((len(samples), len(mean)), dtype)
         for rows, block in samples.centred_blocks(to_numpy(self.mean_), dtype):
             if units is not None:
@@ -508,7 +517,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
 
     def _input_scale(self, units: NDArray[np.bool_], dtype: Any) -> NDArray[Any]:
         """What features (n, d) are multiplied by under masks (n, n_units): 0 where they are hidden."""
-        grid, masks = self._state.problem.grid, self._state.masks
+        grid, masks = self._problem.grid, self._state.masks
         seen = grid.per_feature(units)
         if masks is not None and not masks.rates_are_equal:
             return (seen / masks.rates[grid.patch_of_feature]).astype(dtype)
@@ -542,7 +551,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         components, decoder = (a.astype(dtype) for a in self._on_host("components", "decoder"))
         scale = np.ones(samples.n_features, dtype)
         if visible is not None:
-            scale = self._input_scale(read_visible(self._state.problem.grid, visible, 1), dtype)[0]
+            scale = self._input_scale(read_visible(self._problem.grid, visible, 1), dtype)[0]
         return LinearMap(components, decoder, scale.astype(dtype), len(samples))
 
     def sample_visible(self, n_samples: int, random_state: Any = None) -> NDArray[np.bool_]:
@@ -559,7 +568,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
             For `reconstruct`. All True, unless the model hides patches. With ``mask_sampling="bernoulli"`` all of a
             sample may be hidden, which ``"exact"`` never does and a ViT cannot rebuild.
         """
-        grid, masks = self._state.problem.grid, self._state.masks
+        grid, masks = self._problem.grid, self._state.masks
         if masks is None:
             return np.ones((n_samples, grid.n_patches), bool)
         return draw_visible(masks.sampler, n_samples, grid, masks.mask, check_random_state(random_state))
@@ -589,7 +598,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         """
         samples = self._read_used(X, "score")
         weights: Weights = samples.check_weights(sample_weight)
-        problem = self._state.problem
+        problem = self._problem
         components, decoder, mean = self._on_host("components", "decoder", "mean")
         errors = np.empty(len(samples))
         for rows, block in samples.centred_blocks(mean, np.float64):

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from numbers import Integral
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -57,7 +57,9 @@ class TrainingSet:
         smaller_of = _families(problem for problem in problems if _can_solve(problem, self.summary.n_rows))
         for group in _groups(smaller_of):
             for problem, solution in _solve(group, self.summary, workspace):
-                self.solutions |= {other: solution.truncated(other.n_components) for other in smaller_of[problem]}
+                self.solutions |= {
+                    other: solution.truncated(cast(int, other.n_components)) for other in smaller_of[problem]
+                }
                 self.solutions[problem] = solution
 
     def encode_all(self, samples: Samples) -> None:

@@ -178,7 +178,7 @@ class LinearMAE(LinearAutoencoder):
 
     @property
     def mask_(self) -> float:
-        return self._state.problem.corruption.hidden
+        return self._problem.corruption.hidden
 
 
 @shared_docs(_DOCS)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.linalg import eigh
 from scipy.optimize import minimize
 
-from skmae.linear import _rrr
-from skmae.linear._rrr import solve
+from skmae.linear import _krylov, _primal
+from skmae.linear._primal import solve
 
 
 def problem(rng, d, rank=None):
@@ -169,12 +169,12 @@ def test_the_krylov_space_finds_what_a_dense_solver_finds(rng, monkeypatch):
     S = natural_moment(rng, d)
     V = S + 3 * S * np.kron(np.eye(60), np.ones((10, 10)))
     calls = []
-    original = _rrr._block_krylov
-    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", 500)
-    monkeypatch.setattr(_rrr, "_block_krylov", lambda *a: calls.append(1) or original(*a))
+    original = _primal.leading_eigenpairs
+    monkeypatch.setattr(_krylov, "_MIN_FEATURES", 500)
+    monkeypatch.setattr(_primal, "leading_eigenpairs", lambda *a: calls.append(1) or original(*a))
     fast = solve(S, V.copy(), k)
     assert calls == [1]
-    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", d + 1)
+    monkeypatch.setattr(_krylov, "_MIN_FEATURES", d + 1)
     dense = solve(S, V.copy(), k)
     assert calls == [1]
     np.testing.assert_allclose(fast.eigenvalues, dense.eigenvalues, rtol=1e-10)
@@ -185,7 +185,7 @@ def test_the_krylov_space_finds_what_a_dense_solver_finds(rng, monkeypatch):
 @pytest.mark.parametrize("small", [1e-4, 1e-7, 1e-9])
 def test_a_dominant_direction_does_not_hide_errors_of_the_others(small, rng, monkeypatch):
     d, k = 600, 6
-    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", 500)
+    monkeypatch.setattr(_krylov, "_MIN_FEATURES", 500)
     basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
     values = np.r_[1.0, small / np.arange(1, d)]
     S = basis * values @ basis.T
@@ -198,7 +198,7 @@ def test_a_dominant_direction_does_not_hide_errors_of_the_others(small, rng, mon
 @pytest.mark.parametrize("spectrum", ["flat", "low rank"])
 def test_where_the_krylov_space_fails_the_dense_solver_takes_over(spectrum, rng, monkeypatch):
     d, k = 600, 12
-    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", 500)
+    monkeypatch.setattr(_krylov, "_MIN_FEATURES", 500)
     flat, low_rank = 1 + 1e-3 * rng.random(d), np.r_[np.arange(5, 0, -1.0), np.zeros(d - 5)]
     values = flat if spectrum == "flat" else low_rank
     basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
