@@ -40,7 +40,7 @@ def test_a_pixel_that_is_the_sum_of_its_neighbours_outside_a_fold(loudness, cv, 
 
 @pytest.mark.parametrize("cv", SPLITS.values(), ids=SPLITS)
 def test_a_pixel_that_hardly_varies_outside_a_fold_but_tells_much(cv, rng):
-    """Pixel 0 there is a faint copy of what the others share: it is read, hugely magnified, if its variance is known."""
+    """Pixel 0 there is a faint copy of what the others share: it is read, hugely magnified, by its tiny variance."""
     common = rng.normal(size=(120, 1))
     X = common + 3 * rng.normal(size=(120, 16))
     X[:, 0] = 1e-6 * common[:, 0]
