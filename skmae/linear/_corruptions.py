@@ -38,6 +38,8 @@ class Masks:
     @cached_property
     def rates(self) -> FloatArray:
         """(N,) the rates at which patches are visible."""
+        if isinstance(self.sampler, _ByGroup):  # without anything N × N
+            return np.full(self.grid.n_patches, self.sampler._chances(self.grid, self.mask)[0])
         return moments_of(self.sampler, self.grid, self.mask)[0]
 
     @property

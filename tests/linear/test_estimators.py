@@ -17,7 +17,7 @@ from sklearn.decomposition import PCA
 
 from skmae import LinearAE, LinearDAE, LinearMAE, Moments
 from skmae.datasets import make_ising
-from skmae.linear import _base, _losses
+from skmae.linear import _losses
 
 
 @pytest.fixture(scope="module")
@@ -312,13 +312,13 @@ def test_float32_is_within_a_thousandth_of_float64(photos):
 
 
 def test_float32_falls_back_to_float64_sums_where_its_own_would_not_do(rng, monkeypatch):
-    sums = []
-    original = Moments.from_data.__func__
-    monkeypatch.setattr(
-        _base.Moments,
-        "from_data",
-        classmethod(lambda cls, X, **kw: sums.append(kw.get("dtype")) or original(cls, X, **kw)),
-    )
+    sums, original = [], Moments._of
+
+    def watched(samples, weights, dtype):
+        sums.append(dtype)
+        return original(samples, weights, dtype)
+
+    monkeypatch.setattr(Moments, "_of", watched)
     X = rng.normal(size=(300, 16)).astype(np.float32)
     LinearAE(3).fit(X)
     assert sums == [np.float32]

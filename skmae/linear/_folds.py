@@ -4,68 +4,70 @@
 an array.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from numbers import Integral
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import NDArray
 
-from skmae._rows import Rows, project
+from skmae._samples import Samples, Weights
 from skmae.linear._problem import FromSummary, Problem, Solution, Summary, check_rank
 from skmae.linear._solvers import choose_solver, solve, solve_many, together_key
 from skmae.moments import Moments
 
 _TOGETHER = 4  # each takes a d × d array
 
+IntArray = NDArray[np.intp]
 
-class Fold:
-    """A training set: the models that were fitted to it, and their features of all rows of the table.
+
+class TrainingSet:
+    """Rows that models are fitted to: their solutions, and what these make of all rows of the table.
 
     Parameters
     ----------
     summary : Summary or None
-        Moments of its rows; None where models must read the rows themselves.
+        Moments of the rows; None where models must read the rows themselves.
     weights : ndarray of shape (n_rows,) or None
     """
 
-    def __init__(self, summary: Summary | None, weights: np.ndarray | None):
+    def __init__(self, summary: Summary | None, weights: Weights):
         self.summary = summary
         self.weights = weights
         self.solutions: dict[Problem, Solution] = {}
-        self.features: dict[Problem, np.ndarray] = {}  # (n, k)
+        self.features: dict[Problem, NDArray[Any]] = {}  # (n, k)
 
-    def solution(self, problem: Problem, weights: np.ndarray | None) -> Solution | None:
-        """The fitted attributes, the caller's own, or None if they are not to be had without the rows."""
+    def solution(self, problem: Problem, weights: Weights) -> Solution | None:
+        """A copy of its own for the caller, or None if it is not to be had without the rows."""
         if not _same(weights, self.weights):
             return None
-        summary = self.summary
-        if problem not in self.solutions and summary is not None and not _takes_rows(problem, summary.n_rows):
-            self.solutions[problem] = solve(problem, FromSummary(summary))
+        if problem not in self.solutions and self.summary is not None and _can_solve(problem, self.summary.n_rows):
+            self.solutions[problem] = solve(problem, FromSummary(self.summary))
         shared = self.solutions.get(problem)
-        return shared and shared.map_arrays(np.copy)
+        return None if shared is None else shared.map_arrays(np.copy)
 
-    def solve_all(self, problems: Iterable[Problem], workspace: list[np.ndarray]) -> None:
+    def solve_all(self, problems: Iterable[Problem], workspace: list[NDArray[np.float64]]) -> None:
         """Solve what can be solved, all ranks from the largest; what fails is left to fail in its own fit."""
         if self.summary is None:
             return
-        families = _families(problem for problem in problems if _can_solve(problem, self.summary))
-        for group in _groups(families):
-            for problem, solved in _solve(group, self.summary, workspace):
-                smaller = families[problem]
-                self.solutions |= {other: solved.truncated(int(other.n_components or 0)) for other in smaller}
-                self.solutions[problem] = solved
+        smaller_of = _families(problem for problem in problems if _can_solve(problem, self.summary.n_rows))
+        for group in _groups(smaller_of):
+            for problem, solution in _solve(group, self.summary, workspace):
+                self.solutions |= {
+                    other: solution.truncated(cast(int, other.n_components)) for other in smaller_of[problem]
+                }
+                self.solutions[problem] = solution
 
-    def encode_all(self, values: np.ndarray) -> None:
+    def encode_all(self, samples: Samples) -> None:
         """Features of all rows by every model; the rows are read once."""
         if not self.solutions:
             return
-        encoder = np.vstack([solution.components for solution in self.solutions.values()])
-        mean = next(iter(self.solutions.values())).mean
-        Z = project(values, encoder, mean)
+        components = np.vstack([solution.components for solution in self.solutions.values()])
+        Z = samples.encode(components, next(iter(self.solutions.values())).mean)
         first = 0
         for problem, solution in self.solutions.items():
             last = first + solution.n_components
@@ -78,39 +80,27 @@ class Table:
 
     Parameters
     ----------
-    original : array-like
-        As the user passed it.
-    values : ndarray of shape (n_samples, n_features)
-        The same, checked and flat.
-    sample_shape : tuple of int or None
+    samples : Samples
+        Of arrays, without NaN.
     weights : ndarray of shape (n_samples,) or None
     """
 
-    def __init__(
-        self,
-        original: Any,
-        values: np.ndarray,
-        sample_shape: tuple[int, ...] | None,
-        weights: np.ndarray | None,
-    ):
-        self.original = original
-        self.values = values
-        self.sample_shape = sample_shape
+    def __init__(self, samples: Samples, weights: Weights):
+        self.samples = samples
         self.weights = weights
-        self.whole = Fold(None, weights)
-        self.folds: dict[bytes, Fold] = {}
+        self.whole = TrainingSet(None, weights)
+        self.folds: dict[bytes, TrainingSet] = {}
 
     def view(self) -> "RowView":
         """All rows."""
         return RowView(self, None, self.whole)
 
-    def share(self, trainings: list[np.ndarray], problems: list[Problem], verbose: int) -> None:
+    def share(self, trainings: list[IntArray], problems: list[Problem], verbose: int) -> None:
         """Gather the moments of all training sets, in one pass where their complements tile the data, and solve."""
-        d = self.values.shape[1]
-        if all(_takes_rows(problem, len(rows)) for problem in problems for rows in trainings):
+        if all(_needs_rows(problem, len(rows)) for problem in problems for rows in trainings):
             return
-        total, parts = _moments_of_parts(self.values, trainings, self.weights)
-        workspace: list[np.ndarray] = []
+        total, parts = _moments_of_parts(self.samples, trainings, self.weights)
+        workspace: list[NDArray[np.float64]] = []
         Parallel(n_jobs=1, verbose=verbose)(
             delayed(self._solve_fold)(rows, moments, problems, workspace)
             for rows, moments in zip(trainings, parts, strict=True)
@@ -118,20 +108,20 @@ class Table:
         )
         self.whole.summary = Summary.using_up(total)
         n_features = sum(s.n_components for fold in self.folds.values() for s in fold.solutions.values())
-        if n_features <= d:  # all features of all folds are no more than the data
+        if n_features <= self.samples.n_features:  # all features of all folds are no more than the data
             for fold in self.folds.values():
-                fold.encode_all(self.values)
+                fold.encode_all(self.samples)
 
     def _solve_fold(
-        self, rows: np.ndarray, moments: Moments, problems: list[Problem], workspace: list[np.ndarray]
+        self, rows: IntArray, moments: Moments, problems: list[Problem], workspace: list[NDArray[np.float64]]
     ) -> None:
-        fold = Fold(Summary.using_up(moments), None if self.weights is None else self.weights[rows])
+        fold = TrainingSet(Summary.using_up(moments), None if self.weights is None else self.weights[rows])
         fold.solve_all(problems, workspace)
         fold.summary = None  # it is large
         self.folds[rows.tobytes()] = fold
 
 
-class RowView(NDArrayOperatorsMixin):
+class RowView(NDArrayOperatorsMixin, Samples):
     """Rows of a table, for all the world an array; it is gathered when somebody reads it.
 
     Parameters
@@ -139,42 +129,48 @@ class RowView(NDArrayOperatorsMixin):
     table : Table
     index : ndarray of int or None
         None for all rows.
-    fold : Fold or None
+    training : TrainingSet or None
         The training set that these rows are, if they are one.
     """
 
-    def __init__(self, table: Table, index: np.ndarray | None, fold: Fold | None):
+    def __init__(self, table: Table, index: IntArray | None, training: TrainingSet | None):
+        super().__init__(table.samples.rows(), table.samples.sample_shape)
         self.table = table
         self.index = index
-        self.fold = fold
+        self.training = training
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        n, d = self.rows.shape
-        return (n, *(self.table.sample_shape or (d,)))
+    # -- as samples -----------------------------------------------------------------------------------------------
 
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
+    def __len__(self) -> int:
+        return len(self.values) if self.index is None else len(self.index)
 
-    @property
-    def dtype(self) -> np.dtype:
-        return self.table.values.dtype
+    def read(self, rows: Any) -> NDArray[Any]:
+        some: NDArray[Any] = self.values[rows] if self.index is None else self.values[self.index[rows]]
+        return some
 
-    @property
-    def rows(self) -> Rows:
-        return Rows(self.table.values, self.index)
+    def check_finite(self) -> None:
+        """The table has been checked."""
 
-    def features(self, problem: Problem, components: np.ndarray) -> np.ndarray | None:
-        """What the model with these components makes of the rows, if that is known."""
+    def recall(self, problem: Problem, weights: Weights) -> Solution | None:
+        return None if self.training is None else self.training.solution(problem, weights)
+
+    def recall_features(self, problem: Problem, solution: Solution) -> NDArray[Any] | None:
         for fold in self.table.folds.values():
-            if problem in fold.features and np.array_equal(fold.solutions[problem].components, components):
+            known = fold.solutions.get(problem)
+            if problem in fold.features and np.array_equal(known.components, solution.components):  # type: ignore[union-attr]
                 Z = fold.features[problem]
                 return Z.copy() if self.index is None else Z[self.index]
         return None
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    # -- as an array ----------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.original_shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
 
     def __getitem__(self, key: Any) -> Any:
         """Whole rows of the whole table, as scikit-learn's folds ask for them, are a view; the rest is an array."""
@@ -184,11 +180,11 @@ class RowView(NDArrayOperatorsMixin):
             return RowView(self.table, index, self.table.folds.get(index.tobytes()))
         return np.asarray(self)[key]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False and self.index is not None:
             raise ValueError("Rows of a table cannot be had without a copy.")
-        array = np.asarray(self.rows[:], dtype=dtype).reshape(self.shape)
-        return array.copy() if copy and np.shares_memory(array, self.table.values) else array
+        array = np.asarray(self.rows(), dtype=dtype).reshape(self.shape)
+        return array.copy() if copy and np.shares_memory(array, self.values) else array
 
     def __iter__(self) -> Iterator[Any]:
         return iter(np.asarray(self))
@@ -210,38 +206,33 @@ class RowView(NDArrayOperatorsMixin):
         return getattr(ufunc, method)(*arrays, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name == "table" or not hasattr(np.ndarray, name):
+        if name.startswith("_") or name in ("table", "values") or not hasattr(np.ndarray, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(np.asarray(self), name)
 
 
-def _solve(group: list[Problem], data: Summary, workspace: list[np.ndarray]) -> Iterator[tuple[Problem, Solution]]:
+def _solve(
+    group: list[Problem], summary: Summary, workspace: list[NDArray[np.float64]]
+) -> Iterator[tuple[Problem, Solution]]:
     """Those of the group that can be solved: together, or one by one if one of them cannot."""
     try:
-        yield from zip(group, solve_many(group, data, workspace), strict=True)
+        yield from zip(group, solve_many(group, summary, workspace), strict=True)
     except ValueError:
         for problem in group if len(group) > 1 else ():
-            yield from _solve([problem], data, workspace)
+            yield from _solve([problem], summary, workspace)
 
 
-def _takes_rows(problem: Problem, n_rows: int) -> bool:
-    """Whether its solver reads the rows; so does a fit that is going to fail."""
-    try:
-        return choose_solver(problem, n_rows, has_rows=True).needs_rows
-    except ValueError:
-        return True
+def _needs_rows(problem: Problem, n_rows: int) -> bool:
+    """Whether moments will not do, or cost more."""
+    return choose_solver(problem, n_rows, has_rows=True).needs_rows
 
 
-def _can_solve(problem: Problem, summary: Summary) -> bool:
+def _can_solve(problem: Problem, n_rows: int) -> bool:
     """Whether moments will do, as far as that can be told before."""
     with suppress(ValueError):
-        check_rank(problem.n_components, summary.n_rows, len(summary.mean))
-        return not _takes_rows(problem, summary.n_rows)
+        check_rank(problem.n_components, n_rows, problem.grid.n_features)
+        return not _needs_rows(problem, n_rows)
     return False
-
-
-def _same(a: np.ndarray | None, b: np.ndarray | None) -> bool:
-    return a is b or (a is not None and b is not None and np.array_equal(a, b))
 
 
 def _families(problems: Iterable[Problem]) -> dict[Problem, list[Problem]]:
@@ -256,7 +247,7 @@ def _families(problems: Iterable[Problem]) -> dict[Problem, list[Problem]]:
 
 def _groups(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
     """Problems that are solved faster together, a few at a time."""
-    alike: dict[Any, list[Problem]] = {}
+    alike: dict[Hashable, list[Problem]] = {}
     for problem in problems:
         alike.setdefault(together_key(problem), []).append(problem)
     for group in alike.values():
@@ -264,29 +255,30 @@ def _groups(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
             yield group[first : first + _TOGETHER]
 
 
-def _moments_of_parts(
-    values: np.ndarray, parts: list[np.ndarray], weights: np.ndarray | None
-) -> tuple[Moments, Iterator[Moments]]:
+def _same(a: Weights, b: Weights) -> bool:
+    return a is b or (a is not None and b is not None and np.array_equal(a, b))
+
+
+def _moments_of_parts(samples: Samples, parts: list[IntArray], weights: Weights) -> tuple[Moments, Iterator[Moments]]:
     """Moments of all rows, and of each part: by subtraction, if the rest is smaller and no digits are lost."""
+    values, n = samples.rows(), len(samples)
 
-    def gather(rows: np.ndarray) -> Moments:
-        moments = Moments(values.shape[1])
-        counted = len(rows) > 0 and (weights is None or weights[rows].any())
-        return moments.update(values[rows], None if weights is None else weights[rows]) if counted else moments
+    def gather(rows: IntArray) -> Moments:
+        return Moments._of(Samples(values[rows]), None if weights is None else weights[rows])
 
-    rests = [np.setdiff1d(np.arange(len(values)), part) for part in parts]
-    tiled = np.array_equal(np.sort(np.concatenate([np.arange(0), *rests])), np.arange(len(values)))
-    few = len(parts) * values.shape[1] <= len(values)  # their moments hold no more numbers than the data
-    if tiled and few and all(len(part) + len(rest) == len(values) for part, rest in zip(parts, rests, strict=True)):
+    rests = [np.setdiff1d(np.arange(n), part) for part in parts]
+    tiled = np.array_equal(np.sort(np.concatenate([np.arange(0), *rests])), np.arange(n))
+    few = len(parts) * samples.n_features <= n  # their moments hold no more numbers than the data
+    if tiled and few and all(len(part) + len(rest) == n for part, rest in zip(parts, rests, strict=True)):
         known = [gather(rest) for rest in rests]
         total = sum(known[1:], known[0])
     else:
         known = []
-        total = Moments.from_data(values, sample_weight=weights)
+        total = Moments._of(Samples(values), weights)
 
     def of_part(number: int) -> Moments:
         part, rest = parts[number], rests[number]
-        if not known and (len(part) + len(rest) != len(values) or len(rest) >= len(part)):
+        if not known and (len(part) + len(rest) != n or len(rest) >= len(part)):
             return gather(part)
         moments = total - (known[number] if known else gather(rest))
         return gather(part) if moments._has_cancelled() else moments
