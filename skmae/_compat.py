@@ -1,8 +1,9 @@
 """Everything that may move between versions: scikit-learn's private names and the optional libraries."""
 
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -24,6 +25,7 @@ __all__ = [
     "_num_samples",
     "array_to_numpy",
     "check_same_namespace",
+    "fit_context",
     "import_optional",
     "is_numpy_namespace",
     "namespace_and_device",
@@ -40,6 +42,14 @@ except ImportError:  # before scikit-learn 1.9
 
 is_numpy_namespace = _is_numpy_namespace
 widest_float = _max_precision_float_dtype
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
+    """scikit-learn's checks of the parameters around a method, which keeps its type."""
+    return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
 
 
 def namespace_and_device(X: Any) -> tuple[Any, Any]:
