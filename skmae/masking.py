@@ -476,8 +476,8 @@ def read_visible(grid: PatchGrid, visible: Any, n_samples: int) -> BoolArray:
     )
 
 
-def read_visible_patches(grid: PatchGrid, visible: Any, n_samples: int) -> BoolArray:
-    """Read what a user says is visible, for a model that hides whole patches and sees one of them at least.
+def read_visible_patches(grid: PatchGrid, visible: Any, n_samples: int, *, may_be_empty: bool = False) -> BoolArray:
+    """Read what a user says is visible, for a model that hides whole patches.
 
     Returns
     -------
@@ -486,12 +486,12 @@ def read_visible_patches(grid: PatchGrid, visible: Any, n_samples: int) -> BoolA
     Raises
     ------
     ValueError
-        As `read_visible`; if a patch is visible in part; if nothing of a sample is visible.
+        As `read_visible`; if a patch is visible in part; if nothing of a sample is visible, unless it `may_be_empty`.
     """
     units = read_visible(grid, visible, n_samples)
     patches = units if units.shape[1] == grid.n_patches else _whole_patches(grid, units)
     some = patches.any(axis=1)
-    if not some.all():
+    if not some.all() and not may_be_empty:
         raise ValueError(
             f"visible shows no patch of sample {int(np.argmin(some))}. Show at least one of its {grid.n_patches}."
         )

@@ -18,8 +18,8 @@ from skmae._grid import PatchGrid, check_shape, resolve_shape
 from skmae.vit._augmentation import drawing_from
 from skmae.vit._build import resolve_device, resolve_precision
 from skmae.vit._data import dataset_of
-from skmae.vit._estimator import ViTMAE
-from skmae.vit._module import Block, check_heads
+from skmae.vit._module import Block, ViTConfig
+from skmae.vit._vitmae import ViTMAE
 
 _TOKENS = 2**13  # per step that is timed, at most, but for one sample
 _LENGTHS = 4  # sequence lengths that are timed, for each width of blocks
@@ -151,9 +151,7 @@ def _check_sizes_only(settings: list[dict[str, Any]]) -> None:
 def _check_parameters(model: ViTMAE) -> None:
     """Refuse what `fit` refuses whatever the data."""
     model._validate_params()
-    decoder_dim = model.embed_dim if model.decoder_dim is None else model.decoder_dim
-    check_heads("encoder_heads", model.encoder_heads, "embed_dim", model.embed_dim)
-    check_heads("decoder_heads", model.decoder_heads, "decoder_dim", decoder_dim)
+    ViTConfig.from_parameters(model.get_params(deep=False))
 
 
 def _check_same_shape(model: ViTMAE, image_shape: tuple[int, ...]) -> None:
