@@ -5,17 +5,18 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted
 
 from skmae._grid import PatchGrid
 from skmae._rows import flatten_samples, row_blocks
-from skmae.inspection._jacobian import check_reconstructor
+from skmae.inspection._inputs import grid_of, read_once
+from skmae.inspection._protocol import Reconstructor, check_fitted_reconstructor
 
 
 def linearized_loss(
-    estimator: Any, X: Any, *, mask: float | None = None, patch: Any = None, rescale: bool = True
+    estimator: Reconstructor, X: ArrayLike, *, mask: float | None = None, patch: Any = None, rescale: bool = True
 ) -> float:
     """Expected error of reconstructing samples with blanked-out patches, if the model were linear around them.
 
@@ -60,13 +61,13 @@ def linearized_loss(
     >>> bool(np.isclose(linearized_loss(mae, X[:100]), -mae.score(X[:100])))
     True
     """
-    check_reconstructor(estimator)
-    check_is_fitted(estimator)
+    check_fitted_reconstructor(estimator)
     q = 1 - _read_mask(estimator, mask)
-    shape, axis = tuple(estimator.image_shape_), estimator.channel_axis_
-    grid = PatchGrid.build(shape, axis, estimator.patch_ if patch is None else patch)
+    patch = estimator.patch_ if patch is None else patch
+    grid = grid_of(estimator.image_shape_, estimator.channel_axis_, patch)
     mean = _mean_per_feature(getattr(estimator, "mean_", 0.0), grid)
-    rows = _read_rows(X, estimator, grid)
+    X = read_once(X)
+    rows = _check_rows(X, estimator, grid)
     z = rows - mean  # (n, d)
     point = _as_table(mean + z if rescale else mean + q * z, X)
     weight = (1 - q) / q if rescale else q * (1 - q)
@@ -76,12 +77,12 @@ def linearized_loss(
         linearization = estimator.linearize(point)
         block = max(int(get_config()["working_memory"] * 2**20 / 4 / (16 * grid.n_features)), 1)
         for sample, patches in product(range(len(z)), row_blocks(grid.n_patches, block)):
-            own = np.arange(patches.start, patches.stop) == grid.patch_of_feature[:, np.newaxis]
-            total += weight * np.sum(linearization.jvp(own * z[sample][:, np.newaxis], sample) ** 2)
+            in_patch = np.arange(patches.start, patches.stop) == grid.patch_of_feature[:, np.newaxis]  # (d, patches)
+            total += weight * np.sum(linearization.jvp(in_patch * z[sample][:, np.newaxis], sample) ** 2)
     return float(total) / z.size
 
 
-def _read_rows(X: Any, estimator: Any, grid: PatchGrid) -> np.ndarray:
+def _check_rows(X: Any, estimator: Reconstructor, grid: PatchGrid) -> NDArray[np.float64]:
     """(n, d) in float64, checked."""
     rows, sample_shape = flatten_samples(X)
     if sample_shape not in (None, grid.image_shape):
@@ -97,12 +98,12 @@ def _read_rows(X: Any, estimator: Any, grid: PatchGrid) -> np.ndarray:
     return rows
 
 
-def _as_table(rows: np.ndarray, X: Any) -> Any:
+def _as_table(rows: NDArray[np.float64], X: Any) -> Any:
     """Rows with the names of the columns of X, if it has such."""
     return type(X)(rows, columns=X.columns) if hasattr(X, "columns") else rows
 
 
-def _read_mask(estimator: Any, mask: float | None) -> float:
+def _read_mask(estimator: Reconstructor, mask: float | None) -> float:
     mask = getattr(estimator, "mask_", None) if mask is None else mask
     if not isinstance(mask, Real) or not 0 <= float(mask) < 1:
         raise ValueError(
@@ -112,7 +113,7 @@ def _read_mask(estimator: Any, mask: float | None) -> float:
     return float(mask)
 
 
-def _mean_per_feature(mean: Any, grid: PatchGrid) -> np.ndarray:
+def _mean_per_feature(mean: ArrayLike, grid: PatchGrid) -> NDArray[np.float64]:
     """(d,) from one mean for all, per channel or per feature."""
     mean = np.asarray(mean, dtype=np.float64)
     if mean.size not in (1, grid.n_features):

@@ -3,13 +3,14 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skmae._grid import PatchGrid
 
 _GRID_SIZE = 4  # pixels along an axis of outputs="grid"
 
 
-def resolve_outputs(outputs: Any, grid: PatchGrid) -> np.ndarray:
+def resolve_outputs(outputs: Any, grid: PatchGrid) -> NDArray[np.intp]:
     """Numbers of pixels, in C order over the grid.
 
     Parameters
@@ -67,6 +68,6 @@ def resolve_outputs(outputs: Any, grid: PatchGrid) -> np.ndarray:
     return pixels.astype(np.intp)
 
 
-def _spread(size: int, count: int) -> np.ndarray:
+def _spread(size: int, count: int) -> NDArray[np.intp]:
     """The middles of `count` equal parts of an axis."""
     return ((2 * np.arange(count) + 1) * size) // (2 * count)
