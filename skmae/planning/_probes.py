@@ -5,27 +5,38 @@ from collections.abc import Sequence
 from copy import copy
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
-from torch import Tensor
 
 from skmae._compat import import_optional
-from skmae.vit._estimator import ViTMAE
-from skmae.vit._inference import over_batches
-from skmae.vit._module import MaskedAutoencoder
+from skmae.inspection._inputs import read_once
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from torch import Tensor
+
+    from skmae.vit import ViTMAE
+    from skmae.vit._module import MaskedAutoencoder
 
 
 def probe_layers(
-    estimator: ViTMAE, X: Any, y: Any, X_test: Any, y_test: Any, *, weights: Any = None, probe: Any = None
-) -> Any:
+    estimator: "ViTMAE",
+    X: ArrayLike,
+    y: ArrayLike,
+    X_test: ArrayLike,
+    y_test: ArrayLike,
+    *,
+    weights: Any = None,
+    probe: Any = None,
+) -> "DataFrame":
     """Score a probe on the features of every layer, at every checkpoint of a training.
 
     The samples are read, and passed through each checkpoint, once.
@@ -74,6 +85,9 @@ def probe_layers(
     (['weights', 'epoch', 'layer', 'score'], [0, 1, 2])
     """
     pandas = import_optional("pandas", extra="plot", purpose="probe_layers")
+    import_optional("torch", extra="deep", purpose="probe_layers")
+    from skmae.vit import ViTMAE
+
     if not isinstance(estimator, ViTMAE):
         raise TypeError(f"probe_layers takes a ViTMAE; got {type(estimator).__name__}.")
     check_is_fitted(estimator)
@@ -112,27 +126,30 @@ def _files(weights: Any) -> Sequence[Path | None]:
     return series
 
 
-def _epoch(path: Path | None, estimator: ViTMAE) -> int | None:
+def _epoch(path: Path | None, estimator: "ViTMAE") -> int | None:
     if path is None:
         return len(estimator.history_)
-    told = re.fullmatch(r"epoch-(\d+)", path.stem)
-    return int(told[1]) if told else None
+    match = re.fullmatch(r"epoch-(\d+)", path.stem)
+    return int(match[1]) if match else None
 
 
-def _with_weights(estimator: ViTMAE, path: Path | None) -> MaskedAutoencoder:
+def _with_weights(estimator: "ViTMAE", path: Path | None) -> "MaskedAutoencoder":
     other = copy(estimator).set_params(image_shape=estimator.image_shape_, channel_axis=estimator.channel_axis_)
     other.random_state = 0  # a generator of the estimator's own would be drawn from
     return other.load_weights(path)._module.to(estimator.net_.where)
 
 
-def _features(estimator: ViTMAE, modules: list[MaskedAutoencoder], X: Any) -> np.ndarray:
+def _features(estimator: "ViTMAE", modules: "list[MaskedAutoencoder]", X: ArrayLike) -> NDArray[Any]:
     """(n, checkpoints, layers, D)."""
+    import torch
 
-    def of_all(_: Any, images: Tensor, rows: slice) -> Tensor:  # noqa: ARG001
+    from skmae.vit._inference import over_batches
+
+    def of_all(_: Any, images: "Tensor", rows: slice) -> "Tensor":  # noqa: ARG001
         pixels = estimator._module.standardize.undo(images)
         return torch.stack([m.layers(m.standardize(pixels), estimator.pool) for m in modules], dim=1)
 
-    return over_batches(estimator.net_, estimator._read_fitted(X), estimator.batch_size, of_all)
+    return over_batches(estimator.net_, estimator._read_fitted(read_once(X)), estimator.batch_size, of_all)
 
 
 def _default_probe(y: Any) -> Any:
