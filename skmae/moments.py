@@ -1,35 +1,23 @@
 """First and second moments of data, in one pass: all that a linear autoencoder needs to know."""
 
 from collections.abc import Iterable
+from functools import partial
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import dsyr, dsyr2, dsyrk, ssyrk
-from sklearn.base import BaseEstimator
-from sklearn.utils import check_array
-from sklearn.utils.validation import validate_data
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from scipy.linalg.blas import dsyr, dsyr2
 
-from skmae._arrays import Home, home_of, to_numpy
-from skmae._rows import (
-    BLOCK_ROWS,
-    centred_blocks,
-    check_finite,
-    check_numeric_columns,
-    check_weights,
-    flatten_samples,
-    row_blocks,
-)
-from skmae._shards import open_shards, with_progress
+from skmae._files import open_shards, with_progress
+from skmae._linalg import EPS, mirror_lower, variance_of_rounding  # noqa: F401
+from skmae._samples import BLOCK_ROWS, Samples, Weights, count_rows, read_samples
 
-_MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool_): 0.0}
 _FLOAT64 = np.dtype(np.float64)
-_EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
-_FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
 _ROUNDING = 1e-10
 _CANCELLED = 4.0  # sums that shrank by more have lost digits that the rank of S may hang on
-EPS = np.finfo(np.float64).eps
-_PANEL = 256  # columns of a triangle handled at a time
+
+FloatArray = NDArray[np.float64]
 
 
 class Moments:
@@ -101,11 +89,11 @@ class Moments:
     @classmethod
     def from_data(
         cls,
-        X: Any,
+        X: ArrayLike,
         *,
-        sample_weight: Any = None,
+        sample_weight: ArrayLike | None = None,
         batch_size: int = BLOCK_ROWS,
-        dtype: Any = np.float64,
+        dtype: DTypeLike = np.float64,
         verbose: bool = False,
     ) -> "Moments":
         """Gather the moments of an array, which may be memory-mapped (``np.load(path, mmap_mode="r")``).
@@ -136,15 +124,26 @@ class Moments:
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
         _check_batch_size(batch_size)
-        names = _names_of(X)
-        X, sample_shape = check_rows(X)
-        moments = cls(X.shape[1])
-        moments.sample_shape, moments._names = sample_shape, names
-        moments._add(X, check_weights(sample_weight, X), np.dtype(dtype), batch_size, verbose)
+        samples = read_samples(X, "Moments")
+        return cls._of(samples, samples.check_weights(sample_weight), dtype, batch_size, verbose)
+
+    @classmethod
+    def _of(
+        cls,
+        samples: Samples,
+        weights: Weights = None,
+        dtype: DTypeLike = np.float64,
+        batch_size: int = BLOCK_ROWS,
+        verbose: bool = False,
+    ) -> "Moments":
+        """The moments of samples that have been read; there may be none, or all without weight."""
+        part = partial(_moments_of_part, dtype=np.dtype(dtype), batch_size=batch_size, verbose=verbose)
+        moments = samples.reduce(part, weights)
+        moments.sample_shape, moments._names = samples.sample_shape, samples.names
         return moments
 
     @classmethod
-    def from_batches(cls, batches: Iterable[Any], *, verbose: bool = False) -> "Moments":
+    def from_batches(cls, batches: Iterable[ArrayLike], *, verbose: bool = False) -> "Moments":
         """Gather the moments of batches as they come, from a generator, say.
 
         Parameters
@@ -238,23 +237,23 @@ class Moments:
         return len(self._first)
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> FloatArray:
         self._require_data()
         return self._shift + self._first / self.n
 
     @property
-    def second(self) -> np.ndarray:
+    def second(self) -> FloatArray:
         self._require_data()
         return self._centred(self._scatter.copy(order="F"))
 
-    def _release_second(self) -> np.ndarray:
+    def _release_second(self) -> FloatArray:
         """`second` in the memory of the sums themselves, which are lost: the last use of moments that are not kept."""
         self._require_data()
         S = self._centred(self._scatter)
         self.n = self.n_rows = 0
         return S
 
-    def _centred(self, scatter: np.ndarray) -> np.ndarray:
+    def _centred(self, scatter: FloatArray) -> FloatArray:
         """scatter / n less the product of means, both triangles, in place; constant features are exactly zero."""
         offset = self._first / self.n
         if self._exact:  # n² S is a whole number, too, and one that float64 holds for n up to 700,000
@@ -271,7 +270,7 @@ class Moments:
         mirror_lower(S)
         return S
 
-    def update(self, X: Any, sample_weight: Any = None) -> "Moments":
+    def update(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> "Moments":
         """Add samples.
 
         Parameters
@@ -290,15 +289,17 @@ class Moments:
             If X holds NaN or infinity, is empty, or has another width, or other columns; if a weight is negative, or
             all are zero. Nothing of X has been added then.
         """
-        names = _names_of(X)
-        X, sample_shape = check_rows(X)
-        self._require_width(X.shape[1], "X")
-        names = self._shared_names(names, "X")
-        shape = self._shared_shape(sample_shape, "X")
-        weights = check_weights(sample_weight, X)
-        check_finite(X)
+        samples = read_samples(X, "Moments")
+        self._require_width(samples.n_features, "X")
+        names = self._shared_names(samples.names, "X")
+        shape = self._shared_shape(samples.sample_shape, "X")
+        weights = samples.check_weights(sample_weight)
+        if samples.rows_at_hand:
+            samples.check_finite()
+            self._add(samples, weights)
+        else:
+            self.__dict__.update((self + self._of(samples, weights)).__dict__)
         self.sample_shape, self._names = shape, names
-        self._add(X, weights)
         return self
 
     def __add__(self, other: Any) -> "Moments":
@@ -319,69 +320,26 @@ class Moments:
 
     def _add(
         self,
-        X: np.ndarray,
-        weights: np.ndarray | None,
-        dtype: np.dtype = _FLOAT64,
+        samples: Samples,
+        weights: Weights,
+        dtype: np.dtype[Any] = _FLOAT64,
         batch_size: int = BLOCK_ROWS,
         verbose: bool = False,
     ) -> None:
-        home = home_of(X)
-        if home is not None and not home.on_cpu:
-            self._add_on_device(X, home, weights, dtype, batch_size)
-            return
-        X = to_numpy(X)
         if self.n_rows == 0:
-            self._shift = _choose_shift(X, dtype)
-        # less its mid-point, 8-bit data is at most 2⁷: 1024 products sum to at most 2²⁴
-        exact = weights is None and X.dtype in _MIDPOINT and bool((self._shift == _MIDPOINT[X.dtype]).all())
+            self._shift = samples.choose_shift(dtype)
+        first, exact = samples.add_products(
+            self._shift,
+            weights,
+            self._scatter,
+            dtype=dtype,
+            batch_size=batch_size,
+            progress=partial(with_progress, total=len(samples), verbose=verbose),
+        )
+        self._first += first
         self._exact &= exact
-        in_float32 = exact or (dtype == np.float32 and np.array_equal(self._shift.astype(np.float32), self._shift))
-        size = min(batch_size, BLOCK_ROWS) if exact else batch_size
-        sums = _Float32Sums(self._scatter, exact=exact) if in_float32 else None
-        blocks = centred_blocks(X, self._shift, np.float32 if in_float32 else np.float64, size)
-        for rows, block in with_progress(blocks, total=len(X), verbose=verbose):
-            w = None if weights is None else weights[rows]
-            total = block.sum(axis=0, dtype=np.float64) if w is None else w @ block
-            if not np.isfinite(total).all():
-                check_finite(X)
-            self._first += total
-            if sums is None or not sums.add(_scaled(block, w)):
-                _accumulate(_scaled(np.subtract(X[rows], self._shift, dtype=np.float64), w), self._scatter)
-        if sums is not None:
-            sums.flush()
-        self._count(len(X), weights)
-
-    def _add_on_device(self, X: Any, home: Home, weights: np.ndarray | None, dtype: np.dtype, batch_size: int) -> None:
-        """`_add` where X is; the sums come to the host at the end."""
-        xp, self._exact = home.xp, False
-        narrow = dtype == np.float32 or xp.isdtype(X.dtype, ("bool", xp.uint8, xp.int8)) or home.wide == xp.float32
-        product = xp.float32 if narrow else xp.float64
-        if self.n_rows == 0:
-            first_rows = xp.mean(xp.astype(X[: min(BLOCK_ROWS, X.shape[0]), :], home.wide), axis=0)
-            # whole numbers and float32 alike are held by float32 without rounding
-            self._shift = to_numpy(xp.round(first_rows) if narrow else first_rows).astype(np.float64)
-        shift = xp.astype(home.adopt(self._shift), product)
-        first, scatter = xp.zeros_like(shift, dtype=home.wide), None
-        for rows in row_blocks(X.shape[0], batch_size):
-            block = xp.astype(X[rows, :], product) - shift
-            if weights is not None:
-                w = xp.astype(home.adopt(weights[rows, np.newaxis]), product)
-                first = first + xp.sum(xp.astype(block * w, home.wide), axis=0)
-                block = block * xp.sqrt(w)
-            else:
-                first = first + xp.sum(xp.astype(block, home.wide), axis=0)
-            products = xp.astype(block.T @ block, home.wide)
-            scatter = products if scatter is None else scatter + products
-        total = to_numpy(first)
-        if not np.isfinite(total).all():
-            check_finite(to_numpy(X))
-        self._first += total
-        self._scatter += to_numpy(scatter)
-        self._count(X.shape[0], weights)
-
-    def _count(self, n_rows: int, weights: np.ndarray | None) -> None:
-        self.n += n_rows if weights is None else float(weights.sum())
-        self.n_rows += n_rows if weights is None else int(np.count_nonzero(weights))
+        self.n += len(samples) if weights is None else float(weights.sum())
+        self.n_rows += count_rows(len(samples), weights)
         self._peak = np.maximum(self._peak, self._scatter.diagonal())
 
     def _combine(self, other: Any, sign: int) -> "Moments":
@@ -433,7 +391,7 @@ class Moments:
                 "part of these samples, weighed as they were."
             )
 
-    def _about(self, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _about(self, shift: FloatArray) -> tuple[FloatArray, FloatArray]:
         """The sums about another shift: with δ = old − new, Σ(x−new)(x−new)ᵀ gains Σ(x−old)δᵀ + δΣ(x−old)ᵀ + nδδᵀ."""
         delta = self._shift - shift
         if self.n_rows == 0 or not delta.any():
@@ -473,89 +431,15 @@ class Moments:
             )
 
 
-class _Float32Sums:
-    """Products of float32 blocks, passed on to a float64 triangle before they lose digits."""
-
-    def __init__(self, target: np.ndarray, *, exact: bool):
-        self._target = target
-        self._exact = exact
-        self._sums = np.zeros(target.shape, np.float32, order="F")
-        self._energy = 0.0  # bounds every entry of _sums, by Cauchy and Schwarz
-
-    def add(self, block: np.ndarray) -> bool:
-        """Add the products of `block`; False, and nothing added, if float32's range is too small for them."""
-        energy = float(np.einsum("ij,ij->j", block, block).max())
-        if not self._exact and not _FLOAT32_ENERGY[0] < energy < _FLOAT32_ENERGY[1]:
-            return False
-        if not self._exact or self._energy + energy > _EXACT_FLOAT32:
-            self.flush()
-        ssyrk(1.0, block.T, beta=1.0 if self._energy else 0.0, c=self._sums, overwrite_c=1, lower=1)
-        self._energy += energy
-        return True
-
-    def flush(self) -> None:
-        if self._energy:
-            for start in range(0, len(self._target), _PANEL):
-                panel = (slice(start, None), slice(start, start + _PANEL))
-                self._target[panel] += self._sums[panel]
-        self._energy = 0.0
-
-
-def _scaled(block: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """Rows times the root of their weights, in place: the products of rows then count by weight."""
-    if weights is not None:
-        block *= np.sqrt(weights).astype(block.dtype)[:, np.newaxis]
-    return block
-
-
-def _accumulate(block: np.ndarray, scatter: np.ndarray) -> None:
-    """scatter += blockᵀ block, lower triangle, half the flops of the full product."""
-    dsyrk(1.0, block.T, beta=1.0, c=scatter, overwrite_c=1, lower=1)
-
-
-def _choose_shift(X: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """A centre near the data that `dtype` can hold: the mid-point of an 8-bit type, else the mean of the first rows."""
-    if X.dtype in _MIDPOINT:
-        return np.full(X.shape[1], _MIDPOINT[X.dtype])
-    check_finite(X[:BLOCK_ROWS])
-    mean = X[:BLOCK_ROWS].mean(axis=0, dtype=np.float64)
-    if dtype == np.float64:
-        return mean
-    with np.errstate(over="ignore"):
-        rounded = mean.astype(np.float32).astype(np.float64)
-    return np.where(np.isfinite(rounded), rounded, mean)
-
-
-def variance_of_rounding(square: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """The variance that rounding alone gives a constant feature, from sums that reached `square` on average."""
-    return 16 * EPS * square + (4 * EPS * mean) ** 2
-
-
-def mirror_lower(A: np.ndarray) -> None:
-    """Copy the lower triangle of a square matrix onto its upper one, in place."""
-    for start in range(0, len(A), _PANEL):
-        stop = start + _PANEL
-        A[start:stop, stop:] = A[stop:, start:stop].T
-        corner = A[start:stop, start:stop]
-        upper = np.triu_indices(len(corner), 1)
-        corner[upper] = corner.T[upper]
+def _moments_of_part(
+    samples: Samples, weights: Weights, *, dtype: np.dtype[Any], batch_size: int, verbose: bool
+) -> Moments:
+    moments = Moments(samples.n_features)
+    if len(samples) and (weights is None or weights.any()):
+        moments._add(samples, weights, dtype, batch_size, verbose)
+    return moments
 
 
 def _check_batch_size(batch_size: Any) -> None:
     if not isinstance(batch_size, Integral) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of rows >= 1, got {batch_size!r}.")
-
-
-def _names_of(X: Any) -> tuple[str, ...] | None:
-    """The names of the columns, where scikit-learn's estimators would keep them."""
-    reader = BaseEstimator()
-    validate_data(reader, X, skip_check_array=True, ensure_2d=False)
-    names = getattr(reader, "feature_names_in_", None)
-    return None if names is None else tuple(names.tolist())
-
-
-def check_rows(X: Any) -> tuple[np.ndarray, tuple[int, ...] | None]:
-    """Rows of real numbers, not yet checked for NaN, and the shape that a sample had if it was not flat."""
-    X, sample_shape = flatten_samples(X)
-    check_numeric_columns(X, "Moments")
-    return check_array(X, dtype="numeric", ensure_all_finite=False, input_name="X"), sample_shape

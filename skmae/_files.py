@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmae._compat import import_optional
-from skmae._rows import row_blocks
+from skmae._samples import is_number, row_blocks
 
 
 class Shard(NamedTuple):
@@ -90,7 +90,7 @@ def _open_parquet(path: Path) -> Shard:
     schema = file.schema_arrow
     index = [name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)]
     names = [name for name in schema.names if name not in index]  # pandas' own index is no feature
-    other = [name for name in names if not _is_number(schema.field(name).type)]
+    other = [name for name in names if not is_number(schema.field(name).type)]
     if other:
         raise ValueError(f"{path} has columns that are not numbers: {other}. Write the shards without them.")
 
@@ -99,13 +99,6 @@ def _open_parquet(path: Path) -> Shard:
             yield np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns])
 
     return Shard(str(path), file.metadata.num_rows, len(names), tuple(names), batches)
-
-
-def _is_number(arrow_type: Any) -> bool:
-    try:
-        return np.dtype(arrow_type.to_pandas_dtype()).kind in "biuf"
-    except NotImplementedError:  # categories, for one
-        return False
 
 
 def with_progress(batches: Iterable[Any], *, total: int | None, verbose: bool) -> Iterator[Any]:

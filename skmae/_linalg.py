@@ -1,0 +1,73 @@
+"""Sums of products of rows, and symmetric matrices of which one triangle is known."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.blas import dsyrk, ssyrk
+
+EPS = float(np.finfo(np.float64).eps)
+
+_EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
+_FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
+_PANEL = 256  # columns of a triangle handled at a time
+
+
+class ProductSum:
+    """Products of the rows of blocks, added to the lower triangle of a float64 matrix (d, d).
+
+    Those of float64 blocks are added at once, half the flops of the full product. Those of float32 blocks are summed in
+    float32 first, and passed on before they lose digits.
+
+    Parameters
+    ----------
+    target : ndarray of float64 of shape (d, d)
+        In Fortran order.
+    exact : bool
+        Whether blocks hold whole numbers whose sums float32 does not round, as long as they stay below 2²⁴.
+    """
+
+    def __init__(self, target: NDArray[np.float64], *, exact: bool):
+        self._target = target
+        self._exact = exact
+        self._sums: NDArray[np.float32] | None = None
+        self._energy = 0.0  # bounds every entry of _sums, by Cauchy and Schwarz
+
+    def add(self, block: NDArray[Any]) -> bool:
+        """Add blockᵀ block; False, and nothing added, if float32's range is too small for the products of `block`."""
+        if block.dtype == np.float64:
+            dsyrk(1.0, block.T, beta=1.0, c=self._target, overwrite_c=1, lower=1)
+            return True
+        energy = float(np.einsum("ij,ij->j", block, block).max(initial=0.0))
+        if not self._exact and not _FLOAT32_ENERGY[0] < energy < _FLOAT32_ENERGY[1]:
+            return False
+        if not self._exact or self._energy + energy > _EXACT_FLOAT32:
+            self.flush()
+        if self._sums is None:
+            self._sums = np.zeros(self._target.shape, np.float32, order="F")
+        ssyrk(1.0, block.T, beta=1.0 if self._energy else 0.0, c=self._sums, overwrite_c=1, lower=1)
+        self._energy += energy
+        return True
+
+    def flush(self) -> None:
+        """Pass on what is summed in float32."""
+        if self._energy and self._sums is not None:
+            for start in range(0, len(self._target), _PANEL):
+                panel = (slice(start, None), slice(start, start + _PANEL))
+                self._target[panel] += self._sums[panel]
+        self._energy = 0.0
+
+
+def variance_of_rounding(square: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The variance that rounding alone gives a constant feature, from sums that reached `square` on average."""
+    return 16 * EPS * square + (4 * EPS * mean) ** 2
+
+
+def mirror_lower(A: NDArray[np.float64]) -> None:
+    """Copy the lower triangle of a square matrix onto its upper one, in place."""
+    for start in range(0, len(A), _PANEL):
+        stop = start + _PANEL
+        A[start:stop, stop:] = A[stop:, start:stop].T
+        corner = A[start:stop, start:stop]
+        upper = np.triu_indices(len(corner), 1)
+        corner[upper] = corner.T[upper]
