@@ -44,7 +44,7 @@ class TorchAutoencoder(GridEstimator):
     mask : float, default=0
         Share of patches that `sample_visible` hides.
     takes_visible : bool, default=False
-        Whether the function is told what is visible. If not, hidden pixels are set to zero before it is called.
+        Whether the function takes `visible`. If not, hidden pixels are set to zero before it is called.
     dtype : torch.dtype or None, default=None
         Type of the tensors that the function gets. None takes that of a module's weights; of a plain function's images,
         float64 where X is and float32 otherwise.

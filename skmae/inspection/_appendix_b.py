@@ -10,8 +10,9 @@ from sklearn import get_config
 from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid
-from skmae._rows import flatten_samples, row_blocks
-from skmae.inspection._inputs import grid_of, read_once
+from skmae._rows import row_blocks
+from skmae._samples import Samples, read_samples
+from skmae.inspection._inputs import grid_of
 from skmae.inspection._protocol import Reconstructor, check_fitted_reconstructor
 
 
@@ -66,10 +67,10 @@ def linearized_loss(
     patch = estimator.patch_ if patch is None else patch
     grid = grid_of(estimator.image_shape_, estimator.channel_axis_, patch)
     mean = _mean_per_feature(getattr(estimator, "mean_", 0.0), grid)
-    X = read_once(X)
-    rows = _check_rows(X, estimator, grid)
+    samples = read_samples(X, "linearized_loss")
+    rows = _check_rows(samples, estimator, grid)
     z = rows - mean  # (n, d)
-    point = _as_table(mean + z if rescale else mean + q * z, X)
+    point = _as_table(mean + z if rescale else mean + q * z, samples.frame)
     weight = (1 - q) / q if rescale else q * (1 - q)
     error = rows - np.asarray(estimator.reconstruct(point))
     total = np.sum(error**2)
@@ -82,15 +83,14 @@ def linearized_loss(
     return float(total) / z.size
 
 
-def _check_rows(X: Any, estimator: Reconstructor, grid: PatchGrid) -> NDArray[np.float64]:
+def _check_rows(samples: Samples, estimator: Reconstructor, grid: PatchGrid) -> NDArray[np.float64]:
     """(n, d) in float64, checked."""
-    rows, sample_shape = flatten_samples(X)
-    if sample_shape not in (None, grid.image_shape):
+    if samples.sample_shape not in (None, grid.image_shape):
         raise ValueError(
-            f"The samples of X have shape {sample_shape}, but {type(estimator).__name__} was fitted on samples of "
-            f"shape {grid.image_shape}. Pass samples of that shape, or flat rows of {grid.n_features} features."
+            f"The samples of X have shape {samples.sample_shape}, but {type(estimator).__name__} was fitted on samples "
+            f"of shape {grid.image_shape}. Pass samples of that shape, or flat rows of {grid.n_features} features."
         )
-    rows = check_array(rows, dtype=np.float64, input_name="X")
+    rows: NDArray[np.float64] = check_array(samples.rows(), dtype=np.float64, input_name="X")
     if rows.shape[1] != grid.n_features:
         raise ValueError(
             f"X has {rows.shape[1]} features, but {type(estimator).__name__} is expecting {grid.n_features} features."
@@ -98,9 +98,9 @@ def _check_rows(X: Any, estimator: Reconstructor, grid: PatchGrid) -> NDArray[np
     return rows
 
 
-def _as_table(rows: NDArray[np.float64], X: Any) -> Any:
-    """Rows with the names of the columns of X, if it has such."""
-    return type(X)(rows, columns=X.columns) if hasattr(X, "columns") else rows
+def _as_table(rows: NDArray[np.float64], frame: Any) -> Any:
+    """Rows with the names of the columns of a data frame, if there is one."""
+    return rows if frame is None else type(frame)(rows, columns=frame.columns)
 
 
 def _read_mask(estimator: Reconstructor, mask: float | None) -> float:

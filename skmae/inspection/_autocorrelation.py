@@ -8,7 +8,7 @@ from scipy.fft import irfftn, next_fast_len, rfftn
 
 from skmae._grid import PatchGrid
 from skmae._rows import row_blocks
-from skmae.inspection._inputs import features_of_pixels, read_samples
+from skmae.inspection._inputs import features_of_pixels, read_rows_on_grid
 from skmae.inspection._plotting import CurveDisplay
 from skmae.inspection._tables import by_distance
 from skmae.masking import read_visible
@@ -80,7 +80,7 @@ def spatial_autocorrelation(
     1       1.0         0.76   600000
     2       2.0         0.58   560000
     """
-    rows, grid = read_samples(X, image_shape, channel_axis)
+    rows, grid = read_rows_on_grid(X, image_shape, channel_axis)
     visible_pixels = np.ones((1, grid.n_pixels), bool) if visible is None else _read_pixels(grid, visible, len(rows))
     totals, pairs = _lagged_sums(rows, grid, visible_pixels)
     if not radial:

@@ -267,11 +267,8 @@ class SpatialEntropyDisplay(CurveDisplay):
         -------
         SpatialEntropyDisplay
         """
-        X = read_once(X)
-        basis = frozen_basis(
-            estimator, outputs=outputs, visible=visible, n_masks=n_masks, random_state=random_state
-        ).fit(X)
-        maps = basis.transform(X)
+        basis = frozen_basis(estimator, outputs=outputs, visible=visible, n_masks=n_masks, random_state=random_state)
+        maps = basis.fit_transform(X)
         n_pixels = maps.shape[1] // len(basis.outputs_)
         entropies = SpatialEntropy((n_pixels,), power=power).fit_transform(maps)
         name = type(estimator).__name__ if name is None else name
@@ -280,9 +277,9 @@ class SpatialEntropyDisplay(CurveDisplay):
     def _draw(self, style: dict[str, Any]) -> None:
         most = log(self.n_pixels) or 1.0
         drawn = len(self.ax_.patches)
-        own = {"histtype": "stepfilled", "alpha": 0.5, "density": True, "label": self.name}
-        own |= {"bins": np.linspace(0, most, _BINS + 1), "color": COLOURS[drawn % len(COLOURS)]}
+        defaults = {"histtype": "stepfilled", "alpha": 0.5, "density": True, "label": self.name}
+        defaults |= {"bins": np.linspace(0, most, _BINS + 1), "color": COLOURS[drawn % len(COLOURS)]}
         values = np.minimum(np.ravel(self.entropies).astype(np.float64), most)
-        self.patches_ = self.ax_.hist(values, **{**own, **style})[2]
+        self.patches_ = self.ax_.hist(values, **{**defaults, **style})[2]
         if not drawn:
             self.ax_.axvline(most, color="0.4", linestyle="--", linewidth=1, label="uniform")

@@ -7,9 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid
-from skmae.inspection._inputs import grid_of, read_once
+from skmae.inspection._inputs import grid_of, read_once, resolve_outputs
 from skmae.inspection._jacobian import frozen_basis
-from skmae.inspection._outputs import resolve_outputs
 from skmae.inspection._plotting import CurveDisplay
 from skmae.inspection._protocol import Reconstructor
 from skmae.inspection._tables import by_distance
@@ -304,12 +303,10 @@ class InfluenceDisplay(CurveDisplay):
         -------
         InfluenceDisplay
         """
-        X = read_once(X)
-        basis = frozen_basis(
-            estimator, outputs=outputs, visible=visible, n_masks=n_masks, random_state=random_state
-        ).fit(X)
+        basis = frozen_basis(estimator, outputs=outputs, visible=visible, n_masks=n_masks, random_state=random_state)
+        maps = basis.fit_transform(X)
         return cls.from_maps(
-            basis.transform(X),
+            maps,
             basis.image_shape_,
             outputs=outputs,
             channel_axis=basis.channel_axis_,

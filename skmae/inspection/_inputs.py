@@ -1,4 +1,4 @@
-"""How samples, maps and shapes come in."""
+"""How samples, shapes and output pixels come in."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,36 +8,31 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 from sklearn.utils import check_array
 
-from skmae._arrays import to_numpy
 from skmae._grid import PatchGrid, check_shape, resolve_shape
-from skmae._rows import flatten_samples
+from skmae._samples import read_samples
+
+_GRID_SIZE = 4  # pixels along an axis of outputs="grid"
 
 
 def read_once(X: Any) -> Any:
-    """X in memory, so that whatever follows may look at it again: what can become a NumPy array is one.
-
-    A data frame is left as it is, for the names of its columns.
-    """
-    if isinstance(X, np.ndarray) or hasattr(X, "columns") or not hasattr(X, "__array__"):
-        return X
-    return to_numpy(X) if hasattr(X, "__dlpack_device__") else np.asarray(X)
+    """X in memory, so that whatever follows may look at it again: an array, or the data frame that it is."""
+    return read_samples(X, "skmae.inspection").original()
 
 
-def read_rows(X: ArrayLike, name: str = "X", **checks: Any) -> NDArray[Any]:
-    """(n_samples, n_features), checked by scikit-learn's ``check_array``; more axes are flattened."""
-    return check_array(flatten_samples(read_once(X))[0], **{"dtype": "numeric", "input_name": name, **checks})
+def read_rows(X: ArrayLike, name: str = "X") -> NDArray[Any]:
+    """(n_samples, n_features), finite; more axes are flattened."""
+    return check_array(read_samples(X, "skmae.inspection").rows(), input_name=name)
 
 
-def read_samples(
-    X: ArrayLike,
-    image_shape: Sequence[int] | None,
-    channel_axis: Any,
-    patch: Any = 1,
+def read_rows_on_grid(
+    X: ArrayLike, image_shape: Sequence[int] | None, channel_axis: Any, patch: Any = 1
 ) -> tuple[NDArray[Any], PatchGrid]:
-    """Rows (n_samples, n_features), checked, and the grid that each of them is."""
-    rows, sample_shape = flatten_samples(read_once(X))
-    rows = check_array(rows, dtype="numeric", input_name="X")
-    shape, axis = resolve_shape(image_shape, channel_axis, n_features=rows.shape[1], sample_shape=sample_shape)
+    """Rows (n_samples, n_features), finite, and the grid that each of them is."""
+    samples = read_samples(X, "skmae.inspection")
+    rows = check_array(samples.rows(), input_name="X")
+    shape, axis = resolve_shape(
+        image_shape, channel_axis, n_features=samples.n_features, sample_shape=samples.sample_shape
+    )
     return rows, PatchGrid.build(shape, axis, patch)
 
 
@@ -73,3 +68,66 @@ class ReadsOnce(TransformerMixin):
         """
         X = read_once(X)
         return self.fit(X, y).transform(X)
+
+
+def resolve_outputs(outputs: Any, grid: PatchGrid) -> NDArray[np.intp]:
+    """Numbers of pixels, in C order over the grid.
+
+    Parameters
+    ----------
+    outputs : {"center", "grid", "all"} or array-like of int
+        The middle pixel; 4 pixels along each axis, evenly spread; all; numbers of pixels, (n_outputs,); or their
+        coordinates, (n_outputs, n_axes).
+    grid : PatchGrid
+
+    Returns
+    -------
+    ndarray of int of shape (n_outputs,)
+
+    Raises
+    ------
+    ValueError
+        If a pixel is outside the grid, or named twice.
+    """
+    shape = grid.grid_shape
+    if isinstance(outputs, str):
+        if outputs == "all":
+            return np.arange(grid.n_pixels)
+        if outputs not in ("center", "grid"):
+            raise ValueError(f'outputs={outputs!r} is not known. Pass "center", "grid", "all" or pixels.')
+        along = [
+            np.array([size // 2]) if outputs == "center" else _spread(size, min(size, _GRID_SIZE)) for size in shape
+        ]
+        return np.ravel_multi_index(np.meshgrid(*along, indexing="ij"), shape).ravel()
+    try:
+        pixels = np.asarray(outputs)
+    except ValueError:  # rows of different lengths
+        pixels = np.empty(0)
+    if pixels.dtype.kind not in "iu" or not pixels.size or pixels.ndim not in (1, 2):
+        raise ValueError(
+            f"outputs={outputs!r} does not name pixels. Pass whole numbers: pixels counted in C order, (n_outputs,), "
+            f"or their coordinates, (n_outputs, {len(shape)})."
+        )
+    if pixels.ndim == 2:
+        if pixels.shape[1] != len(shape) or (pixels < 0).any() or (pixels >= shape).any():
+            raise ValueError(
+                f"outputs={outputs!r} has pixels outside the grid {shape}. Pass {len(shape)} coordinates each, from 0 "
+                f"to {tuple(size - 1 for size in shape)}."
+            )
+        pixels = np.ravel_multi_index(pixels.T, shape)
+    elif (pixels < 0).any() or (pixels >= grid.n_pixels).any():
+        raise ValueError(
+            f"outputs={outputs!r} has pixels outside the grid {shape}, whose pixels are 0 to {grid.n_pixels - 1} in C "
+            f"order. For coordinates pass a list of them, for example outputs=[{tuple(s // 2 for s in shape)}]."
+        )
+    if len(np.unique(pixels)) < len(pixels):
+        raise ValueError(
+            f"outputs={outputs!r} names a pixel twice. If these are the coordinates of one pixel, pass a list of them: "
+            f"outputs=[{outputs!r}]."
+        )
+    return pixels.astype(np.intp)
+
+
+def _spread(size: int, count: int) -> NDArray[np.intp]:
+    """The middles of `count` equal parts of an axis."""
+    return ((2 * np.arange(count) + 1) * size) // (2 * count)

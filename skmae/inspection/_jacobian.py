@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import reduce
-from math import prod
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
@@ -14,14 +13,14 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import svd_flip
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import HasMethods, Interval, StrOptions, _fit_context, _num_samples
 from skmae._estimator import all_or_nothing
-from skmae._grid import PatchGrid, resolve_shape
-from skmae._rows import flatten_samples, row_blocks
-from skmae.inspection._inputs import ReadsOnce, features_of_pixels, read_once
-from skmae.inspection._outputs import resolve_outputs
+from skmae._grid import PatchGrid
+from skmae._rows import row_blocks
+from skmae._samples import Samples, read_samples
+from skmae.inspection._inputs import ReadsOnce, features_of_pixels, grid_of, resolve_outputs
 from skmae.inspection._protocol import Linearization, Reconstructor, check_fitted_reconstructor, check_reconstructor
 from skmae.masking import read_visible
 
@@ -165,31 +164,31 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
             `transform`.
         """
         check_reconstructor(self.estimator)
-        X = read_once(X)
+        samples = read_samples(X, self)
+        X = samples.original()
         with all_or_nothing(self):
             is_frozen = isinstance(self.estimator, FrozenEstimator)
             if not is_frozen:
-                self._check_outputs_early(X)
+                self._check_outputs_early(samples)
             self.estimator_ = clone(self.estimator).fit(X, y)
-            self._check_columns(X, reset=True)
+            samples.record(self)
             self.image_shape_, self.channel_axis_ = tuple(self.estimator_.image_shape_), self.estimator_.channel_axis_
-            self._grid = grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self.estimator_.patch_)
+            self._grid = grid = grid_of(self.image_shape_, self.channel_axis_, self.estimator_.patch_)
             self.outputs_ = resolve_outputs(self.outputs, grid)
-            per_pixel = features_of_pixels(grid)
             is_all = isinstance(self.outputs, str) and self.outputs == "all"
-            self.output_features_ = np.arange(grid.n_features) if is_all else per_pixel[self.outputs_].ravel()
+            of_pixels = features_of_pixels(grid)[self.outputs_].ravel()
+            self.output_features_ = np.arange(grid.n_features) if is_all else of_pixels
             self.masks_ = self._read_masks(grid)
             if is_frozen:  # its fit took any X; this refuses what `transform` would
                 next(self._linearizations(X))
         return self
 
-    def _check_outputs_early(self, X: Any) -> None:
+    def _check_outputs_early(self, samples: Samples) -> None:
         """Refuse a pixel outside the grid before an autoencoder is trained for hours."""
-        sample_shape = flatten_samples(X)[1]
-        if sample_shape is not None:
-            axis = getattr(self.estimator, "channel_axis", "auto")
-            shape, axis = resolve_shape(None, axis, n_features=prod(sample_shape), sample_shape=sample_shape)
-            resolve_outputs(self.outputs, PatchGrid.build(shape, axis, 1))
+        if samples.sample_shape is not None:
+            resolve_outputs(
+                self.outputs, grid_of(samples.sample_shape, getattr(self.estimator, "channel_axis", "auto"))
+            )
 
     def _read_masks(self, grid: PatchGrid) -> NDArray[np.bool_] | None:
         if self.visible is None:
@@ -203,13 +202,9 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
     def _read(self, X: Any) -> Any:
         """X in memory, its columns compared with those of `fit`; the autoencoder checks the values."""
         check_is_fitted(self)
-        X = read_once(X)
-        self._check_columns(X, reset=False)
-        return X
-
-    def _check_columns(self, X: Any, *, reset: bool) -> None:
-        """Record or compare the names of columns and their number."""
-        validate_data(self, flatten_samples(X)[0], reset=reset, dtype="numeric", ensure_all_finite=False)
+        samples = read_samples(X, self)
+        samples.compare(self)
+        return samples.original()
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
         """Influence maps: ``|J|``, summed over the channels of the output and of the input.

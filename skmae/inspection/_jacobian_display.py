@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval, import_optional
-from skmae._rows import flatten_samples
-from skmae.inspection._inputs import grid_of, read_once
+from skmae._samples import read_samples
+from skmae.inspection._inputs import grid_of
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import COLOURS, ImageDisplay, Picture, as_pictures, between_black_and_white, montage
 from skmae.inspection._protocol import Reconstructor
@@ -118,11 +118,10 @@ class JacobianDisplay(ImageDisplay):
         shape, channel_axis = tuple(estimator.image_shape_), estimator.channel_axis_
         if outputs is None:
             outputs = [tuple(part * size // 3 for size in grid_of(shape, channel_axis).grid_shape) for part in (1, 2)]
-        drawn = read_once(X[:n_samples])
-        maps = basis.set_params(outputs=outputs).fit(drawn).transform(drawn)
-        maps = maps.reshape(len(maps), len(basis.outputs_), -1)
-        rows = np.asarray(flatten_samples(drawn)[0])
-        display = cls(rows, maps, basis.outputs_, image_shape=shape, channel_axis=channel_axis)
+        samples = read_samples(X[:n_samples], cls.__name__)
+        maps = basis.set_params(outputs=outputs).fit_transform(samples)
+        maps = maps.reshape(len(samples), len(basis.outputs_), -1)
+        display = cls(samples.rows(), maps, basis.outputs_, image_shape=shape, channel_axis=channel_axis)
         return display.plot(ax=ax, **kwargs)
 
     def _picture(self) -> Picture:

@@ -10,8 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import Interval
 from skmae._grid import PatchGrid
-from skmae._rows import flatten_samples
-from skmae.inspection._inputs import read_once
+from skmae._samples import read_samples
 from skmae.inspection._plotting import ImageDisplay, Picture, as_pictures, between_black_and_white, montage
 from skmae.inspection._protocol import Reconstructor
 from skmae.masking import read_visible
@@ -125,13 +124,13 @@ class ReconstructionDisplay(ImageDisplay):
         check_is_fitted(estimator)
         shape, channel_axis = estimator.image_shape_, estimator.channel_axis_
         grid = PatchGrid.build(shape, channel_axis, estimator.patch_)
-        drawn = read_once(X[:n_samples])
+        samples = read_samples(X[:n_samples], cls.__name__)
         if visible is None:
-            visible = estimator.sample_visible(len(drawn), random_state)
+            visible = estimator.sample_visible(len(samples), random_state)
         elif np.ndim(visible) > 1 and len(visible) == len(X) and len(read_visible(grid, visible, len(X))) == len(X):
             visible = visible[:n_samples]
-        rows = np.asarray(flatten_samples(drawn)[0])
-        reconstructions = np.asarray(estimator.reconstruct(drawn, visible)).reshape(rows.shape)
+        rows = samples.rows()
+        reconstructions = np.asarray(estimator.reconstruct(samples.original(), visible)).reshape(rows.shape)
         visible_features = np.broadcast_to(grid.per_feature(read_visible(grid, visible, len(rows))), rows.shape)
         if paste_visible:
             reconstructions = np.where(visible_features, rows, reconstructions)

@@ -14,7 +14,7 @@ from skmae._compat import Interval, StrOptions
 from skmae._constraints import GRID, MASKING
 from skmae._grid import PatchGrid
 from skmae._rows import row_blocks
-from skmae.inspection._inputs import grid_of, read_samples
+from skmae.inspection._inputs import grid_of, read_rows_on_grid
 from skmae.inspection._plotting import CurveDisplay
 from skmae.masking import Bernoulli, ExactCount, Sampler, draw_visible, moments_of, resolve_sampler
 
@@ -280,7 +280,7 @@ class MaskSpectrumDisplay(CurveDisplay):
         ValueError
             If X holds NaN or does not fit `image_shape`, or patch or mask do not fit.
         """
-        rows, grid = read_samples(X, image_shape, channel_axis, patch)
+        rows, grid = read_rows_on_grid(X, image_shape, channel_axis, patch)
         rng = check_random_state(random_state)
         mean, power = rows.mean(axis=0, dtype=np.float64), np.zeros(())
         axes = tuple(1 + axis for axis in range(len(grid.image_shape)) if axis != grid.channel_axis)

@@ -20,7 +20,7 @@ from skmae._compat import import_optional
 from skmae._constraints import MASKING
 from skmae._grid import PatchGrid
 from skmae.inspection import spatial_autocorrelation
-from skmae.inspection._inputs import read_samples
+from skmae.inspection._inputs import read_rows_on_grid
 from skmae.linear import LinearMAE, LinearMAESearchCV
 from skmae.masking import ExactCount, draw_visible
 from skmae.planning._cost import NETWORK_SIZES, DefaultNetwork, Workload, count_visible
@@ -117,7 +117,7 @@ def suggest_masking(
     The cheapest within a standard error of the best score...
     """
     pandas = import_optional("pandas", extra="plot", purpose="suggest_masking")
-    rows, pixels = read_samples(X, image_shape, channel_axis)
+    rows, pixels = read_rows_on_grid(X, image_shape, channel_axis)
     shape, axis = pixels.image_shape, pixels.channel_axis
     _check_n_components(n_components)
     _check_estimator(estimator)

@@ -17,7 +17,6 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmae._compat import import_optional
-from skmae.inspection._inputs import read_once
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -149,7 +148,7 @@ def _features(estimator: "ViTMAE", modules: "list[MaskedAutoencoder]", X: ArrayL
         pixels = estimator._module.standardize.undo(images)
         return torch.stack([m.layers(m.standardize(pixels), estimator.pool) for m in modules], dim=1)
 
-    return over_batches(estimator.net_, estimator._read_fitted(read_once(X)), estimator.batch_size, of_all)
+    return over_batches(estimator.net_, estimator._read_fitted(X), estimator.batch_size, of_all)
 
 
 def _default_probe(y: Any) -> Any:
