@@ -1,7 +1,7 @@
 """What all estimators on grids of pixels share: how samples come in, and that a failed fit changes nothing."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from inspect import cleandoc
 from textwrap import indent
@@ -22,14 +22,8 @@ def store_parameters(estimator: BaseEstimator, arguments: dict[str, Any]) -> Non
     for name in type(estimator)._get_param_names():
         setattr(estimator, name, arguments[name])
 
+
 Class = TypeVar("Class", bound=type)
-
-
-def store_parameters(estimator: BaseEstimator, values: Mapping[str, Any]) -> None:
-    """Set the parameters of an estimator as they came: its ``__init__`` passes its ``locals()``."""
-    for name, value in values.items():
-        if name not in ("self", "__class__"):
-            setattr(estimator, name, value)
 
 
 def documented(**sections: str) -> Callable[[Class], Class]:
