@@ -72,8 +72,8 @@ class GridEstimator(BaseEstimator):
         """The same, of the shape and with the names that the estimator was fitted on."""
         check_is_fitted(self)
         samples = read_samples(X, self)
-        self._check_shape(samples)
         samples.compare(self)
+        self._check_shape(samples)
         return samples
 
     def _check_shape(self, samples: Samples) -> None:
