@@ -283,3 +283,4 @@ class SpatialEntropyDisplay(CurveDisplay):
         self.patches_ = self.ax_.hist(values, **{**defaults, **style})[2]
         if not drawn:
             self.ax_.axvline(most, color="0.4", linestyle="--", linewidth=1, label="uniform")
+        self.ax_.legend()
