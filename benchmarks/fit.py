@@ -4,7 +4,6 @@ CIFAR-10, 50,000 × 3072, from the folder that SKMAE_DATA names (or the official
 """
 
 import sys
-from dataclasses import replace
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -15,7 +14,8 @@ from sklearn.decomposition import PCA
 
 from skmae import LinearMAE, Moments
 from skmae.datasets import fetch_cifar10
-from skmae.linear import _rrr, _solution
+from skmae.linear import _primal
+from skmae.linear._losses import remainder_of
 
 REPEATS = 7
 K = 64
@@ -34,11 +34,11 @@ def phases(X: np.ndarray) -> dict[str, float]:
     moments = Moments.from_data(X)
     marks.append(perf_counter())
     S = moments._release_second()
-    V = model._problem.corruption.second(S, model._problem.grid)
+    V = model._problem.corruption.second(S)
     marks.append(perf_counter())
-    factor = _rrr.factorise(V, "auto")
+    factor = _primal.factorise(V, "auto")
     marks.append(perf_counter())
-    _rrr._leading(S, [replace(factor, parts=_solution._parts(model._problem, S))], K)
+    _primal.leading(S, [factor], K, [remainder_of(model._problem.corruption, S)])
     marks.append(perf_counter())
     return dict(zip(["moments", "form S and V", "factorise", "eigen"], np.diff(marks).tolist(), strict=True))
 

@@ -19,7 +19,7 @@ from _provenance import save
 from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 from skmae import ViTMAE
-from skmae.vit._masking import draw_visible
+from skmae.vit._masking import patch_numbers
 from skmae.vit._training import ReconstructionLoss
 
 SIDE, PATCH, DIM, LAYERS, HEADS, BATCH, STEPS = 32, 4, 96, 6, 6, 256, 8
@@ -92,7 +92,7 @@ def bare_loop(mae: ViTMAE, X: np.ndarray) -> Callable[[], None]:
 
     def loss_of(index: Any) -> Any:
         pictures = module.standardize(rows[index.to(DEVICE)])
-        keep = draw_visible(BATCH, module.grid.n_patches, mae.net_.n_visible, generator)
+        keep = patch_numbers(mae.net_.draw_visible(BATCH, generator), mae.net_.n_visible)
         prediction, hidden = module(pictures, keep)
         return loss(prediction, module.patchify(pictures), hidden)
 

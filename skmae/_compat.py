@@ -1,8 +1,9 @@
 """Everything that may move between versions: scikit-learn's private names and the optional libraries."""
 
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.base import _fit_context
@@ -24,6 +25,7 @@ __all__ = [
     "_num_samples",
     "array_to_numpy",
     "check_same_namespace",
+    "fit_context",
     "import_optional",
     "is_numpy_namespace",
     "namespace_and_device",
@@ -36,6 +38,14 @@ except ImportError:  # before scikit-learn 1.9
 
     def check_same_namespace(*args: Any, **kwargs: Any) -> None:
         """Older versions of scikit-learn leave mixed libraries to the estimator, which can do with them."""
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
+    """scikit-learn's decorator of `fit`, which checks the parameters, with the type of the method kept."""
+    return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
 
 
 is_numpy_namespace = _is_numpy_namespace

@@ -1,14 +1,43 @@
 """What all estimators on grids of pixels share: how samples come in, and that a failed fit changes nothing."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from inspect import cleandoc
+from textwrap import indent
+from typing import Any, TypeVar
 
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmae._grid import resolve_shape
 from skmae._rows import check_numeric_columns, flatten_samples
+from skmae._samples import Samples, read_samples
+
+Shape = tuple[int, ...]
+
+
+def store_parameters(estimator: BaseEstimator, arguments: dict[str, Any]) -> None:
+    """Keep what ``__init__`` was given: ``store_parameters(self, locals())``."""
+    for name in type(estimator)._get_param_names():
+        setattr(estimator, name, arguments[name])
+
+
+Class = TypeVar("Class", bound=type)
+
+
+def documented(**sections: str) -> Callable[[Class], Class]:
+    """Put sections that several docstrings share where a line says ``[name]``, as far to the right as that line."""
+
+    def fill(cls: Class) -> Class:
+        def section(placeholder: re.Match[str]) -> str:
+            return indent(cleandoc(sections[placeholder["name"]]), placeholder["margin"])
+
+        pattern = rf"^(?P<margin> *)\[(?P<name>{'|'.join(sections)})\]$"
+        cls.__doc__ = re.sub(pattern, section, cleandoc(cls.__doc__ or ""), flags=re.MULTILINE) + "\n"
+        return cls
+
+    return fill
 
 
 @contextmanager
@@ -29,8 +58,35 @@ def all_or_nothing(estimator: BaseEstimator, but: tuple[type[BaseException], ...
 class GridEstimator(BaseEstimator):
     """An estimator whose samples are grids of pixels, with the parameters `image_shape` and `channel_axis`."""
 
-    image_shape: tuple[int, ...] | None
+    image_shape: Shape | None
     channel_axis: Any
+    image_shape_: Shape
+    channel_axis_: int | None
+    n_features_in_: int
+
+    def _as_samples(self, X: Any) -> Samples:
+        """Samples of any shape, checked to be real numbers, not yet checked for NaN."""
+        return read_samples(X, self)
+
+    def _as_fitted_samples(self, X: Any) -> Samples:
+        """The same, of the shape and with the names that the estimator was fitted on."""
+        check_is_fitted(self)
+        samples = read_samples(X, self)
+        self._check_shape(samples)
+        samples.compare(self)
+        return samples
+
+    def _check_shape(self, samples: Samples) -> None:
+        shape = samples.sample_shape
+        if shape is not None and shape != self.image_shape_:
+            raise ValueError(
+                f"The samples of X have shape {shape}, but {type(self).__name__} was fitted on samples of shape "
+                f"{self.image_shape_}. Pass samples of that shape, or flat rows of {self.n_features_in_} features."
+            )
+
+    def _resolve_shape(self, n_features: int, sample_shape: Shape | None) -> tuple[Shape, int | None]:
+        """The shape of one sample, and the axis of it that holds channels."""
+        return resolve_shape(self.image_shape, self.channel_axis, n_features=n_features, sample_shape=sample_shape)
 
     def _check_rows(self, X: Any, *, reset: bool) -> Any:
         """Rows in the type they came in, not yet checked for NaN; with `reset`, the grid is learned from them."""

@@ -1,9 +1,10 @@
-"""Sums of products of rows, and symmetric matrices of which one triangle is known."""
+"""Sums of products of rows, symmetric matrices of which one triangle is known, and their eigenvectors."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk, ssyrk
 
 EPS = float(np.finfo(np.float64).eps)
@@ -11,6 +12,7 @@ EPS = float(np.finfo(np.float64).eps)
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
 _PANEL = 256  # columns of a triangle handled at a time
+_ORTHOGONAL = 1e-10  # what products of different eigenvectors may be
 
 
 class ProductSum:
@@ -71,3 +73,35 @@ def mirror_lower(A: NDArray[np.float64]) -> None:
         corner = A[start:stop, start:stop]
         upper = np.triu_indices(len(corner), 1)
         corner[upper] = corner.T[upper]
+
+
+def symmetric_eigen(
+    A: NDArray[np.float64], n_largest: int | None = None, *, overwrite: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues of a symmetric matrix, descending, and orthonormal eigenvectors.
+
+    LAPACK's default, "evr", may return vectors far from orthogonal where eigenvalues are clustered. All of them come
+    from "evd", which does not; some of them from "evr", which is faster then, and they are checked.
+
+    Parameters
+    ----------
+    A : ndarray of shape (d, d)
+        Its lower triangle is read.
+    n_largest : int or None
+        How many are wanted; None is all.
+    overwrite : bool
+        Whether A may be lost.
+
+    Returns
+    -------
+    values : ndarray of shape (n_largest,)
+    vectors : ndarray of shape (d, n_largest), in Fortran order
+    """
+    d = len(A)
+    if n_largest is not None and n_largest < d:
+        values, U = eigh(A, subset_by_index=[d - n_largest, d - 1], driver="evr", check_finite=False)
+        if np.abs(U.T @ U - np.eye(n_largest)).max() < _ORTHOGONAL:
+            return values[::-1], np.asfortranarray(U[:, ::-1])
+    values, U = eigh(A, overwrite_a=overwrite, driver="evd", check_finite=False)
+    first = d if n_largest is None else n_largest
+    return values[::-1][:first], np.asfortranarray(U[:, ::-1][:, :first])

@@ -126,14 +126,14 @@ class Samples:
 
     # -- what they hold -------------------------------------------------------------------------------------------
 
-    def __getitem__(self, rows: Any) -> Array:
+    def read(self, rows: Any) -> Array:
         """Some rows, (m, d), in NumPy and in the type they came in."""
         some = self.values[rows]
         return np.asarray(some).reshape(len(some), -1)
 
     def rows(self) -> Array:
         """All rows, (n, d)."""
-        return self[:]
+        return self.read(slice(None))
 
     def original(self) -> Any:
         """What others may read in place of what came in: the data frame, or an array in the shape that came in."""
@@ -142,7 +142,7 @@ class Samples:
     def blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, Array]]:
         """Slices of rows, and these rows (m, d), in order."""
         for rows in row_blocks(len(self), size):
-            yield rows, self[rows]
+            yield rows, self.read(rows)
 
     def centred_blocks(
         self, centre: FloatArray, dtype: DTypeLike, size: int = BLOCK_ROWS
@@ -193,11 +193,19 @@ class Samples:
         """What a function makes of the samples and their weights; of parts, if that is how they come, its sum."""
         return function(self, weights)
 
+    def recall(self, problem: Any, weights: Weights) -> Any:  # noqa: ARG002
+        """What is the solution of a problem for these samples, where a search has solved it before."""
+        return None
+
+    def recall_features(self, problem: Any, solution: Any) -> Array | None:  # noqa: ARG002
+        """What that solution makes of the samples, where a search has encoded them before."""
+        return None
+
     def choose_shift(self, dtype: np.dtype[Any]) -> FloatArray:
         """A centre near the samples that `dtype` holds: an 8-bit type's mid-point, else the mean of the first rows."""
         if self.dtype in _MIDPOINT:
             return np.full(self.n_features, _MIDPOINT[self.dtype])
-        first = self[: min(BLOCK_ROWS, len(self))]
+        first = self.read(slice(0, BLOCK_ROWS))
         refuse_not_finite(first)
         mean: FloatArray = first.mean(axis=0, dtype=np.float64)
         if dtype == np.float64:
@@ -238,7 +246,7 @@ class Samples:
                 self.check_finite()
             first += total
             if not products.add(_weighted(block, w)):
-                products.add(_weighted(np.subtract(self[rows], shift, dtype=np.float64), w))
+                products.add(_weighted(np.subtract(self.read(rows), shift, dtype=np.float64), w))
         products.flush()
         return first, exact
 
@@ -252,7 +260,7 @@ class DeviceSamples(Samples):
     def dtype(self) -> np.dtype[Any]:
         return np.dtype(str(self.values.dtype).rpartition(".")[2])
 
-    def __getitem__(self, rows: Any) -> Array:
+    def read(self, rows: Any) -> Array:
         return array_to_numpy(self.values[rows, :])
 
     def check_finite(self) -> None:
@@ -332,7 +340,7 @@ class DaskSamples(Samples):
     def _header(self) -> Any:
         return np.broadcast_to(np.int8(0), (1, self.n_features))
 
-    def __getitem__(self, rows: Any) -> Array:
+    def read(self, rows: Any) -> Array:
         some = np.asarray(self.values[rows])
         return some.reshape(len(some), -1)
 
@@ -419,7 +427,7 @@ def read_samples(X: Any, reader: Any) -> Samples:
     estimator = None if isinstance(reader, str) else reader
     name = reader if isinstance(reader, str) else type(reader).__name__
     frame = X if _is_frame(X) else None
-    library = _library_of(X)
+    library = library_of(X)
     if frame is not None:
         _check_numeric_columns(frame, name)
         rows, sample_shape = frame, None
@@ -445,7 +453,7 @@ def _as_rows(X: Any, library: ArrayLibrary | None) -> tuple[Any, tuple[int, ...]
     return (X.reshape(rows) if library is None else library.xp.reshape(X, rows)), sample_shape
 
 
-def _library_of(X: Any) -> ArrayLibrary | None:
+def library_of(X: Any) -> ArrayLibrary | None:
     """Where X lives; None for NumPy arrays, and for everything that is going to be one."""
     if isinstance(X, np.ndarray) or not hasattr(X, "__dlpack_device__"):
         return None

@@ -149,6 +149,18 @@ class Stripes(_ByGroup):
         an image, 0 hides rows and 1 columns.
     sampling : {"exact", "bernoulli"}, default="exact"
         A fixed number of stripes, or each by itself.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearMAE
+    >>> from skmae.masking import Stripes
+    >>> mae = LinearMAE(8, mask=0.5, patch=2, mask_sampling=Stripes()).fit(load_digits().images)
+    >>> mae.sample_visible(1, random_state=0).reshape(4, 4).astype(int)
+    array([[0, 0, 0, 0],
+           [1, 1, 1, 1],
+           [1, 1, 1, 1],
+           [0, 0, 0, 0]])
     """
 
     axis: int = 0
@@ -172,6 +184,19 @@ class Tubes(_ByGroup):
         The axis of the grid that tubes run along, time for instance.
     sampling : {"exact", "bernoulli"}, default="exact"
         A fixed number of tubes, or each by itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmae import LinearMAE
+    >>> from skmae.masking import Tubes
+    >>> clips = np.random.default_rng(0).random((100, 4, 6, 6))  # 4 frames of 6 × 6 pixels
+    >>> mae = LinearMAE(8, mask=0.75, patch=(1, 3, 3), channel_axis=None, mask_sampling=Tubes()).fit(clips)
+    >>> mae.sample_visible(1, random_state=0).reshape(4, 4).astype(int)  # a row for each frame
+    array([[0, 1, 0, 0],
+           [0, 1, 0, 0],
+           [0, 1, 0, 0],
+           [0, 1, 0, 0]])
     """
 
     axis: int = 0
@@ -204,6 +229,15 @@ class Blocks:
     Notes
     -----
     These masks have no fast solver: linear models need matrices of n_features × n_features, as for any callable.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearMAE
+    >>> from skmae.masking import Blocks
+    >>> mae = LinearMAE(8, mask=0.5, patch=1, mask_sampling=Blocks(3)).fit(load_digits().images)
+    >>> mae.transform(load_digits().images).shape
+    (1797, 8)
     """
 
     size: int | tuple[int, ...] = 2
@@ -286,6 +320,20 @@ class Sampled:
         error of sqrt((1 - J) / (J n_draws)).
     random_state : int, default=0
         Seed of these draws: the same moments at every call.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearMAE
+    >>> from skmae.masking import Sampled
+    >>> def left_or_right(n_samples, grid, mask, random_state):
+    ...     rows, columns = grid.patches_per_axis
+    ...     is_left = np.arange(grid.n_patches) % columns < columns // 2
+    ...     return is_left == random_state.randint(2, size=(n_samples, 1))
+    >>> mae = LinearMAE(8, patch=2, mask_sampling=Sampled(left_or_right, n_draws=1000)).fit(load_digits().images)
+    >>> round(mae.mask_, 2)
+    0.5
     """
 
     function: Callable[..., ArrayLike]
@@ -428,8 +476,8 @@ def read_visible(grid: PatchGrid, visible: Any, n_samples: int) -> BoolArray:
     )
 
 
-def read_visible_patches(grid: PatchGrid, visible: Any, n_samples: int) -> BoolArray:
-    """Read what a user says is visible, for a model that hides whole patches and sees one of them at least.
+def read_visible_patches(grid: PatchGrid, visible: Any, n_samples: int, *, may_be_empty: bool = False) -> BoolArray:
+    """Read what a user says is visible, for a model that hides whole patches.
 
     Returns
     -------
@@ -438,12 +486,12 @@ def read_visible_patches(grid: PatchGrid, visible: Any, n_samples: int) -> BoolA
     Raises
     ------
     ValueError
-        As `read_visible`; if a patch is visible in part; if nothing of a sample is visible.
+        As `read_visible`; if a patch is visible in part; if nothing of a sample is visible, unless it `may_be_empty`.
     """
     units = read_visible(grid, visible, n_samples)
     patches = units if units.shape[1] == grid.n_patches else _whole_patches(grid, units)
     some = patches.any(axis=1)
-    if not some.all():
+    if not some.all() and not may_be_empty:
         raise ValueError(
             f"visible shows no patch of sample {int(np.argmin(some))}. Show at least one of its {grid.n_patches}."
         )

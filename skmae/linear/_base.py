@@ -1,79 +1,167 @@
-"""What the linear autoencoders share: data in, moments, solution, features out."""
+"""What the linear autoencoders share: samples in, moments, solution, features out."""
 
 from collections.abc import Callable
-from math import prod
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import update_wrapper
 from numbers import Integral
 from threading import Lock
-from typing import Any, Self
+from types import MethodType
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skmae._arrays import adopt, home_of, reshape, to_numpy
-from skmae._compat import Interval, RealNotInt, StrOptions, _fit_context, check_same_namespace
-from skmae._constraints import GRID
-from skmae._estimator import GridEstimator, all_or_nothing
+from skmae._compat import HasMethods, Interval, RealNotInt, StrOptions, check_same_namespace, fit_context
+from skmae._estimator import GridEstimator
 from skmae._grid import PatchGrid
-from skmae._rows import (
-    Rows,
-    centred_blocks,
-    check_finite,
-    check_weights,
-    flatten_samples,
-    floating_dtype,
-    project,
-)
-from skmae.linear._corruption import Corruption
-from skmae.linear._dask import check_chunks, encode_lazily, gather_moments, is_dask
+from skmae._parameters import GRID
+from skmae._samples import Samples, Weights, count_rows, floating_dtype, library_of, to_numpy
+from skmae.linear._corruptions import Corruption, Masks
 from skmae.linear._linearization import LinearMap
-from skmae.linear._shared import RowView
-from skmae.linear._solution import (
-    SOLVED,
-    Problem,
-    Summary,
-    adopt_all,
-    check_rank,
-    is_dual,
-    solve_by_moments,
-    solve_from_rows,
-    solve_primal,
-)
+from skmae.linear._losses import AllFeatures, Loss
+from skmae.linear._problem import FromSummary, Problem, Rows, Solution, Summary, check_rank
+from skmae.linear._solvers import choose_solver, solve
+from skmae.masking import draw_visible, read_visible
 from skmae.moments import Moments
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+Shape = tuple[int, ...]
 
-class _PicklableLock:
-    """A lock that a pickle or a copy replaces by a fresh one."""
+
+class _FreshLock:
+    """A lock that a pickle or a copy replaces by a new one."""
 
     def __init__(self) -> None:
         self._lock = Lock()
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._lock.acquire()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        return _PicklableLock, ()
+        return _FreshLock, ()
 
 
-def _can_go_on(estimator: "LinearAutoencoder") -> bool:
-    return "moments_" in estimator.__dict__ or "components_" not in estimator.__dict__
+class FromSamples:
+    """Samples with weights, as a solver sees them: their moments are gathered when it asks for them.
+
+    Where the rows are not at hand, as those of a Dask array, they are gathered at once.
+    """
+
+    def __init__(self, samples: Samples, weights: Weights):
+        self._samples, self._weights = samples, weights
+        self.has_rows = samples.rows_at_hand
+        self._moments = None if samples.rows_at_hand else Moments._of(samples, weights)
+        self.n_features = samples.n_features
+        self.is_float32 = samples.dtype in (np.float16, np.float32)
+        self.n_rows = count_rows(len(samples), weights) if self._moments is None else self._moments.n_rows
+        self.n_samples = self._count(len(samples)) if self._moments is None else self._moments.n
+
+    def _count(self, n: int) -> float:
+        return n if self._weights is None else float(self._weights.sum())
+
+    def summary(self, dtype: Any) -> Summary:
+        """Moments from sums of this type."""
+        gathered, self._moments = self._moments, None
+        return Summary.using_up(gathered or Moments._of(self._samples, self._weights, dtype))
+
+    def rows(self) -> Rows:
+        """All rows, and their weights."""
+        return self._samples.rows(), self._weights
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit` found: a problem and its solution."""
+
+    problem: Problem
+    masks: Masks | None
+    solution: Solution
+    n_samples_seen: float
+
+
+@dataclass
+class Streamed:
+    """What `partial_fit` has gathered: a problem and moments, whose solution is found when it is first asked for.
+
+    Parameters
+    ----------
+    problem : Problem
+    masks : Masks or None
+    moments : Moments
+    like : array
+        An empty array of the library and on the device where the solution goes.
+    lock : lock
+        Held while moments are read or changed.
+    """
+
+    problem: Problem
+    masks: Masks | None
+    moments: Moments
+    like: Any
+    lock: _FreshLock
+    _found: Solution | None = None
+
+    @property
+    def solution(self) -> Solution:
+        with self.lock:
+            if self._found is None:
+                self._found = _placed(self._solve(), self.like)
+            return self._found
+
+    @property
+    def n_samples_seen(self) -> float:
+        return self.moments.n
+
+    def _solve(self) -> Solution:
+        try:
+            return solve(self.problem, FromSummary(Summary.of(self.moments)))
+        except ValueError as error:  # an AttributeError too, so that hasattr says False while samples are too few
+            raise NotFittedError(str(error)) from error
+
+
+class _HiddenAfterFit:
+    """`partial_fit`, which is not there after `fit`: moments to go on from are then not kept."""
+
+    def __init__(self, method: Callable[..., Any]):
+        self.method = method
+        update_wrapper(cast(Any, self), method)
+
+    def __get__(self, model: Any, owner: type | None = None) -> Any:
+        if model is None:
+            return self.method
+        if isinstance(model.__dict__.get("_fitted"), Fitted):
+            raise NotFittedError(
+                f"partial_fit cannot go on from fit, which keeps no moments. Start with partial_fit on a fresh "
+                f"{type(model).__name__}, or with fit_moments(Moments.from_data(X))."
+            )
+        return MethodType(self.method, model)
+
+
+def _hidden_after_fit(method: Method) -> Method:
+    return cast(Method, _HiddenAfterFit(method))
 
 
 class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
-    """Base of the linear autoencoders: a subclass says how it corrupts, and on which patches.
+    """Base of the linear autoencoders: a subclass says how it corrupts samples.
 
-    To add a corruption, write a subclass with ``__init__`` and `_corruption`.
+    To add a corruption, write a subclass with ``__init__`` and `_corruption`; to add a distribution of masks, a sampler
+    (`skmae.masking`), or a subclass with `_patch` and `_masks`.
     """
 
     n_components: int | float | None
     whiten: bool
-    solver: str
+    solver: Any
+    _fitted: Fitted | Streamed
+    _lock: _FreshLock
 
     _parameter_constraints: dict[str, list[Any]] = {
         "n_components": [
@@ -83,21 +171,36 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         ],
         **GRID,
         "whiten": ["boolean"],
-        "solver": [StrOptions({"auto", "cholesky", "eigh", "dual"})],
+        "solver": [StrOptions({"auto", "cholesky", "eigh", "dual"}), HasMethods(["refuses", "solve"])],
     }
 
+    # -- what a subclass says -------------------------------------------------------------------------------------
+
     def _corruption(self, grid: PatchGrid) -> Corruption:
-        """The corruption that this autoencoder learns to undo."""
-        raise NotImplementedError  # pragma: no cover
+        """The corruption that this autoencoder learns to undo: by default, its masks."""
+        masks = self._masks(grid)
+        return Corruption() if masks is None else Corruption.of_masks(masks.sampler, grid, masks.mask)
+
+    def _masks(self, grid: PatchGrid) -> Masks | None:  # noqa: ARG002
+        """The masks that hide patches; None where nothing is hidden."""
+        return None
 
     def _patch(self) -> Any:
-        """Patch size: what `visible` hides at once. A pixel, unless the model has patches."""
-        return 1
+        """Patch size, what is hidden at once; None if the model has no patches: every feature is one by itself."""
+        return None
 
-    # -- fitting ------------------------------------------------------------------------------------------------
+    def _loss(self, corruption: Corruption) -> Loss:  # noqa: ARG002
+        """What the reconstruction is judged by."""
+        return AllFeatures()
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
+    def _corruption_parameters(self) -> set[str]:
+        """Parameters that decide how samples are corrupted or judged, under which scores cannot be compared."""
+        return set(self.get_params(deep=False)) - set(LinearAutoencoder._parameter_constraints)
+
+    # -- fitting --------------------------------------------------------------------------------------------------
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ARG002
         """Fit in closed form.
 
         Parameters
@@ -120,43 +223,20 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
             If X holds NaN or infinity, has fewer than two samples of a weight above zero, or does not fit
             `image_shape`; if `n_components` exceeds min(n_samples, n_features); if a weight is negative.
         """
-        if is_dask(X):
-            return self._fit_chunks(X, sample_weight)
-        with all_or_nothing(self):
-            fold = X.fold if isinstance(X, RowView) else None
-            X = self._check_X(X, reset=True)
-            home = home_of(X)
-            weights = check_weights(sample_weight, X)
-            n_rows = X.shape[0] if weights is None else int(np.count_nonzero(weights))
-            check_rank(self.n_components, n_rows, X.shape[1])
-            self._problem = self._pose()
-            attributes = fold.solution(self._problem, weights) if fold else None
-            if attributes is None:
-                by_rows = is_dual(self._problem, n_rows, X.shape[1])
-                attributes = (solve_from_rows if by_rows else solve_by_moments)(
-                    self._problem, X[:] if isinstance(X, Rows) else X, weights
-                )
-            self._forget()
-            self.__dict__.update(adopt_all(attributes, home))
-            self.n_samples_seen_ = X.shape[0] if weights is None else float(weights.sum())
+        samples = self._as_samples(X)
+        weights = samples.check_weights(sample_weight)
+        pose = self._pose if samples.rows_at_hand else self._pose_for_moments
+        problem, masks = pose(samples.n_features, samples.sample_shape)
+        data = FromSamples(samples, weights)
+        solution = samples.recall(problem, weights) or solve(problem, data)
+        samples.record(self)
+        like = samples.adopt(np.empty(0))
+        self._fitted = Fitted(problem, masks, _placed(solution, like), data.n_samples)
         return self
 
-    def _fit_chunks(self, X: Any, sample_weight: Any) -> Self:
-        check_chunks(X)
-        with all_or_nothing(self):
-            self._expect(prod(X.shape[1:]), tuple(X.shape[1:]) if X.ndim > 2 else None)
-            self._problem = self._pose_for_moments()
-            moments = gather_moments(X, sample_weight)
-            n = moments.n
-            attributes, _ = solve_primal(self._problem, Summary.using_up(moments))
-            self._forget()
-            self.__dict__.update(attributes)
-            self.n_samples_seen_ = n
-        return self
-
-    @available_if(_can_go_on)
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:  # noqa: ARG002
+    @_hidden_after_fit
+    @fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ARG002
         """Add a batch. Any order and any batch size gives the answer of `fit` on all of the data.
 
         The batch goes into ``moments_``; the closed form is solved once, when a fitted attribute or `transform` is
@@ -181,20 +261,20 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         ValueError
             For the same faults of X as `fit`. A batch that is refused leaves the estimator as it was.
         """
-        with self.__dict__.setdefault("_solving", _PicklableLock()), all_or_nothing(self):
-            first = "moments_" not in self.__dict__
-            sample_shape = flatten_samples(X)[1]
-            X = self._check_X(X, reset=first)
-            if not first:
-                self._set_grid(self.moments_.sample_shape)  # image_shape may have been set since
-            problem = self._pose_for_moments()
-            moments = Moments(X.shape[1]) if first else self.moments_
-            moments.update(reshape(X, (X.shape[0], *sample_shape)) if sample_shape else X, sample_weight)
-            self._postpone(problem, moments)
-            self._like = None if home_of(X) is None else X[:0, :]
+        self._validate_params()  # scikit-learn does so before the first batch only
+        with self.__dict__.setdefault("_lock", _FreshLock()) as lock:
+            before: Streamed | None = self.__dict__.get("_fitted")
+            samples = self._as_samples(X) if before is None else self._as_fitted_samples(X)
+            sample_shape = samples.sample_shape if before is None else before.moments.sample_shape
+            problem, masks = self._pose_for_moments(samples.n_features, sample_shape)
+            moments = Moments(samples.n_features) if before is None else before.moments
+            moments.update(cast(ArrayLike, samples), sample_weight)
+            if before is None:
+                samples.record(self)
+            self._fitted = Streamed(problem, masks, moments, samples.adopt(np.empty(0)), lock)
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit_moments(self, moments: Moments) -> Self:
         """Fit from moments that were gathered elsewhere: by a stream, by other machines, by adding folds.
 
@@ -220,95 +300,130 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
                 f"moments must be a skmae.Moments, got {type(moments).__name__}. Make one with Moments.from_data(X)."
             )
         check_rank(self.n_components, moments.n_rows, moments.n_features)
-        with self.__dict__.setdefault("_solving", _PicklableLock()), all_or_nothing(self):
-            self._expect(moments.n_features, moments.sample_shape)
-            self._postpone(self._pose_for_moments(), moments + Moments(moments.n_features))
+        with self.__dict__.setdefault("_lock", _FreshLock()) as lock:
+            problem, masks = self._pose_for_moments(moments.n_features, moments.sample_shape)
+            self.__dict__.pop("feature_names_in_", None)
+            self.n_features_in_ = moments.n_features
+            self._fitted = Streamed(problem, masks, copy(moments), np.empty(0), lock)
         return self
 
-    def _pose(self) -> Problem:
-        """The problem that the parameters state, on the grid that the data came on."""
-        self._validate_params()
-        grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self._patch())
-        return Problem(grid, self._corruption(grid), self.n_components, self.whiten, self.solver)
+    def _pose(self, n_features: int, sample_shape: Shape | None) -> tuple[Problem, Masks | None]:
+        """The problem that the parameters state to samples of a shape, and its masks."""
+        patch = self._patch()
+        shape = self._resolve_shape(n_features, sample_shape)
+        grid = PatchGrid.build(*shape, 1 if patch is None else patch)
+        corruption = self._corruption(grid)
+        if patch is not None:
+            corruption = corruption.with_groups(grid.patch_of_feature)
+        loss = self._loss(corruption)
+        return Problem(grid, corruption, loss, self.n_components, self.whiten, self.solver), self._masks(grid)
 
-    def _pose_for_moments(self) -> Problem:
-        problem = self._pose()
-        if problem.solver == "dual":
-            raise ValueError('solver="dual" needs all rows at once: use fit with an array, or another solver.')
-        return problem
+    def _pose_for_moments(self, n_features: int, sample_shape: Shape | None) -> tuple[Problem, Masks | None]:
+        """The same, where there will be nothing but moments to solve it from."""
+        problem, masks = self._pose(n_features, sample_shape)
+        check_rank(self.n_components, max(n_features, 2), n_features)
+        choose_solver(problem, n_features, has_rows=False)
+        return problem, masks
 
-    def _pose_for(self, n_features: int, sample_shape: tuple[int, ...] | None) -> Problem:
-        """The problem that `fit` would pose to samples of this shape."""
-        self._expect(n_features, sample_shape)
-        return self._pose()
-
-    def _postpone(self, problem: Problem, moments: Moments) -> None:
-        """Keep the moments, and solve when the solution is asked for."""
-        self._forget()
-        self._problem = problem
-        self.moments_ = moments
-        self.n_samples_seen_ = moments.n
-
-    def _forget(self) -> None:
-        for name in (*SOLVED, "moments_", "_like"):
-            self.__dict__.pop(name, None)
-
-    def __getattr__(self, name: str) -> Any:
-        if name in SOLVED and "moments_" in self.__dict__:
-            with self._solving:
-                if name not in self.__dict__:
-                    self.__dict__.update(self._solve_late())
-                return self.__dict__[name]
-        if name == "partial_fit":  # hidden by available_if
-            raise NotFittedError(
-                f"partial_fit cannot go on from fit, which keeps no moments. Start with partial_fit on a fresh "
-                f"{type(self).__name__}, or with fit_moments(Moments.from_data(X))."
-            )
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def _solve_late(self) -> dict[str, Any]:
-        try:
-            attributes = solve_primal(self._problem, Summary.of(self.moments_))[0]
-        except ValueError as error:  # an AttributeError too, so that hasattr says False while samples are too few
-            raise NotFittedError(str(error)) from error
-        return adopt_all(attributes, home_of(self.__dict__.get("_like")))
+    def __copy__(self) -> Self:
+        """A copy whose `partial_fit` leaves this model alone."""
+        other = self.__class__.__new__(self.__class__)
+        other.__dict__.update(self.__dict__, _lock=_FreshLock())
+        state = self.__dict__.get("_fitted")
+        if isinstance(state, Streamed):
+            other._fitted = replace(state, moments=copy(state.moments), lock=other._lock)
+        return other
 
     def __sklearn_is_fitted__(self) -> bool:
-        return "components_" in self.__dict__ or "moments_" in self.__dict__
+        return "_fitted" in self.__dict__
 
-    # -- data ---------------------------------------------------------------------------------------------------
+    # -- what was fitted ------------------------------------------------------------------------------------------
 
-    def _check_X(self, X: Any, *, reset: bool) -> Any:
-        """Rows in the type they came in, not yet checked for NaN; with `reset`, the grid is learned from them."""
-        if isinstance(X, RowView):  # checked when the table was made
-            validate_data(self, X.table.values, reset=reset, skip_check_array=True)
-            if reset:
-                self._set_grid(X.table.sample_shape)
-            else:
-                self._check_sample_shape(X.table.sample_shape)
-            return X.rows
-        return self._check_rows(X, reset=reset)
-
-    def _check_used(self, X: Any, method: str) -> Any:
-        """`_check_X` for a fitted model, which takes arrays of the library that it was fitted on."""
+    @property
+    def _state(self) -> Fitted | Streamed:
         check_is_fitted(self)
-        if not isinstance(X, RowView):
+        return self._fitted
+
+    @property
+    def _problem(self) -> Problem:
+        return self._state.problem
+
+    @property
+    def _solution(self) -> Solution:
+        return self._state.solution
+
+    @property
+    def components_(self) -> NDArray[np.float64]:
+        return self._solution.components
+
+    @property
+    def decoder_(self) -> NDArray[np.float64]:
+        return self._solution.decoder
+
+    @property
+    def mean_(self) -> NDArray[np.float64]:
+        return self._solution.mean
+
+    @property
+    def eigenvalues_(self) -> NDArray[np.float64]:
+        return self._solution.eigenvalues
+
+    @property
+    def explained_variance_ratio_(self) -> NDArray[np.float64]:
+        return self._solution.explained_variance_ratio
+
+    @property
+    def expected_loss_(self) -> float:
+        return self._solution.expected_loss
+
+    @property
+    def n_components_(self) -> int:
+        return self._solution.n_components
+
+    @property
+    def solver_(self) -> str:
+        return self._solution.solver
+
+    @property
+    def n_samples_seen_(self) -> float:
+        return self._state.n_samples_seen
+
+    @property
+    def image_shape_(self) -> Shape:  # type: ignore[override]
+        return self._problem.grid.image_shape
+
+    @property
+    def channel_axis_(self) -> int | None:  # type: ignore[override]
+        return self._problem.grid.channel_axis
+
+    @property
+    def patch_(self) -> Shape:
+        return self._problem.grid.patch_shape
+
+    @property
+    def moments_(self) -> Moments:
+        if not isinstance(self._state, Streamed):
+            raise NotFittedError("fit keeps no moments. moments_ is there after partial_fit or fit_moments.")
+        return self._state.moments
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.n_components_
+
+    # -- using ----------------------------------------------------------------------------------------------------
+
+    def _read_used(self, X: Any, method: str) -> Samples:
+        """Samples for a fitted model, which takes arrays of the library that it was fitted on."""
+        check_is_fitted(self)
+        if not isinstance(X, Samples):
             check_same_namespace(X, self, attribute="components_", method=method)
-        return self._check_X(X, reset=False)
+        return self._as_fitted_samples(X)
 
-    def _apply(self, X: np.ndarray, function: Callable[..., np.ndarray], width: int) -> np.ndarray:
-        """Rows of `function(centred rows, slice)`, block by block, in X's floating-point type."""
-        dtype = floating_dtype(X)
-        out = np.empty((len(X), width), dtype)
-        for rows, block in centred_blocks(X, to_numpy(self.mean_), dtype):
-            out[rows] = function(block, rows)
-            if not np.isfinite(out[rows]).all():
-                check_finite(X)
-        return out
+    def _on_host(self, *names: str) -> tuple[NDArray[np.float64], ...]:
+        solution = self._solution
+        return tuple(to_numpy(getattr(solution, name)) for name in names)
 
-    # -- using --------------------------------------------------------------------------------------------------
-
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: ArrayLike) -> NDArray[Any]:
         """Encode whole samples: ``(X - mean_) @ components_.T``. Nothing is hidden, nothing is random.
 
         Parameters
@@ -325,33 +440,11 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         ValueError
             If X has another width or sample shape than the training data, or holds NaN or infinity.
         """
-        check_is_fitted(self)
-        if is_dask(X):
-            return self._transform_chunks(X)
-        if isinstance(X, RowView) and (known := X.features(self._problem, self.components_)) is not None:
-            return known
-        X = self._check_used(X, "transform")
-        home = home_of(X)
-        components, mean = to_numpy(self.components_), to_numpy(self.mean_)
-        if home is not None and not home.on_cpu:
-            Z, finite = home.project(X, components, mean)
-        else:
-            encoded = project(X if home is None else to_numpy(X), components, mean)
-            Z, finite = adopt(encoded, home), np.isfinite(encoded).all()
-        if not finite:
-            check_finite(X)
-        return Z
+        samples = self._read_used(X, "transform")
+        known = samples.recall_features(self._problem, self._solution)
+        return samples.project(*self._on_host("components", "mean")) if known is None else known
 
-    def _transform_chunks(self, X: Any) -> Any:
-        check_chunks(X)
-        if (X.ndim > 2 and tuple(X.shape[1:]) != self.image_shape_) or prod(X.shape[1:]) != self.n_features_in_:
-            raise ValueError(
-                f"X is a Dask array of shape {X.shape}, but {type(self).__name__} was fitted on samples of shape "
-                f"{self.image_shape_}. Pass samples of that shape, or flat rows of {self.n_features_in_} features."
-            )
-        return encode_lazily(X, to_numpy(self.components_), to_numpy(self.mean_))
-
-    def inverse_transform(self, X: Any) -> np.ndarray:
+    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
         """Decode features: ``X @ decoder_.T + mean_``.
 
         Parameters
@@ -369,22 +462,24 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         """
         check_is_fitted(self)
         check_same_namespace(X, self, attribute="components_", method="inverse_transform")
-        Z = check_array(X, dtype="numeric", input_name="X")
-        home, Z = home_of(Z), to_numpy(Z)
+        features = check_array(X, dtype="numeric", input_name="X")
+        library, Z = library_of(features), to_numpy(features)
         Z = Z.astype(floating_dtype(Z), copy=False)
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"X has {Z.shape[1]} features, but inverse_transform of this {type(self).__name__} takes the "
                 f"{self.n_components_} that transform gives (n_components_)."
             )
-        X = Z @ to_numpy(self.decoder_).T.astype(Z.dtype) + to_numpy(self.mean_).astype(Z.dtype)
-        return adopt(X, home)
+        decoder, mean = (a.astype(Z.dtype) for a in self._on_host("decoder", "mean"))
+        decoded = Z @ decoder.T + mean
+        return decoded if library is None else cast("NDArray[Any]", library.adopt(decoded))
 
-    def reconstruct(self, X: Any, visible: Any = None) -> np.ndarray:
+    def reconstruct(self, X: ArrayLike, visible: ArrayLike | None = None) -> NDArray[Any]:
         """Hide part of each sample, encode what is left, and decode.
 
         What is hidden is set to the mean, and what is left is divided by the share of patches that is visible.
-        (Training with ``mask_sampling="bernoulli"`` divides by ``1 - mask``, whatever that share.) Visible parts are
+        (Training with ``mask_sampling="bernoulli"`` divides by ``1 - mask``, whatever that share.) Where patches are
+        visible at different rates in training, each is divided by its own rate, as there. Visible parts are
         reconstructed, too. A sample of which nothing is visible becomes the mean.
 
         Parameters
@@ -407,25 +502,29 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
             If `visible` is not bool or fits neither patches, pixels nor features; for the same faults of X as
             `transform`.
         """
-        shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
-        X = self._check_used(X, "reconstruct")
-        home, X = home_of(X), to_numpy(X)
-        dtype = floating_dtype(X)
-        fitted = (to_numpy(self.components_).T, to_numpy(self.decoder_).T, to_numpy(self.mean_))
-        encoder, decoder, mean = (a.astype(dtype) for a in fitted)
-        grid = self._problem.grid
-        shown = None if visible is None else grid.read_visible(to_numpy(visible), len(X))
+        samples = self._read_used(X, "reconstruct")
+        dtype = samples.output_dtype
+        components, decoder, mean = (a.astype(dtype) for a in self._on_host("components", "decoder", "mean"))
+        units = None if visible is None else read_visible(self._problem.grid, visible, len(samples))
+        out = np.empty((len(samples), len(mean)), dtype)
+        for rows, block in samples.centred_blocks(to_numpy(self.mean_), dtype):
+            if units is not None:
+                block *= self._input_scale(units[rows] if len(units) > 1 else units, dtype)
+            out[rows] = block @ components.T @ decoder.T + mean
+        if not np.isfinite(out).all():
+            samples.check_finite()
+        return cast("NDArray[Any]", samples.adopt(out.reshape(samples.original_shape)))
 
-        def rebuild(block: np.ndarray, rows: slice) -> np.ndarray:
-            if shown is not None:
-                seen = grid.per_feature(shown[rows] if len(shown) == len(X) else shown)
-                share = (seen @ grid.patch_shares.astype(dtype))[:, np.newaxis]
-                block *= seen / np.where(share > 0, share, 1)
-            return block @ encoder @ decoder + mean
+    def _input_scale(self, units: NDArray[np.bool_], dtype: Any) -> NDArray[Any]:
+        """What features (n, d) are multiplied by under masks (n, n_units): 0 where they are hidden."""
+        grid, masks = self._problem.grid, self._state.masks
+        seen = grid.per_feature(units)
+        if masks is not None and not masks.rates_are_equal:
+            return (seen / masks.rates[grid.patch_of_feature]).astype(dtype)
+        share = (seen @ grid.patch_shares.astype(dtype))[:, np.newaxis]
+        return cast("NDArray[Any]", seen / np.where(share > 0, share, 1))
 
-        return adopt(self._apply(X, rebuild, len(mean)).reshape(shape), home)
-
-    def linearize(self, X: Any, visible: Any = None, *, batch_size: int | None = None) -> LinearMap:  # noqa: ARG002
+    def linearize(self, X: ArrayLike, visible: ArrayLike | None = None, *, batch_size: int | None = None) -> LinearMap:  # noqa: ARG002
         """The derivative of `reconstruct`: B diag(visible) / share visible, the same for all samples.
 
         Parameters
@@ -446,19 +545,16 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         ValueError
             For the same faults as `reconstruct`.
         """
-        X = self._check_used(X, "linearize")
-        X = X if isinstance(X, Rows) else to_numpy(X)
-        check_finite(X[:] if isinstance(X, Rows) else X)
-        dtype = floating_dtype(X)
-        encoder, decoder = (to_numpy(a).astype(dtype) for a in (self.components_, self.decoder_))
-        scale = np.ones(X.shape[1], dtype)
+        samples = self._read_used(X, "linearize")
+        samples.check_finite()
+        dtype = samples.output_dtype
+        components, decoder = (a.astype(dtype) for a in self._on_host("components", "decoder"))
+        scale = np.ones(samples.n_features, dtype)
         if visible is not None:
-            grid = self._problem.grid
-            seen = grid.per_feature(grid.read_visible(to_numpy(visible), 1))[0]
-            scale = seen / max(seen @ grid.patch_shares, np.finfo(dtype).tiny)
-        return LinearMap(encoder, decoder, scale.astype(dtype), len(X))
+            scale = self._input_scale(read_visible(self._problem.grid, visible, 1), dtype)[0]
+        return LinearMap(components, decoder, scale.astype(dtype), len(samples))
 
-    def sample_visible(self, n_samples: int, random_state: Any = None) -> np.ndarray:
+    def sample_visible(self, n_samples: int, random_state: Any = None) -> NDArray[np.bool_]:
         """Draw what is visible of `n_samples` samples, as this model's training hides it.
 
         Parameters
@@ -472,11 +568,12 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
             For `reconstruct`. All True, unless the model hides patches. With ``mask_sampling="bernoulli"`` all of a
             sample may be hidden, which ``"exact"`` never does and a ViT cannot rebuild.
         """
-        check_is_fitted(self)
-        grid = self._problem.grid
-        return self._problem.corruption.draw(n_samples, grid.n_patches, check_random_state(random_state))
+        grid, masks = self._problem.grid, self._state.masks
+        if masks is None:
+            return np.ones((n_samples, grid.n_patches), bool)
+        return draw_visible(masks.sampler, n_samples, grid, masks.mask, check_random_state(random_state))
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:  # noqa: ARG002
+    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:  # noqa: ARG002
         """Minus the expected error of reconstructing corrupted samples, per feature, in closed form.
 
         It compares models under one corruption. It cannot choose the mask or the patch: hiding less is always easier.
@@ -499,25 +596,16 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         ValueError
             For the same faults of X as `transform`.
         """
-        X = self._check_used(X, "score")
-        X = X if isinstance(X, Rows) else to_numpy(X)
-        weights = check_weights(sample_weight, X)
-        components, decoder, mean = (to_numpy(a) for a in (self.components_, self.decoder_, self.mean_))
-        errors = np.empty(len(X))
-        for rows, block in centred_blocks(X, mean, np.float64):
-            errors[rows] = self._problem.expected_error(block, components, decoder)
-            if not np.isfinite(errors[rows]).all():
-                check_finite(X)
-        return -float(np.average(errors, weights=weights)) / X.shape[1]
-
-    @property
-    def patch_(self) -> tuple[int, ...]:
-        check_is_fitted(self)
-        return self._problem.grid.patch_shape
-
-    @property
-    def _n_features_out(self) -> int:
-        return self.n_components_
+        samples = self._read_used(X, "score")
+        weights: Weights = samples.check_weights(sample_weight)
+        problem = self._problem
+        components, decoder, mean = self._on_host("components", "decoder", "mean")
+        errors = np.empty(len(samples))
+        for rows, block in samples.centred_blocks(mean, np.float64):
+            errors[rows] = problem.expected_error(block, components, decoder)
+        if not np.isfinite(errors).all():
+            samples.check_finite()
+        return -float(np.average(errors, weights=weights)) / samples.n_features
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -525,3 +613,9 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridE
         tags.input_tags.three_d_array = True
         tags.array_api_support = True
         return tags
+
+
+def _placed(solution: Solution, like: Any) -> Solution:
+    """The solution with its arrays where the samples live."""
+    library = library_of(like)
+    return solution if library is None else solution.map_arrays(library.adopt)

@@ -12,47 +12,40 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.linalg import eigh
+from numpy.typing import NDArray
 from scipy.linalg.blas import dgemm, dsyrk
 
-from skmae._grid import PatchGrid
-from skmae._rows import check_finite
-from skmae.linear._corruption import Corruption
-from skmae.linear._rrr import Solution, factorise, no_signal, rank_of, signs
-from skmae.moments import EPS, Moments, mirror_lower, variance_of_rounding
+from skmae._linalg import EPS, mirror_lower, symmetric_eigen, variance_of_rounding
+from skmae._samples import refuse_not_finite
+from skmae.linear._corruptions import Corruption
+from skmae.linear._primal import Factor, Minimiser, Rank, factorise, no_signal, rank_of, signs
+from skmae.moments import Moments
+
+FloatArray = NDArray[np.float64]
+Features = NDArray[np.intp]
 
 _FEATURES_AT_A_TIME = 1024
 
 
-def is_cheaper(n: int, d: int, grid: PatchGrid) -> bool:
-    """Whether n × n work is less than d × d work, in flops: two Gram matrices, two eigenproblems, a factor a patch."""
-    patch = grid.n_features / grid.n_patches
-    return n < d and 2 * n**2 * d + 20 * n**3 + d * patch**2 < n * d**2 + 4 * d**3
-
-
 def solve_dual(
-    X: np.ndarray,
-    grid: PatchGrid,
-    corruption: Corruption,
-    n_components: int | float | None,
-    weights: np.ndarray | None = None,
-) -> tuple[Solution, np.ndarray, float]:
+    X: NDArray, corruption: Corruption, n_components: Rank, weights: FloatArray | None = None
+) -> tuple[Minimiser, FloatArray, float]:
     """Minimise E‖x − W2 W1 x̃‖² at a given rank, without forming S.
 
     Parameters
     ----------
     X : ndarray of shape (n, d)
         Not centred; read a patch at a time.
-    grid : PatchGrid
     corruption : Corruption
+        Not a dense one; its D is zero, or regular wherever S is not zero.
     n_components : int, float or None
-        As in `_rrr.solve`.
+        As in `_primal.solve`.
     weights : ndarray of shape (n,) or None
         Of the samples; those with weight zero are left out.
 
     Returns
     -------
-    solution : Solution
+    minimiser : Minimiser
     mean : ndarray of shape (d,)
     total : float
         tr S.
@@ -61,46 +54,45 @@ def solve_dual(
         X, weights = X[weights > 0], weights[weights > 0]
     d = X.shape[1]
     rows = _Rows(X, weights)
-    groups = _groups(grid, corruption, rows.variance > 0)
-    H = _samples_gram(rows, groups)
-    K = _own_gram(rows, groups, corruption) if corruption.within else None
+    blocks = _Blocks(rows, corruption)
+    H = _samples_gram(rows, blocks.features)
+    K = _whitened_gram(rows, blocks) if corruption.has_within else None
     if corruption.noise and K is None:
         K = H / corruption.noise
-    values, A, C = _leading(H, K, corruption.across, n_components)
+    values, A, C = _leading(H, K, corruption.across, n_components, d)
     k = len(values)
     both = np.asfortranarray(np.hstack([A, C]))  # (n, 2k)
     encoder, decoder = np.zeros((k, d)), np.zeros((d, k))
-    for features in groups:
+    for number, features in enumerate(blocks.features):
         columns = X[:, features]
         projected = dgemm(1.0, rows.centred(features, columns), both)  # X_jᵀ [A C], (p, 2k)
         decoder[features], XjTC = projected[:, :k], projected[:, k:]
-        if corruption.within:
-            factor = factorise(rows.own_moment(columns, corruption), "auto")
-            encoder[:, features] = factor.apply_inverse(np.asfortranarray(XjTC)).T
+        if corruption.has_within:
+            encoder[:, features] = blocks.factor(number, columns).apply_inverse(np.asfortranarray(XjTC)).T
         else:
             encoder[:, features] = XjTC.T / (corruption.noise or 1.0)
     decoder = _completed(decoder, values)
     orientation = signs(decoder)
-    solution = Solution(
+    minimiser = Minimiser(
         encoder=encoder * orientation[:, np.newaxis],
         decoder=decoder * orientation,
         eigenvalues=values,
         solver="dual",
         rcond=np.nan,
     )
-    return solution, rows.mean, float(rows.variance.sum())
+    return minimiser, rows.mean, float(rows.variance.sum())
 
 
 class _Rows:
     """Samples with weights, read some features at a time: X of the equations is diag(√(n w / Σw)) (X − mean)."""
 
-    def __init__(self, X: np.ndarray, weights: np.ndarray | None):
+    def __init__(self, X: NDArray, weights: FloatArray | None):
         self.X = X
         self.weights = weights
         self.root = None if weights is None else np.sqrt(weights * (len(X) / weights.sum()))
         self.mean, self.variance = self._mean_and_variance()
 
-    def _mean_and_variance(self) -> tuple[np.ndarray, np.ndarray]:
+    def _mean_and_variance(self) -> tuple[FloatArray, FloatArray]:
         """Of each feature, (d,); the variance of a constant one is exactly zero."""
         d = self.X.shape[1]
         mean, variance = np.empty(d), np.empty(d)
@@ -115,10 +107,10 @@ class _Rows:
             found = np.einsum("nd,nd->d", block, block) / len(block) - offset**2
             variance[features] = np.where(found <= variance_of_rounding(offset**2, mean[features]), 0, found)
         if not np.isfinite(variance.sum()):
-            check_finite(self.X)
+            refuse_not_finite(self.X)
         return mean, variance
 
-    def centred(self, features: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
+    def centred(self, features: Features, columns: NDArray | None = None) -> FloatArray:
         """X_jᵀ, (p, n), float64 in Fortran order; `columns` if they have been gathered already."""
         columns = self.X[:, features] if columns is None else columns
         centred = np.ascontiguousarray(columns, dtype=np.float64)
@@ -127,12 +119,34 @@ class _Rows:
             centred *= self.root[:, np.newaxis]
         return centred.T
 
-    def own_moment(self, columns: np.ndarray, corruption: Corruption) -> np.ndarray:
-        """D_j = within · S_jj + noise · I."""
-        D = Moments.from_data(columns, sample_weight=self.weights).second
-        D *= corruption.within
-        D[np.diag_indices_from(D)] += corruption.noise
-        return D
+
+class _Blocks:
+    """Features that are read together, constant ones left out: those of a group, if D couples them, or some at a time.
+
+    D_j = within_j · S_jj + noise · I.
+    """
+
+    def __init__(self, rows: _Rows, corruption: Corruption):
+        self._rows, self._corruption = rows, corruption
+        d = len(rows.mean)
+        self._labels = corruption.labels(d)
+        is_coupled = corruption.has_within and len(np.unique(self._labels)) < d
+        groups = corruption.members(d) if is_coupled else [np.arange(d)[run] for run in _runs(d)]
+        active = rows.variance > 0
+        self._is_coupled = is_coupled
+        self.features = [features[active[features]] for features in groups if active[features].any()]
+
+    def factor(self, number: int, columns: NDArray) -> Factor:
+        """D_j⁻¹ from the columns of block j."""
+        features, noise = self.features[number], self._corruption.noise
+        within = self._corruption.within_of(self._labels[features])
+        if self._is_coupled:
+            D = Moments.from_data(columns, sample_weight=self._rows.weights).second
+            D *= within[0]
+            D[np.diag_indices_from(D)] += noise
+            return factorise(D, "auto")
+        root = 1 / np.sqrt(within * self._rows.variance[features] + noise)[:, np.newaxis]
+        return Factor(lambda B: root * B, lambda B: root * B, solver="cholesky", rcond=1.0)
 
 
 def _runs(d: int) -> Iterator[slice]:
@@ -140,14 +154,7 @@ def _runs(d: int) -> Iterator[slice]:
         yield slice(start, min(start + _FEATURES_AT_A_TIME, d))
 
 
-def _groups(grid: PatchGrid, corruption: Corruption, active: np.ndarray) -> list[np.ndarray]:
-    """Features that are read together, patches if D couples them; constant ones left out."""
-    everything = np.arange(len(active))
-    groups = grid.features_of_patch if corruption.within else [everything[run] for run in _runs(len(active))]
-    return [features[active[features]] for features in groups if active[features].any()]
-
-
-def _samples_gram(rows: _Rows, groups: list[np.ndarray]) -> np.ndarray:
+def _samples_gram(rows: _Rows, blocks: list[Features]) -> FloatArray:
     """H, (n, n)."""
     n, d = rows.X.shape
     if rows.X.dtype.itemsize == 1 and rows.root is None:
@@ -159,55 +166,53 @@ def _samples_gram(rows: _Rows, groups: list[np.ndarray]) -> np.ndarray:
         H += np.outer(m - m.mean(), m - m.mean())
         return H * (d / n)
     H = np.zeros((n, n), order="F")
-    for features in groups:
+    for features in blocks:
         H = dsyrk(1 / n, rows.centred(features), trans=1, beta=1.0, c=H, lower=1, overwrite_c=1)
     mirror_lower(H)
     return H
 
 
-def _own_gram(rows: _Rows, groups: list[np.ndarray], corruption: Corruption) -> np.ndarray:
+def _whitened_gram(rows: _Rows, blocks: _Blocks) -> FloatArray:
     """K, (n, n)."""
     n = len(rows.X)
     K = np.zeros((n, n), order="F")
-    for features in groups:
+    for number, features in enumerate(blocks.features):
         columns = rows.X[:, features]
-        factor = factorise(rows.own_moment(columns, corruption), "auto")
-        Z = factor.whiten(rows.centred(features, columns))  # (rank, n)
+        Z = blocks.factor(number, columns).whiten(rows.centred(features, columns))  # (rank, n)
         K = dsyrk(1 / n, np.asfortranarray(Z), trans=1, beta=1.0, c=K, lower=1, overwrite_c=1)
     mirror_lower(K)
     return K
 
 
 def _leading(
-    H: np.ndarray, K: np.ndarray | None, across: float, n_components: int | float | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    H: FloatArray, K: FloatArray | None, across: float, n_components: Rank, d: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """λ, descending, and A and C, (n, k), such that E = XᵀA and W1ᵀ = D⁺ XᵀC (or XᵀC, if D = 0)."""
     n = len(H)
-    if K is None:
-        kappa, Q, root = None, np.eye(n), np.ones(n)
+    if K is None:  # V = across·S
+        kappa, Q, root = None, np.eye(n), np.full(n, 1 / np.sqrt(across))
     else:
-        kappa, Q = eigh(K, check_finite=False)
-        kappa = np.where(kappa > n * EPS * kappa[-1], kappa, 0)
+        kappa, Q = symmetric_eigen(K)
+        kappa = np.where(kappa > n * EPS * kappa[0], kappa, 0)
         _warn_if_pca(kappa)
         root = np.sqrt(kappa / (across * kappa + 1))
     B = Q * root
-    values, U = eigh(B.T @ H @ B, check_finite=False)
-    values, U = values[::-1], U[:, ::-1]
-    values = np.where(values > n * EPS * values[0], values, 0)
+    values, U = symmetric_eigen(B.T @ H @ B, overwrite=True)
+    values = np.where(values > max(n, d) * EPS * values[0], values, 0)
     if not values.any():
         no_signal(n, n_components)  # raises, unless a number of components was asked for
     k = rank_of(values, n_components)
     values = values[:k]
     A = B @ U[:, :k] / np.sqrt(n * np.where(values > 0, values, np.inf))
     if kappa is None:
-        return values, A, A
+        return values, A, A / across
     C = Q @ ((Q.T @ H @ A) / (across * kappa + 1)[:, np.newaxis])
     return values, A, C
 
 
-def _warn_if_pca(kappa: np.ndarray) -> None:
+def _warn_if_pca(kappa: FloatArray) -> None:
     """If every patch alone tells all samples apart, K is a multiple of the centring matrix, and E is PCA's."""
-    if len(kappa) > 2 and kappa[1] > 0.999999 * kappa[-1]:
+    if len(kappa) > 2 and kappa[-2] > 0.999999 * kappa[0]:
         warnings.warn(
             f"Every patch alone tells all n_samples={len(kappa)} samples apart, so that the decoder spans what PCA's "
             f"does and masking changes nothing but scale. Use more samples or smaller patches.",
@@ -215,7 +220,7 @@ def _warn_if_pca(kappa: np.ndarray) -> None:
         )
 
 
-def _completed(decoder: np.ndarray, values: np.ndarray) -> np.ndarray:
+def _completed(decoder: FloatArray, values: FloatArray) -> FloatArray:
     """Columns without signal, which are zero, replaced so that all columns are orthonormal."""
     missing = values == 0
     if missing.any():

@@ -7,18 +7,12 @@ from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array
 from sklearn.utils.metadata_routing import process_routing
 
-from skmae._arrays import home_of
-from skmae._rows import check_finite, check_weights, flatten_samples
+from skmae._samples import read_samples
 from skmae.linear._base import LinearAutoencoder
-from skmae.linear._dask import is_dask
-from skmae.linear._shared import RowView, Table
-from skmae.linear._solution import Problem
-
-# What `score` cannot compare, since hiding less is always easier
-_CORRUPTION = {"mask", "patch", "mask_sampling", "loss", "noise_std"}
+from skmae.linear._folds import RowView, Table
+from skmae.linear._problem import Problem
 
 
 class LinearMAESearchCV(GridSearchCV):
@@ -125,10 +119,13 @@ class LinearMAESearchCV(GridSearchCV):
                 f"{type(self.estimator).__name__}{_beginning(first, self.estimator)}. For other estimators use "
                 f"sklearn.model_selection.GridSearchCV."
             )
-        self._check_comparable()
-        if home_of(X) is not None or hasattr(X, "columns") or is_dask(X):
+        self._check_comparable(first)
+        samples = read_samples(X, self)
+        if samples.library is not None or samples.frame is not None or not samples.rows_at_hand:
             return super().fit(X, y, **params)
-        return super().fit(self._table(X, self._weights(params)).view(), y, **params)
+        samples.check_finite()
+        table = Table(samples, samples.check_weights(self._weights(params)))
+        return super().fit(table.view(), y, **params)
 
     def _run_search(self, evaluate_candidates: Any, callback_ctx: Any = None) -> None:
         def evaluate(candidates: Any, **options: Any) -> Any:
@@ -136,11 +133,12 @@ class LinearMAESearchCV(GridSearchCV):
 
         super()._run_search(evaluate, **({} if callback_ctx is None else {"callback_ctx": callback_ctx}))
 
-    def _check_comparable(self) -> None:
+    def _check_comparable(self, first: LinearAutoencoder) -> None:
         if self.scoring is not None or hasattr(self.estimator, "predict"):
             return
         grids = [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid
-        searched = sorted({name for grid in grids for name in grid if name.rpartition("__")[2] in _CORRUPTION})
+        path, corruption = _path_to_first(self.estimator), first._corruption_parameters()
+        searched = sorted({name for grid in grids for name in grid if name in {path + each for each in corruption}})
         if searched:
             raise ValueError(
                 f"param_grid searches {searched}, but the estimator has no predictor and scoring is None: score is "
@@ -159,12 +157,6 @@ class LinearMAESearchCV(GridSearchCV):
             params = {**routed.get("fit", {}), **routed.get("fit_transform", {})}
         return params.get("sample_weight")
 
-    def _table(self, X: Any, sample_weight: Any) -> Table:
-        data, sample_shape = flatten_samples(X)
-        values = check_array(data, dtype="numeric", ensure_all_finite=False, input_name="X", estimator=self)
-        check_finite(values)
-        return Table(X, values, sample_shape, check_weights(sample_weight, values))
-
     def _problems(self, table: Table) -> list[Problem]:
         """What the candidates' autoencoders will ask; those with invalid parameters are left to their own fit."""
         problems = []
@@ -172,7 +164,8 @@ class LinearMAESearchCV(GridSearchCV):
             try:
                 model = _first_step(clone(self.estimator).set_params(**clone(candidate, safe=False)))
                 if isinstance(model, LinearAutoencoder):
-                    problems.append(model._pose_for(table.values.shape[1], table.sample_shape))
+                    model._validate_params()
+                    problems.append(model._pose(table.samples.n_features, table.samples.sample_shape)[0])
             except (TypeError, ValueError):
                 continue
         return problems
@@ -191,7 +184,8 @@ class _SharedFolds:
         if not isinstance(X, RowView):
             return list(cv.split(X, y, **params))
         table, everything = X.table, np.arange(len(X))
-        splits = [(everything[train], everything[test]) for train, test in cv.split(table.original, y, **params)]
+        original = table.samples.original()
+        splits = [(everything[train], everything[test]) for train, test in cv.split(original, y, **params)]
         table.share([train for train, _ in splits], search._problems(table), search.verbose)
         return splits
 

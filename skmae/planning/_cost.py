@@ -269,12 +269,10 @@ def _check_can_be_measured(settings: list[dict[str, Any]]) -> None:
 
 def _check_parameters(model: "ViTMAE") -> None:
     """Refuse what `fit` refuses whatever the data."""
-    from skmae.vit._module import check_heads
+    from skmae.vit import ViTConfig
 
     model._validate_params()
-    decoder_dim = model.embed_dim if model.decoder_dim is None else model.decoder_dim
-    check_heads("encoder_heads", model.encoder_heads, "embed_dim", model.embed_dim)
-    check_heads("decoder_heads", model.decoder_heads, "decoder_dim", decoder_dim)
+    ViTConfig.from_parameters(model.get_params(deep=False))
 
 
 def _check_same_shape(model: "ViTMAE", image_shape: tuple[int, ...]) -> None:

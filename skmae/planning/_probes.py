@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from torch import Tensor
 
-    from skmae.vit import ViTMAE
-    from skmae.vit._module import MaskedAutoencoder
+    from skmae.vit import DeepAutoencoder
 
 
 def probe_layers(
-    estimator: "ViTMAE",
+    estimator: "DeepAutoencoder",
     X: ArrayLike,
     y: ArrayLike,
     X_test: ArrayLike,
@@ -42,7 +41,7 @@ def probe_layers(
 
     Parameters
     ----------
-    estimator : fitted ViTMAE
+    estimator : fitted ViTMAE or other DeepAutoencoder
         It is not changed. ``pool`` says how features of patches become those of a sample.
     X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
         The probe is fitted on these,
@@ -61,12 +60,13 @@ def probe_layers(
     -------
     pandas.DataFrame
         Columns ``weights`` (name of the file), ``epoch`` (where the name tells it), ``layer``, ``score``. Layer 0 is
-        what the first block gets; the last, after the norm, is what `transform` gives.
+        what the first block gets; the last, after the norm, is what `transform` gives. A network that does not name its
+        blocks has this layer only.
 
     Raises
     ------
     TypeError
-        If the estimator is not a ViTMAE.
+        If the estimator is neither a ViTMAE nor another `skmae.vit.DeepAutoencoder`.
     FileNotFoundError
         If there is no such file, or the folder has no series.
     ValueError
@@ -85,15 +85,15 @@ def probe_layers(
     """
     pandas = import_optional("pandas", extra="plot", purpose="probe_layers")
     import_optional("torch", extra="deep", purpose="probe_layers")
-    from skmae.vit import ViTMAE
+    from skmae.vit import DeepAutoencoder
 
-    if not isinstance(estimator, ViTMAE):
-        raise TypeError(f"probe_layers takes a ViTMAE; got {type(estimator).__name__}.")
+    if not isinstance(estimator, DeepAutoencoder):
+        raise TypeError(f"probe_layers takes a ViTMAE or another DeepAutoencoder; got {type(estimator).__name__}.")
     check_is_fitted(estimator)
     check_consistent_length(X, y)
     check_consistent_length(X_test, y_test)
     files = _files(weights)
-    modules = [estimator._module] if weights is None else [_with_weights(estimator, path) for path in files]
+    modules = [estimator.net_.plain_module] if weights is None else [_with_weights(estimator, path) for path in files]
     probe = _default_probe(y) if probe is None else probe
     train, test = (_features(estimator, modules, samples) for samples in (X, X_test))  # (n, C, layers, D)
     rows = []
@@ -125,28 +125,32 @@ def _files(weights: Any) -> Sequence[Path | None]:
     return series
 
 
-def _epoch(path: Path | None, estimator: "ViTMAE") -> int | None:
+def _epoch(path: Path | None, estimator: "DeepAutoencoder") -> int | None:
     if path is None:
         return len(estimator.history_)
     match = re.fullmatch(r"epoch-(\d+)", path.stem)
     return int(match[1]) if match else None
 
 
-def _with_weights(estimator: "ViTMAE", path: Path | None) -> "MaskedAutoencoder":
-    other = copy(estimator).set_params(image_shape=estimator.image_shape_, channel_axis=estimator.channel_axis_)
+def _with_weights(estimator: "DeepAutoencoder", path: Path | None) -> Any:
+    other = copy(estimator)
+    other.image_shape, other.channel_axis = estimator.image_shape_, estimator.channel_axis_
     other.random_state = 0  # a generator of the estimator's own would be drawn from
-    return other.load_weights(path)._module.to(estimator.net_.where)
+    return other.load_weights(path).net_.plain_module.to(estimator.net_.where)
 
 
-def _features(estimator: "ViTMAE", modules: "list[MaskedAutoencoder]", X: ArrayLike) -> NDArray[Any]:
+def _features(estimator: "DeepAutoencoder", modules: list[Any], X: ArrayLike) -> NDArray[Any]:
     """(n, checkpoints, layers, D)."""
     import torch
 
     from skmae.vit._inference import over_batches
+    from skmae.vit._network import layers_of
 
     def of_all(_: Any, images: "Tensor", rows: slice) -> "Tensor":  # noqa: ARG001
-        pixels = estimator._module.standardize.undo(images)
-        return torch.stack([m.layers(m.standardize(pixels), estimator.pool) for m in modules], dim=1)
+        net = estimator.net_
+        pixels = net.plain_module.standardize.undo(images)
+        layers = [layers_of(m, m.standardize(pixels), estimator.pool, net.grid.n_patches) for m in modules]
+        return torch.stack(layers, dim=1)
 
     return over_batches(estimator.net_, estimator._read_fitted(X), estimator.batch_size, of_all)
 

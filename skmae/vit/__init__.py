@@ -1,15 +1,27 @@
-"""Masked autoencoders with Vision Transformers. Needs the extra ``deep``."""
+"""Deep masked autoencoders: with Vision Transformers, or any network. Needs the extra ``deep``."""
 
 from typing import TYPE_CHECKING, Any
 
-from skmae.vit._classifier import ViTMAEClassifier
-from skmae.vit._estimator import ViTMAE
-from skmae.vit._regressor import ViTMAERegressor
+from skmae.vit._autoencoder import DeepAutoencoder
+from skmae.vit._module import ViTConfig
+from skmae.vit._network import PatchModule, Standardize
+from skmae.vit._predictors import ViTMAEClassifier, ViTMAERegressor
+from skmae.vit._vitmae import ViTMAE
 
 if TYPE_CHECKING:
     from skmae.planning import probe_layers, training_cost
 
-__all__ = ["ViTMAE", "ViTMAEClassifier", "ViTMAERegressor", "probe_layers", "training_cost"]
+__all__ = [
+    "DeepAutoencoder",
+    "PatchModule",
+    "Standardize",
+    "ViTConfig",
+    "ViTMAE",
+    "ViTMAEClassifier",
+    "ViTMAERegressor",
+    "probe_layers",
+    "training_cost",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from skmae._compat import import_optional
 from skmae._grid import PatchGrid
-from skmae.vit._data import Share
+from skmae.vit._data import BatchPart
 
-Augment = Callable[[Tensor, Share], Tensor]
+Augment = Callable[[Tensor, BatchPart], Tensor]
 
 _PADDING = 8  # a shift is at most an 8th of an axis, rounded up
 _GROUPS = 8  # of a batch, each of which RandAugment changes in its own way
@@ -44,7 +44,7 @@ class UserAugment:
         self.function = function
         self.grid = grid
 
-    def __call__(self, images: Tensor, share: Share) -> Tensor:  # noqa: ARG002
+    def __call__(self, images: Tensor, part: BatchPart) -> Tensor:  # noqa: ARG002
         changed = self.function(_channels_first(images, self.grid))
         expected = (len(images), self.grid.n_channels, *self.grid.grid_shape)
         if tuple(changed.shape) != expected:
@@ -66,14 +66,12 @@ class CropAndFlip:
             kornia.RandomHorizontalFlip(),
         )
 
-    def __call__(self, images: Tensor, share: Share) -> Tensor:
+    def __call__(self, images: Tensor, part: BatchPart) -> Tensor:
         pictures = _channels_first(images, self.grid)  # (n, C, H, W)
         for operation in self.operations:
             # drawn for the whole batch, so that several processes do what one would do
-            drawn = operation.forward_parameters((share.total, *pictures.shape[1:]))
-            mine = {
-                name: values[share.rows] if len(values) == share.total else values for name, values in drawn.items()
-            }
+            drawn = operation.forward_parameters((part.total, *pictures.shape[1:]))
+            mine = {name: values[part.rows] if len(values) == part.total else values for name, values in drawn.items()}
             mine["forward_input_shape"] = torch.tensor(pictures.shape)
             pictures = operation(pictures, params=mine)
         return _channels_back(pictures, self.grid)
@@ -111,7 +109,7 @@ class ShiftAndFlip:
             kornia.RandomHorizontalFlip(),
         )
 
-    def __call__(self, images: Tensor, share: Share) -> Tensor:  # noqa: ARG002
+    def __call__(self, images: Tensor, part: BatchPart) -> Tensor:  # noqa: ARG002
         pictures = _channels_first(images, self.grid)
         for operation in self.operations:
             pictures = operation(pictures)
@@ -128,8 +126,8 @@ class RandomPolicy:
         self.policy = auto.RandAugment(n=2, m=9)
         self.low, self.high = (bound.reshape(-1, 1, 1) for bound in (low, high))  # (C or 1, 1, 1)
 
-    def __call__(self, images: Tensor, share: Share) -> Tensor:
-        pictures = _channels_first(self.first(images, share), self.grid)
+    def __call__(self, images: Tensor, part: BatchPart) -> Tensor:
+        pictures = _channels_first(self.first(images, part), self.grid)
         low, span = self.low.to(pictures), (self.high - self.low).to(pictures)
         pictures = ((pictures - low) / span).clamp(0, 1)
         pictures = pictures.expand(-1, 3, -1, -1)  # grey ones too: some operations know colours only

@@ -1,34 +1,43 @@
-"""From the parameters of an estimator to its net."""
+"""What the parameters of training, which all deep estimators share, say about the net."""
 
 import inspect
 from collections.abc import Container
 from copy import deepcopy
-from functools import partial
+from dataclasses import fields
+from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch.utils.data import DataLoader
 
-from skmae._grid import PatchGrid
-from skmae.vit._augmentation import make_augment
-from skmae.vit._module import MaskedAutoencoder
-from skmae.vit._net import NO_DECAY, WarmupCosine, naming_net_params
-from skmae.vit._training import AcceleratedMAENet, MAENet, ReconstructionLoss
+from skmae._compat import Interval, StrOptions
+from skmae.vit._module import ViTConfig
+from skmae.vit._net import WarmupCosine
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _BATCH_OF_LEARNING_RATE = 256  # samples that `learning_rate` is given for
-_MODULE_PARAMETERS = (
-    "embed_dim",
-    "encoder_layers",
-    "encoder_heads",
-    "decoder_dim",
-    "decoder_layers",
-    "decoder_heads",
-    "mlp_ratio",
-)
+_COUNT = [Interval(Integral, 1, None, closed="left")]
+#: Constraints of the parameters that all deep estimators train by.
+TRAINING: dict[str, list[Any]] = {
+    "pool": [StrOptions({"mean", "cls"})],
+    "max_epochs": _COUNT,
+    "batch_size": _COUNT,
+    "learning_rate": [Interval(Real, 0, None, closed="neither")],
+    "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "device": [str, torch.device],
+    "precision": [StrOptions({"auto", *PRECISIONS})],
+    "compile": ["boolean"],
+    "checkpoint": [str, PathLike, None],
+    "callbacks": [list, tuple, None],
+    "net_params": [dict, None],
+    "verbose": ["verbose"],
+    "random_state": ["random_state"],
+}
 _REPEATED = {
-    **{f"module__{name}": name for name in _MODULE_PARAMETERS},
+    **{f"module__{field.name}": field.name for field in fields(ViTConfig)},
     **{name: name for name in ("max_epochs", "batch_size", "device", "compile", "callbacks", "verbose")},
     **{f"module__{name}": name for name in ("trainable_blocks", "pool", "drop_path")},
     "train_split": "early_stopping",
@@ -44,28 +53,8 @@ _NET_PREFIXES = ("module__", "optimizer__", "iterator_train__", "iterator_valid_
 _ITERATOR_OWNED = {"batch_size", "shuffle", "sampler", "batch_sampler", "drop_last", "collate_fn", "generator"}
 
 
-def build_net(parameters: dict[str, Any], grid: PatchGrid, seed: int) -> MAENet:
-    """A net with fresh weights, as the parameters of a ViTMAE say."""
-    net_params, accelerator = parameters["net_params"] or {}, parameters["accelerator"]
-    settings = net_settings(parameters, seed, None if accelerator is not None else resolve_device(parameters["device"]))
-    settings |= {
-        "module": MaskedAutoencoder,
-        "module__grid": grid,
-        **{f"module__{name}": parameters[name] for name in _MODULE_PARAMETERS},
-        "criterion": partial(ReconstructionLoss, parameters["normalize_target"]),
-        "optimizer__param_groups": NO_DECAY,
-        "n_visible": grid.count_visible(parameters["mask"]),
-        "augment": make_augment(parameters["augment"], grid),
-        **net_params,
-    }
-    with naming_net_params(net_params):
-        if accelerator is None:
-            return MAENet(**settings).initialize()
-        return AcceleratedMAENet(**settings, accelerator=accelerator).initialize()
-
-
 def net_settings(parameters: dict[str, Any], seed: int, device: str | None) -> dict[str, Any]:
-    """What the nets of all deep estimators are told."""
+    """What the nets of all deep estimators are told, but for `net_params`."""
     net_params = parameters["net_params"] or {}
     check_net_params(net_params, parameters)
     settings: dict[str, Any] = {
@@ -81,6 +70,20 @@ def net_settings(parameters: dict[str, Any], seed: int, device: str | None) -> d
     if "optimizer" not in net_params:
         settings.update(optimizer=torch.optim.AdamW, optimizer__betas=(0.9, 0.95), optimizer__fused=True)
     return settings
+
+
+def module_params(parameters: dict[str, Any]) -> dict[str, Any]:
+    """What `net_params`, once checked, says about the module: ``module__norm_eps`` is its ``norm_eps``."""
+    net_params = parameters["net_params"] or {}
+    check_net_params(net_params, parameters)
+    prefix = "module__"
+    return {name.removeprefix(prefix): value for name, value in net_params.items() if name.startswith(prefix)}
+
+
+def other_net_params(parameters: dict[str, Any]) -> dict[str, Any]:
+    """What `net_params` says about all but the module."""
+    net_params = parameters["net_params"] or {}
+    return {name: value for name, value in net_params.items() if not name.startswith("module__")}
 
 
 def peak_rate(parameters: dict[str, Any]) -> float:

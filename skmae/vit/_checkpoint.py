@@ -16,7 +16,7 @@ from torch import Tensor
 
 from skmae._rows import row_blocks
 
-FORMAT = "skmae.ViTMAE 1"
+FORMAT = "skmae.vit 2"
 LAST = "last.pt"
 
 
@@ -77,7 +77,7 @@ def write_atomically(path: Path, write: Callable[[Any], Any]) -> None:
             raise
 
 
-class Keeper(Callback):
+class Checkpointer(Callback):
     """Keeps the state of the last whole epoch in memory, and in a folder if there is one.
 
     Parameters
@@ -91,7 +91,9 @@ class Keeper(Callback):
         Whether this process is the one that writes.
     """
 
-    def __init__(self, folder: Path | None, every: int | None, fingerprint: str, writes: bool = True):
+    def __init__(
+        self, folder: Path | None = None, every: int | None = None, fingerprint: str = "", writes: bool = True
+    ):
         self.folder = folder
         self.every = every
         self.fingerprint = fingerprint
@@ -102,10 +104,10 @@ class Keeper(Callback):
         self.state_ = self.before_ = capture(net, self.fingerprint)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        self.keep(net)
+        self.save(net)
 
-    def keep(self, net: Any, *, finished: bool = False) -> None:
-        """Take the state as it is now; write it."""
+    def save(self, net: Any, *, finished: bool = False) -> None:
+        """Keep the state as it is now; write it."""
         state = capture(net, self.fingerprint, finished=finished)
         if state["epoch"] > self.state_["epoch"]:
             self.before_ = self.state_
@@ -124,28 +126,52 @@ class Keeper(Callback):
         if self.folder is not None and self.writes:
             write_atomically(self.folder / name, lambda file: torch.save(self.state_, file))
 
+    def resume(self, net: Any) -> bool:
+        """Put a net to the last state in the folder, if there is one; say whether that training is finished.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or not of this training.
+        """
+        state = None if self.folder is None else read(self.folder, self.fingerprint)
+        if state is None:
+            return False
+        restore(net, state)
+        return state["finished"]
+
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name not in ("state_", "before_")}
 
 
-def train(net: Any, dataset: Any, keeper: Keeper, epochs: int) -> None:
-    """Train a net; whatever stops it, it has the weights of the last whole epoch then."""
-    keeper.begin(net)
+def train(net: Any, dataset: Any, checkpointer: Checkpointer, epochs: int) -> BaseException | None:
+    """Train a net; whatever stops it, it has the weights of the last whole epoch then.
+
+    Returns
+    -------
+    KeyboardInterrupt, FloatingPointError or None
+        What stopped the training and left a net that can be used, to be raised once that net is kept. Other errors are
+        raised at once.
+    """
+    checkpointer.begin(net)
     others = net.callbacks_
-    net.callbacks_ = [*others, ("keeper", keeper)]  # after all that may change or record something
+    net.callbacks_ = [*others, ("checkpointer", checkpointer)]  # after all that may change or record something
     try:
         net.partial_fit(dataset, epochs=epochs)
     except BaseException as error:
-        state = keeper.good_state(error)
+        state = checkpointer.good_state(error)
         restore(net, state)
         if isinstance(error, FloatingPointError):
             error.args = (f"{error} The estimator goes back to the weights of epoch {state['epoch']}.",)
+            return error
         if isinstance(error, KeyboardInterrupt):
-            keeper.write(LAST)
+            checkpointer.write(LAST)
+            return error
         raise
     finally:
         net.callbacks_ = others
-    keeper.keep(net, finished=True)
+    checkpointer.save(net, finished=True)
+    return None
 
 
 def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -167,7 +193,7 @@ def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
             f"The checkpoint {path} cannot be read ({type(error).__name__}: {first_line(error)}). {remedy}"
         ) from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a checkpoint of this version of ViTMAE ({FORMAT!r}). {remedy}")
+        raise ValueError(f"{path} is not a checkpoint of this version of skmae ({FORMAT!r}). {remedy}")
     if state["fingerprint"] != fingerprint:
         raise ValueError(f"The checkpoint {path} belongs to other parameters or other data. {remedy}")
     return state

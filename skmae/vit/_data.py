@@ -1,4 +1,4 @@
-"""Batches of images: where they come from, in which order, and which share of them a process takes."""
+"""Batches of images: where they come from, in which order, and which part of them a process takes."""
 
 import os
 from collections.abc import Iterator
@@ -162,7 +162,7 @@ def first_sample(dataset: Any) -> Tensor:
     return collate([dataset[0]])[0][0]
 
 
-class Share(NamedTuple):
+class BatchPart(NamedTuple):
     """What one process takes of a batch."""
 
     total: int
@@ -204,14 +204,14 @@ class EpochBatches(Sampler[list[int]]):
             np.random.default_rng((self.seed, self.epoch, 0)).shuffle(order)
         for step in range(len(self)):
             start = step * self.batch_size
-            yield order[start : start + self.batch_size][self.share(step).rows].tolist()
+            yield order[start : start + self.batch_size][self.part(step).rows].tolist()
 
-    def share(self, step: int) -> Share:
+    def part(self, step: int) -> BatchPart:
         """This process's part of a batch. Where there is none, it takes a sample that does not count."""
         total = min(self.batch_size, self.n_samples - step * self.batch_size)
         start, stop = (total * rank // self.world for rank in (self.rank, self.rank + 1))
         weight = (stop - start) * self.world / total
-        return Share(total, slice(start, stop) if weight else slice(0, 1), weight)
+        return BatchPart(total, slice(start, stop) if weight else slice(0, 1), weight)
 
 
 class ChannelStatistics:

@@ -1,23 +1,190 @@
-"""How a predictor is trained: the net, its losses, and its learning rate per layer."""
+"""How a pretrained network is fine-tuned: the part of it that learns, its head, its losses and rates, its net.
 
-from collections.abc import Iterator
+n samples, N patches, D features, C outputs.
+"""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from fnmatch import fnmatch
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from skorch.callbacks import EarlyStopping
-from torch import Tensor
+from torch import Tensor, nn
 
 from skmae.vit._augmentation import Augment, Mixing, drawing_from
-from skmae.vit._build import net_settings, peak_rate, resolve_device
+from skmae.vit._build import net_settings, other_net_params, peak_rate, resolve_device
 from skmae.vit._data import LabelledRows
-from skmae.vit._module import MaskedAutoencoder
-from skmae.vit._net import NO_DECAY, SeededNet, naming_net_params
-from skmae.vit._predictor import Predictor, architecture_of, layer_scales
+from skmae.vit._net import NO_DECAY, Prebuilt, SeededNet, naming_net_params
+from skmae.vit._network import blocks_of, pool_features
 
 Batch = tuple[Tensor, Tensor]
-Mixed = tuple[Tensor, float]  # outputs, and the share of each sample's own target
+Mixed = tuple[Tensor, float]  # outputs, and the share of each sample's first target
+
+
+class Predictor(nn.Module):
+    """A pretrained network, of which all or a part learns, and a head on its features.
+
+    Parameters
+    ----------
+    pretrained : Network
+        It is copied, without its decoder.
+    grid : PatchGrid
+    n_outputs : int
+    trainable_blocks : int or None
+        Blocks that learn, the last ones, with what comes behind them; 0 is the head alone, None all of the network.
+    pool : {"mean", "cls"}
+    drop_path : float
+        Share of samples for which a branch of the last block is left out in training; less in earlier blocks.
+    """
+
+    def __init__(
+        self, pretrained: Any, grid: Any, n_outputs: int, trainable_blocks: int | None, pool: str, drop_path: float
+    ):
+        super().__init__()
+        self.network = pretrained.without_decoder() if hasattr(pretrained, "without_decoder") else deepcopy(pretrained)
+        self.grid = grid
+        self.pool = pool
+        self.n_blocks = check_blocks(self.network, trainable_blocks, drop_path)
+        self.n_frozen = None if trainable_blocks is None else self.n_blocks - trainable_blocks
+        n = self.n_blocks
+        self.drop_rates = [drop_path * i / (n - 1) for i in range(n)] if n > 1 else [drop_path]
+        self.network.requires_grad_(self.n_frozen is None)
+        for part in self._learning_parts():
+            part.requires_grad_()
+        blank = torch.zeros(1, *grid.image_shape, device=self.standardize.mean.device)
+        with torch.inference_mode():
+            self.eval()
+            width = pool_features(self.network.encode(blank), pool, grid.n_patches).shape[1]
+            self.n_frozen_values = prod(self._frozen(blank).shape)
+            """Numbers that `freeze` gives for one sample."""
+        self.head = Head(width, n_outputs)
+
+    @property
+    def standardize(self) -> Any:
+        return self.network.standardize
+
+    @property
+    def encoder(self) -> nn.Module:
+        return getattr(self.network, "encoder", self.network)
+
+    def _learning_parts(self) -> list[nn.Module]:
+        """Of the network, where some of it is frozen and some is not."""
+        if self.n_frozen is None or self.n_frozen == self.n_blocks:
+            return []
+        return [*self.network.blocks[self.n_frozen :], self.network.finish]
+
+    def train(self, mode: bool = True) -> "Predictor":
+        """As PyTorch's, but what is frozen does what it does in inference (batch norms, dropout)."""
+        super().train(mode)
+        if self.n_frozen is not None:
+            self.network.eval()
+            for part in self._learning_parts():
+                part.train(mode)
+        return self
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """What `freeze` gave → (n, C). In training, branches are dropped as the generator draws."""
+        return self.head(self.features(x, generator))
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Standardised images (n, \\*image_shape) → (n, C)."""
+        return self(self.freeze(images))
+
+    def freeze(self, images: Tensor) -> Tensor:
+        """What the part that learns gets of images: themselves, what a block gets of them, or features (n, D)."""
+        if self.n_frozen is None:
+            return images
+        with torch.no_grad():
+            return self._frozen(images)
+
+    def _frozen(self, images: Tensor) -> Tensor:
+        if self.n_frozen is None:
+            return images
+        if self.n_frozen == self.n_blocks:
+            return self._pool(self.network.encode(images))
+        x = self.network.embed(images)
+        for block in self.network.blocks[: self.n_frozen]:
+            x = block(x)
+        return x
+
+    def features(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """What `freeze` gave → (n, D)."""
+        if self.n_frozen == self.n_blocks:
+            return x
+        if self.n_blocks == 0:
+            return self._pool(self.network.encode(x))
+        x = self.network.embed(x) if self.n_frozen is None else x
+        for i, block in enumerate(self.network.blocks):
+            if i >= (self.n_frozen or 0):
+                x = run_block(block, x, self.drop_rates[i] if self.training else 0.0, generator)
+        return self._pool(self.network.finish(x))
+
+    def _pool(self, features: Tensor) -> Tensor:
+        return pool_features(features, self.pool, self.grid.n_patches)
+
+
+class Head(nn.Module):
+    """A linear layer on features less their mean, over their spread, both as they were before training."""
+
+    def __init__(self, dim: int, n_outputs: int):
+        super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+        self.linear = nn.Linear(dim, n_outputs)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def learn(self, features: Any) -> None:
+        """Take mean and spread of some features (n, D)."""
+        features = torch.as_tensor(features).double()
+        spread = features.std(dim=0, correction=0)
+        self.mean.copy_(features.mean(dim=0))
+        self.scale.copy_(torch.where(spread > 1e-6 * spread.max(), spread, 1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, D) → (n, C)."""
+        return self.linear((x - self.mean) / self.scale)
+
+
+def run_block(block: Any, x: Tensor, drop_rate: float, generator: torch.Generator | None) -> Tensor:
+    """A block of the encoder, each branch left out for a share of the samples (stochastic depth)."""
+    if drop_rate == 0:
+        return block(x)
+
+    def weight() -> Tensor:
+        kept = torch.rand(len(x), *[1] * (x.ndim - 1), generator=generator, device=x.device) >= drop_rate
+        return kept.to(x.dtype) / (1 - drop_rate)
+
+    for branch in block.branches():
+        x = x + weight() * branch(x)
+    return x
+
+
+def check_blocks(network: Any, trainable_blocks: int | None, drop_path: float) -> int:
+    """The blocks of a network's encoder, which must be as many as are asked for; 0 if it does not name any."""
+    of_blocks = blocks_of(network)
+    n_blocks = 0 if of_blocks is None else len(of_blocks.blocks)
+    kind = type(network).__name__
+    if trainable_blocks and of_blocks is None:
+        raise ValueError(
+            f"trainable_blocks={trainable_blocks}, but {kind} does not name the blocks of its encoder (with embed, "
+            f"blocks and finish). Pass 0 (the head alone), or None for all of the network."
+        )
+    if trainable_blocks and trainable_blocks > n_blocks:
+        raise ValueError(
+            f"trainable_blocks={trainable_blocks}, but the encoder has {n_blocks} blocks. Pass 0 (the head "
+            f"alone) to {n_blocks}, or None for all of the encoder, patch embedding included."
+        )
+    has_branches = of_blocks is not None and all(hasattr(block, "branches") for block in of_blocks.blocks)
+    if drop_path and not has_branches:
+        raise ValueError(f"drop_path={drop_path}, but {kind} has no blocks with branches to drop. Pass 0.")
+    return n_blocks
 
 
 class ClassificationLoss:
@@ -95,57 +262,48 @@ class PredictorNet(SeededNet):
         """Whether samples are what `Predictor.freeze` gave, not images."""
 
     def infer(self, x: Tensor, **fit_params: Any) -> Mixed:  # noqa: ARG002
-        """Outputs (n, C), and the share of each sample's own target."""
+        """Outputs (n, C), and the share of each sample's first target."""
         module, draws = self.plain_module, self._draws
-        share_of_process, own = draws.next_share(), 1.0
+        part, share = draws.next_part(), 1.0
         x = x.to(self.where, non_blocking=True)
         if not self.reads_frozen:
             images = module.standardize(x)
             if module.training:
                 with drawing_from(draws.augmentation), torch.autocast(self.where.type, enabled=False):
-                    images = images if self.augment is None else self.augment(images, share_of_process)
-                    images, own = (images, 1.0) if self.mixing is None else self.mixing(images)
+                    images = images if self.augment is None else self.augment(images, part)
+                    images, share = (images, 1.0) if self.mixing is None else self.mixing(images)
             x = module.freeze(images)
         x = x.float()
-        return self.module_(x, draws.masks), own
+        return self.module_(x, draws.masks), share
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:  # noqa: ARG002
-        outputs, own = y_pred
-        return self.criterion_(outputs.float(), y_true.to(self.where), own)
+        outputs, share = y_pred
+        return self.criterion_(outputs.float(), y_true.to(self.where), share)
 
 
 def build_predictor_net(
     parameters: dict[str, Any],
-    pretrained: MaskedAutoencoder,
-    criterion: Any,
-    n_outputs: int,
+    predictor: Predictor,
+    criterion: Callable[[], Any],
     augment: Augment | None,
     mixing: Mixing | None,
     split: Split | None,
     seed: int,
 ) -> PredictorNet:
-    """A net with a copy of a pretrained encoder and a fresh head, as the parameters of a predictor say."""
-    net_params = parameters["net_params"] or {}
+    """A net that trains a predictor, as the parameters of an estimator say."""
     settings = net_settings(parameters, seed, resolve_device(parameters["device"]))
     settings["callbacks"] = _stopping(parameters) + settings["callbacks"]
     settings |= {
-        "module": Predictor,
-        "module__grid": pretrained.grid,
-        "module__n_outputs": n_outputs,
-        **{f"module__{name}": value for name, value in architecture_of(pretrained.encoder).items()},
-        **{f"module__{name}": parameters[name] for name in ("trainable_blocks", "pool", "drop_path")},
+        "module": Prebuilt(predictor),
         "criterion": criterion,
-        "optimizer__param_groups": list(parameter_groups(len(pretrained.encoder.blocks), parameters)),
+        "optimizer__param_groups": list(parameter_groups(predictor, parameters)),
         "augment": augment,
         "mixing": mixing,
         "train_split": split,
-        **net_params,
+        **other_net_params(parameters),
     }
-    with naming_net_params(net_params):
-        net = PredictorNet(**settings).initialize()
-    for part in ("standardize", "encoder"):
-        getattr(net.module_, part).load_state_dict(getattr(pretrained, part).state_dict())
-    return net
+    with naming_net_params(parameters):
+        return PredictorNet(**settings).initialize()
 
 
 def _stopping(parameters: dict[str, Any]) -> list[Any]:
@@ -165,10 +323,26 @@ def _silently(text: str) -> None:
     """Take what skorch has to say, and say nothing."""
 
 
-def parameter_groups(n_blocks: int, parameters: dict[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
+def parameter_groups(predictor: Predictor, parameters: dict[str, Any]) -> Iterator[tuple[str, dict[str, float]]]:
     """Patterns of names, with their learning rate, and no weight decay for biases and norms."""
-    for part, scale in layer_scales(n_blocks, parameters["layer_decay"]).items():
+    for part, scale in layer_scales(predictor, parameters["layer_decay"]).items():
         rate = {"lr_scale": scale, "lr": scale * peak_rate(parameters)}  # the latter for schedulers of the user
-        yield from ((part + pattern, {**group, **rate}) for pattern, group in NO_DECAY)
+        for pattern, group in NO_DECAY:
+            yield part + ("*" if fnmatch(part, pattern) else pattern), {**group, **rate}
         yield part + "*", rate
     yield from NO_DECAY
+
+
+def layer_scales(predictor: Predictor, decay: float) -> dict[str, float]:
+    """Learning rate of each part over that of the head: decay^(number of blocks above it, and one).
+
+    Parts are named by what the names of their parameters begin with; the first that fits counts. What is behind the
+    blocks learns like the head. A network that does not name its blocks counts as one.
+    """
+    n, of_blocks = predictor.n_blocks, blocks_of(predictor.network)
+    scales: dict[str, float] = {}
+    if of_blocks is not None:
+        names = {id(module): f"{name}." for name, module in predictor.named_modules()}
+        scales |= {names[id(block)]: decay ** (n - i) for i, block in enumerate(of_blocks.blocks)}
+        scales[names[id(of_blocks.finish)]] = 1.0
+    return scales | {"network.": decay ** (n + 1)}

@@ -10,12 +10,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from skmae._autodiff import TorchLinearization
-from skmae._grid import PatchGrid
 from skmae._rows import check_finite, floating_dtype, row_blocks
 from skmae.vit._data import as_tensor, collate
-from skmae.vit._masking import draw_visible, equal_counts, read_patches
-from skmae.vit._module import MaskedAutoencoder
+from skmae.vit._masking import patch_numbers, run_masked
 from skmae.vit._net import SeededNet
+from skmae.vit._network import check_prediction
 from skmae.vit._training import MAENet, normalize_patches
 
 Function = Callable[[Any, Tensor, slice], Tensor]
@@ -51,16 +50,50 @@ def module_in(net: SeededNet, dtype: torch.dtype) -> Any:
 def linearize(net: MAENet, X: np.ndarray, visible: np.ndarray | None, batch_size: int | None) -> TorchLinearization:
     """`predict_pixels` linearized at rows of X, under one mask of (1, N) or none."""
     dtype = torch.float64 if X.dtype == np.float64 else torch.float32
-    module = module_in(net, dtype)
-    grid, normalized = module.grid, net.criterion_.normalize_target
-    keep = None if visible is None else torch.from_numpy(np.flatnonzero(visible)[np.newaxis]).to(net.where)
+    module, grid = module_in(net, dtype), net.grid
+    shared = np.ones((1, grid.n_patches), bool) if visible is None else visible
+    keep = patch_numbers(torch.from_numpy(shared), int(shared.sum())).to(net.where)
 
     def rebuild(images: Tensor) -> Tensor:
-        shown = None if keep is None else keep.expand(len(images), -1)
-        return predict_pixels(module, module.standardize(images, dtype), shown, normalized).flatten(1)
+        images = module.standardize(images, dtype)
+        prediction, hidden = module(images, keep.expand(len(images), -1))
+        return _to_pixels(net, module, images, prediction, hidden).flatten(1)
 
-    inputs = np.arange(grid.n_features) if visible is None else np.flatnonzero(grid.per_feature(visible)[0])
+    inputs = np.flatnonzero(grid.per_feature(shared)[0])
     return TorchLinearization(rebuild, X, torch.empty((), dtype=dtype, device=net.where), inputs, batch_size)
+
+
+def predict_pixels(net: MAENet, module: Any, images: Tensor, visible: Tensor | None) -> Tensor:
+    """(n, \\*image_shape) standardised images → (n, \\*image_shape) predictions in the units of X.
+
+    `visible` is bool of (n or 1, N), None where nothing is hidden.
+    """
+    n_patches = net.grid.n_patches
+    if visible is None:
+        every_patch = torch.ones(len(images), n_patches, dtype=torch.bool, device=images.device)
+        return _to_pixels(net, module, images, *run_masked(module, images, every_patch, n_patches))
+    visible = visible.to(images.device).expand(len(images), -1)
+    return _to_pixels(net, module, images, *run_masked(module, images, visible))
+
+
+def _to_pixels(net: MAENet, module: Any, images: Tensor, prediction: Tensor, hidden: Tensor) -> Tensor:
+    """Predicted patches (n, N, P) → (n, \\*image_shape), in the units of X."""
+    patches = module.patchify(images)
+    check_prediction(prediction, patches, hidden)
+    if net.criterion_.normalize_target:
+        prediction = _denormalize(prediction, patches, hidden)
+    return module.standardize.undo(net.grid.unpatchify(prediction))
+
+
+def _denormalize(prediction: Tensor, patches: Tensor, hidden: Tensor) -> Tensor:
+    """Give normalised patches (n, N, P) back their mean and spread; hidden ones, what visible ones have on average."""
+    _, mean, std = normalize_patches(patches)  # (n, N, 1)
+    visible = (~hidden).unsqueeze(-1).to(patches.dtype)  # (n, N, 1)
+    count = visible.sum(dim=1, keepdim=True).clamp(min=1)
+    mean, std = (
+        each * visible + (visible * each).sum(dim=1, keepdim=True) / count * (1 - visible) for each in (mean, std)
+    )
+    return prediction * std + mean
 
 
 def _output_dtype(X: Any, result: np.ndarray) -> np.dtype:
@@ -79,55 +112,8 @@ def _batches(net: SeededNet, X: Any, batch_size: int) -> Iterator[tuple[slice, T
         start += len(batch)
 
 
-def predict_from(module: MaskedAutoencoder, images: Tensor, visible: np.ndarray | None, normalized: bool) -> Tensor:
-    """`predict_pixels` for samples of which different numbers of patches may be visible: bool of (n or 1, N)."""
-    if visible is None:
-        return predict_pixels(module, images, None, normalized)
-    out = torch.empty_like(images)
-    for some, keep in equal_counts(np.broadcast_to(visible, (len(images), visible.shape[1]))):
-        index, shown = (torch.from_numpy(numbers).to(images.device) for numbers in (some, keep))
-        out[index] = predict_pixels(module, images[index], shown, normalized)
-    return out
-
-
-def predict_pixels(module: MaskedAutoencoder, images: Tensor, keep: Tensor | None, normalized: bool) -> Tensor:
-    """(n, \\*image_shape) standardised images → (n, \\*image_shape) predictions in the units of X.
-
-    `normalized` says whether the module predicts patches of mean 0 and variance 1.
-    """
-    prediction, hidden = module(images, keep)  # (n, N, P), (n, N)
-    if normalized:
-        prediction = _denormalize(prediction, module.patchify(images), hidden)
-    return module.standardize.undo(module.grid.unpatchify(prediction))
-
-
-def _denormalize(prediction: Tensor, patches: Tensor, hidden: Tensor) -> Tensor:
-    """Give normalised patches (n, N, P) back their mean and spread; hidden ones, what visible ones have on average."""
-    _, mean, std = normalize_patches(patches)  # (n, N, 1)
-    seen = (~hidden).unsqueeze(-1).to(patches.dtype)  # (n, N, 1)
-    averages = [(seen * own).sum(dim=1, keepdim=True) / seen.sum(dim=1, keepdim=True) for own in (mean, std)]
-    mean, std = (own * seen + average * (1 - seen) for own, average in zip((mean, std), averages, strict=True))
-    return prediction * std + mean
-
-
-def read_visible(grid: PatchGrid, visible: Any, n_samples: int) -> np.ndarray:
-    """(n_samples or 1, n_patches) bool from what a user says is visible: whole patches, one of them at least."""
-    shown = grid.read_visible(visible, n_samples)
-    if shown.shape[1] != grid.n_patches:
-        shown = read_patches(shown, grid.patch_of_pixel if shown.shape[1] == grid.n_pixels else grid.patch_of_feature)
-    some = shown.any(axis=1)
-    if not some.all():
-        raise ValueError(
-            f"visible shows no patch of sample {int(np.argmin(some))}. Show at least one of its {grid.n_patches}."
-        )
-    return shown
-
-
-def draw_keep(net: MAENet, n_samples: int, seed: int) -> Tensor:
-    """(n_samples, K) numbers of visible patches, of one seed, on the CPU."""
+def draw_visible(net: MAENet, n_samples: int, seed: int) -> Tensor:
+    """(n_samples, N) bool, what training would show, drawn from one seed on the CPU."""
     generator = torch.Generator().manual_seed(seed)
-    n_patches = net.plain_module.grid.n_patches
-    blocks = [
-        draw_visible(rows.stop - rows.start, n_patches, net.n_visible, generator) for rows in row_blocks(n_samples)
-    ]
-    return torch.cat(blocks) if blocks else torch.empty((0, net.n_visible), dtype=torch.int64)
+    blocks = [net.draw_visible(rows.stop - rows.start, generator) for rows in row_blocks(n_samples)]
+    return torch.cat(blocks) if blocks else torch.empty((0, net.grid.n_patches), dtype=torch.bool)

@@ -1,82 +1,94 @@
-"""Which patches an encoder sees: an exact number of them, drawn at random or given."""
+"""Masks as PyTorch draws them, and networks run under masks that show different numbers of patches.
 
-from collections.abc import Iterator
+n samples, N patches, K of them visible at most.
+"""
 
-import numpy as np
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from skmae._grid import PatchGrid
+from skmae.masking import draw_visible, moments_of
 
-def draw_visible(n_samples: int, n_patches: int, n_visible: int, generator: torch.Generator) -> Tensor:
-    """Draw `n_visible` of `n_patches` patches for each sample, every set of patches alike.
+
+def draw(sampler: Any, n_samples: int, grid: PatchGrid, mask: float, generator: torch.Generator) -> Tensor:
+    """Draw masks from a generator, on its device: (n, N) bool, True where visible.
+
+    A sampler that decides by uniform numbers is given PyTorch's; any other one draws with NumPy, from a seed that the
+    generator gives.
+    """
+    device = generator.device
+    if not hasattr(sampler, "visible_from_levels"):
+        seed = int(torch.randint(2**31 - 1, (), generator=generator, device=device))
+        return torch.from_numpy(draw_visible(sampler, n_samples, grid, mask, seed)).to(device)
+    levels = torch.rand(n_samples, sampler.n_levels(grid), generator=generator, device=device)
+    return sampler.visible_from_levels(levels, grid, mask)
+
+
+def count_visible(sampler: Any, grid: PatchGrid, mask: float) -> int | None:
+    """Patches that every mask shows; None where their number differs between masks, or is not known."""
+    return sampler.n_visible(grid, mask) if hasattr(sampler, "n_visible") else None
+
+
+def hidden_share(sampler: Any, grid: PatchGrid, mask: float) -> float:
+    """Share of the patches that is hidden on average."""
+    count = count_visible(sampler, grid, mask)
+    return 1 - (float(moments_of(sampler, grid, mask)[0].mean()) if count is None else count / grid.n_patches)
+
+
+def run_masked(
+    network: Any, images: Tensor, visible: Tensor, count: int | None = None, call: Callable[..., Any] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Run a network under any masks; its encoder sees the visible patches of each sample, and nothing else.
+
+    Where their numbers differ, a network that ``takes_padding`` is given the numbers of some hidden patches to fill
+    rows up, and told that they are; another is run once for each number.
 
     Parameters
     ----------
-    n_samples, n_patches, n_visible : int
-    generator : torch.Generator
-        Its device is where the draw is made.
+    network : Network
+    images : Tensor of shape (n, \\*image_shape)
+        Standardised.
+    visible : Tensor of bool of shape (n, N)
+        On the device of `images`.
+    count : int or None
+        Visible patches of every sample; None looks.
+    call : callable or None
+        What is called in place of the network: the one that several processes wrap around it.
 
     Returns
     -------
-    Tensor of int64 of shape (n_samples, n_visible)
-        Numbers of the visible patches, ascending.
+    prediction : Tensor of shape (n, N, P)
+    hidden : Tensor of bool of shape (n, N)
     """
-    level = torch.rand(n_samples, n_patches, generator=generator, device=generator.device)  # (n, N)
-    return level.topk(n_visible, dim=1, sorted=False).indices.sort(dim=1).values  # (n, K)
+    call = network if call is None else call
+    if count is None:
+        counts = visible.sum(dim=1)
+        count = int(counts.max()) if len(counts) else 0
+        if bool((counts != count).any()):
+            if not getattr(network, "takes_padding", False):
+                return _run_in_groups(call, images, visible, counts)
+            keep = patch_numbers(visible, count)
+            return call(images, keep, visible.gather(1, keep))
+    return call(images, patch_numbers(visible, count))
 
 
-def hidden_patches(keep: Tensor, n_patches: int) -> Tensor:
-    """(n, N) bool, True where hidden, from the numbers (n, K) of the patches that are visible."""
-    return torch.ones(len(keep), n_patches, dtype=torch.bool, device=keep.device).scatter(1, keep, False)
+def patch_numbers(visible: Tensor, count: int) -> Tensor:
+    """(n, N) bool → numbers (n, count) of the visible patches, ascending; of hidden ones where too few are visible."""
+    return visible.float().topk(count, dim=1, sorted=False).indices.sort(dim=1).values
 
 
-def visible_patches(keep: Tensor, n_patches: int) -> np.ndarray:
-    """(n, N) bool in NumPy, True where visible."""
-    return ~hidden_patches(keep, n_patches).cpu().numpy()
+def _run_in_groups(call: Callable[..., Any], images: Tensor, visible: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    groups = list(_by_count(counts))
+    parts = [call(images[rows], patch_numbers(visible[rows], count)) for rows, count in groups]
+    order = torch.cat([rows for rows, _ in groups]).argsort()
+    prediction, hidden = (torch.cat(results)[order] for results in zip(*parts, strict=True))
+    return prediction, hidden
 
 
-def equal_counts(visible: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Group samples by how many of their patches are visible.
-
-    Parameters
-    ----------
-    visible : ndarray of bool of shape (n_samples, n_patches)
-
-    Yields
-    ------
-    rows : ndarray of int of shape (m,)
-    keep : ndarray of int of shape (m, n_visible)
-        Numbers of their visible patches, ascending.
-    """
-    counts = visible.sum(axis=1)
-    for count in np.unique(counts):
-        rows = np.flatnonzero(counts == count)
-        yield rows, np.nonzero(visible[rows])[1].reshape(len(rows), count)
-
-
-def read_patches(visible: np.ndarray, patch_of: np.ndarray) -> np.ndarray:
-    """Visibility per patch from that per pixel or per feature.
-
-    Parameters
-    ----------
-    visible : ndarray of bool of shape (n, n_units)
-    patch_of : ndarray of int of shape (n_units,)
-        The patch of each pixel or feature.
-
-    Returns
-    -------
-    ndarray of bool of shape (n, n_patches)
-
-    Raises
-    ------
-    ValueError
-        If a patch is visible in part.
-    """
-    first = np.unique(patch_of, return_index=True)[1]
-    patches = visible[:, first]
-    if (patches[:, patch_of] != visible).any():
-        raise ValueError(
-            "visible shows a patch in part. A ViT hides whole patches: pass one value per patch, of shape "
-            f"({len(first)},) or (n_samples, {len(first)}), as sample_visible draws them."
-        )
-    return patches
+def _by_count(counts: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """Samples (m,) of each number of visible patches."""
+    for count in counts.unique().tolist():
+        yield (counts == count).nonzero().flatten(), count

@@ -3,66 +3,105 @@
 n samples, N patches of P values, K of them visible, width D (encoder) or E (decoder), h heads.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skmae._compat import Interval
 from skmae._grid import PatchGrid
-from skmae.vit._masking import hidden_patches
+from skmae.vit._network import PatchModule
+
+_COUNT = [Interval(Integral, 1, None, closed="left")]
+SIZES: dict[str, list[Any]] = {
+    "embed_dim": _COUNT,
+    "encoder_layers": _COUNT,
+    "encoder_heads": _COUNT,
+    "decoder_dim": [*_COUNT, None],
+    "decoder_layers": _COUNT,
+    "decoder_heads": _COUNT,
+    "mlp_ratio": [Interval(Real, 0, None, closed="neither")],
+}
 
 
-class MaskedAutoencoder(nn.Module):
+@dataclass(frozen=True)
+class ViTConfig:
+    """The sizes of a masked autoencoder's Vision Transformer.
+
+    Parameters
+    ----------
+    embed_dim, encoder_layers, encoder_heads : int
+        Width of the encoder, its blocks, and the heads of each.
+    decoder_dim : int or None, default=None
+        Width of the decoder. None is `embed_dim`.
+    decoder_layers, decoder_heads : int
+    mlp_ratio : float, default=4
+        Width of the hidden layer of a block over the width of the block.
+    norm_eps : float, default=1e-6
+        Added to the variance by layer norms.
+
+    Raises
+    ------
+    ValueError
+        If a number of heads does not divide its width.
+
+    Examples
+    --------
+    >>> from skmae.vit import ViTConfig
+    >>> ViTConfig(embed_dim=32, encoder_heads=4, decoder_heads=4).decoder_width
+    32
+    """
+
+    embed_dim: int = 192
+    encoder_layers: int = 12
+    encoder_heads: int = 12
+    decoder_dim: int | None = None
+    decoder_layers: int = 4
+    decoder_heads: int = 16
+    mlp_ratio: float = 4
+    norm_eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        check_heads("encoder_heads", self.encoder_heads, "embed_dim", self.embed_dim)
+        check_heads("decoder_heads", self.decoder_heads, "decoder_dim", self.decoder_width)
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any], **others: Any) -> Self:
+        """From the parameters of an estimator, those that are sizes, and others that it does not have."""
+        names = (field.name for field in fields(cls))
+        return cls(**{name: parameters[name] for name in names if name in parameters}, **others)
+
+    @property
+    def decoder_width(self) -> int:
+        return self.embed_dim if self.decoder_dim is None else self.decoder_dim
+
+
+class MaskedAutoencoder(PatchModule):
     """Encoder of the visible patches, decoder of all.
 
     Parameters
     ----------
     grid : PatchGrid
         What a sample looks like; its patches must all have the same size.
-    embed_dim, encoder_layers, encoder_heads : int
-    decoder_dim : int or None
-        None is `embed_dim`.
-    decoder_layers, decoder_heads : int
-    mlp_ratio : float
-        Width of the hidden layer of a block over the width of the block.
-    norm_eps : float
-        Added to the variance by layer norms.
+    config : ViTConfig
     """
 
-    def __init__(
-        self,
-        grid: PatchGrid,
-        *,
-        embed_dim: int = 192,
-        encoder_layers: int = 12,
-        encoder_heads: int = 12,
-        decoder_dim: int | None = None,
-        decoder_layers: int = 4,
-        decoder_heads: int = 16,
-        mlp_ratio: float = 4,
-        norm_eps: float = 1e-6,
-    ):
-        super().__init__()
-        grid.require_regular()
-        decoder_dim = embed_dim if decoder_dim is None else decoder_dim
-        check_heads("encoder_heads", encoder_heads, "embed_dim", embed_dim)
-        check_heads("decoder_heads", decoder_heads, "decoder_dim", decoder_dim)
-        self.grid = grid
-        self.split, self.order = grid.token_layout
-        self.standardize = Standardize(grid)
-        size = grid.n_features // grid.n_patches
-        self.encoder = Encoder(grid, size, embed_dim, encoder_layers, encoder_heads, mlp_ratio, norm_eps)
-        self.decoder = Decoder(grid, size, embed_dim, decoder_dim, decoder_layers, decoder_heads, mlp_ratio, norm_eps)
+    takes_padding = True
+
+    def __init__(self, grid: PatchGrid, config: ViTConfig):
+        super().__init__(grid)
+        self.config = config
+        self.encoder = Encoder(grid, config)
+        self.decoder = Decoder(grid, config)
         self.apply(_initialize)
 
-    def patchify(self, images: Tensor) -> Tensor:
-        """(n, \\*image_shape) or (n, n_features) → (n, N, P)."""
-        tokens = images.reshape(len(images), *self.split).permute(self.order)
-        return tokens.reshape(len(images), self.grid.n_patches, -1)
-
-    def forward(self, images: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, images: Tensor, keep: Tensor | None = None, present: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Predict all patches from some.
 
         Parameters
@@ -71,6 +110,8 @@ class MaskedAutoencoder(nn.Module):
             Standardised (`standardize`).
         keep : Tensor of int64 of shape (n, K), or None
             Numbers of the visible patches; None hides nothing.
+        present : Tensor of bool of shape (n, K), or None
+            False where `keep` names a patch only to fill its row up: it is hidden. None: all of `keep` are visible.
 
         Returns
         -------
@@ -79,75 +120,54 @@ class MaskedAutoencoder(nn.Module):
         """
         if keep is None:
             keep = torch.arange(self.grid.n_patches, device=images.device).expand(len(images), -1)
-        latent = self.encoder(self.patchify(images), keep)  # (n, 1 + K, D)
-        return self.decoder(latent, keep), hidden_patches(keep, self.grid.n_patches)
+        latent = self.encoder(self.patchify(images), keep, present)  # (n, 1 + K, D)
+        return self.decoder(latent, keep, present), self.hidden(keep, present)
 
     def encode(self, images: Tensor) -> Tensor:
         """Class token and all patches, nothing hidden: (n, 1 + N, D)."""
         return self.encoder(self.patchify(images))
 
-    def layers(self, images: Tensor, pool: str) -> Tensor:
-        """What every layer makes of whole images, pooled: (n, 1 + blocks, D)."""
-        return torch.stack([pool_tokens(x, pool) for x in self.encoder.layers(self.patchify(images))], dim=1)
+    @property
+    def blocks(self) -> nn.ModuleList:
+        return self.encoder.blocks
 
+    def embed(self, images: Tensor) -> Tensor:
+        """What the first block gets: (n, 1 + N, D)."""
+        return self.encoder.embed(self.patchify(images))
 
-class Standardize(nn.Module):
-    """Pixels less the mean of their channel, over its standard deviation."""
+    @property
+    def finish(self) -> nn.LayerNorm:
+        return self.encoder.norm
 
-    def __init__(self, grid: PatchGrid):
-        super().__init__()
-        self.image_shape = grid.image_shape
-        self.mean: Tensor
-        self.scale: Tensor
-        per_channel = [size if axis == grid.channel_axis else 1 for axis, size in enumerate(grid.image_shape)]
-        self.register_buffer("mean", torch.zeros(per_channel))
-        self.register_buffer("scale", torch.ones(per_channel))
-
-    def learn(self, mean: Any, scale: Any) -> None:
-        """Take one mean and one standard deviation per channel, or one for all."""
-        for buffer, values in ((self.mean, mean), (self.scale, scale)):
-            values = torch.as_tensor(values, dtype=buffer.dtype).clone()
-            buffer.copy_(values.reshape(buffer.shape if values.numel() > 1 else ()))
-
-    def forward(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """(n, \\*image_shape) or (n, n_features) of any type → (n, \\*image_shape) of `dtype`."""
-        images = images.reshape(len(images), *self.image_shape)
-        images = images.to(torch.float64 if images.dtype == torch.float64 else torch.float32)
-        return ((images - self.mean.to(images.dtype)) / self.scale.to(images.dtype)).to(dtype)
-
-    def undo(self, images: Tensor) -> Tensor:
-        """Back to the units of the pixels."""
-        return images * self.scale + self.mean
+    def without_decoder(self) -> "MaskedAutoencoder":
+        """A copy that can `encode` but not predict."""
+        alone = super().without_decoder()
+        del alone.decoder
+        return alone
 
 
 class Encoder(nn.Module):
     """Vision Transformer over the visible patches."""
 
-    def __init__(
-        self, grid: PatchGrid, size: int, dim: int, layers: int, heads: int, mlp_ratio: float, norm_eps: float
-    ):
+    def __init__(self, grid: PatchGrid, config: ViTConfig):
         super().__init__()
-        self.patch_embed = nn.Linear(size, dim)
+        dim = config.embed_dim
+        self.patch_embed = nn.Linear(grid.n_features // grid.n_patches, dim)
         self.cls_token = nn.Parameter(torch.zeros(dim))
         self.pos_embed: Tensor
         self.register_buffer("pos_embed", sincos_positions(grid.patches_per_axis, dim))  # (1 + N, D)
-        self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, norm_eps) for _ in range(layers))
-        self.norm = nn.LayerNorm(dim, eps=norm_eps)
+        self.blocks = nn.ModuleList(
+            Block(dim, config.encoder_heads, config.mlp_ratio, config.norm_eps) for _ in range(config.encoder_layers)
+        )
+        self.norm = nn.LayerNorm(dim, eps=config.norm_eps)
 
-    def forward(self, tokens: Tensor, keep: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, keep: Tensor | None = None, present: Tensor | None = None) -> Tensor:
         """(n, N, P) and the visible patches (n, K), or all → (n, 1 + K, D)."""
         x = self.embed(tokens, keep)
+        attended = None if present is None else F.pad(present, (1, 0), value=True)[:, None, None]  # (n, 1, 1, 1 + K)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, attended)
         return self.norm(x)
-
-    def layers(self, tokens: Tensor) -> Iterator[Tensor]:
-        """What the first block gets, and what each block gives, the last after the norm: (n, 1 + N, D) each."""
-        x = self.embed(tokens)
-        for block in self.blocks:
-            yield x
-            x = block(x)
-        yield self.norm(x)
 
     def embed(self, tokens: Tensor, keep: Tensor | None = None) -> Tensor:
         """What the first block gets: (n, N, P) → (n, 1 + K, D)."""
@@ -162,32 +182,27 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Small transformer over all patches: what was encoded, and a learned token where a patch is hidden."""
 
-    def __init__(
-        self,
-        grid: PatchGrid,
-        size: int,
-        encoder_dim: int,
-        dim: int,
-        layers: int,
-        heads: int,
-        mlp_ratio: float,
-        norm_eps: float,
-    ):
+    def __init__(self, grid: PatchGrid, config: ViTConfig):
         super().__init__()
-        self.embed = nn.Linear(encoder_dim, dim)
+        dim = config.decoder_width
+        self.embed = nn.Linear(config.embed_dim, dim)
         self.mask_token = nn.Parameter(torch.zeros(dim))
         self.pos_embed: Tensor
         self.register_buffer("pos_embed", sincos_positions(grid.patches_per_axis, dim))  # (1 + N, E)
-        self.blocks = nn.ModuleList(Block(dim, heads, mlp_ratio, norm_eps) for _ in range(layers))
-        self.norm = nn.LayerNorm(dim, eps=norm_eps)
-        self.pred = nn.Linear(dim, size)
+        self.blocks = nn.ModuleList(
+            Block(dim, config.decoder_heads, config.mlp_ratio, config.norm_eps) for _ in range(config.decoder_layers)
+        )
+        self.norm = nn.LayerNorm(dim, eps=config.norm_eps)
+        self.pred = nn.Linear(dim, grid.n_features // grid.n_patches)
 
-    def forward(self, latent: Tensor, keep: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, keep: Tensor, present: Tensor | None = None) -> Tensor:
         """(n, 1 + K, D) and the visible patches (n, K) → (n, N, P)."""
         x = self.embed(latent)  # (n, 1 + K, E)
         n, _, dim = x.shape
-        patches = self.mask_token.to(x.dtype).expand(n, len(self.pos_embed) - 1, dim)  # (n, N, E)
-        patches = patches.scatter(1, keep.unsqueeze(-1).expand(-1, -1, dim), x[:, 1:])
+        mask_token = self.mask_token.to(x.dtype)
+        encoded = x[:, 1:] if present is None else torch.where(present.unsqueeze(-1), x[:, 1:], mask_token)
+        patches = mask_token.expand(n, len(self.pos_embed) - 1, dim)  # (n, N, E)
+        patches = patches.scatter(1, keep.unsqueeze(-1).expand(-1, -1, dim), encoded)
         x = torch.cat((x[:, :1], patches), dim=1) + self.pos_embed  # (n, 1 + N, E)
         for block in self.blocks:
             x = block(x)
@@ -204,9 +219,14 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
         self.mlp = Mlp(dim, round(mlp_ratio * dim))
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
+    def forward(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
+        """(n, L, D) → (n, L, D); `attended` (n, 1, 1, L) is False for tokens that no other may look at."""
+        x = x + self.attn(self.norm1(x), attended)
         return x + self.mlp(self.norm2(x))
+
+    def branches(self) -> tuple[Callable[[Tensor], Tensor], ...]:
+        """What is added to x, one after the other; each may be left out in training (stochastic depth)."""
+        return (lambda x: self.attn(self.norm1(x)), lambda x: self.mlp(self.norm2(x)))
 
 
 class Attention(nn.Module):
@@ -218,11 +238,11 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
         n, length, dim = x.shape
         qkv = self.qkv(x).reshape(n, length, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (n, h, length, D / h)
-        x = F.scaled_dot_product_attention(q, k, v)  # (n, h, length, D / h)
+        x = F.scaled_dot_product_attention(q, k, v, attended)  # (n, h, length, D / h)
         return self.proj(x.transpose(1, 2).reshape(n, length, dim))
 
 
@@ -236,11 +256,6 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
-
-
-def pool_tokens(tokens: Tensor, pool: str) -> Tensor:
-    """(n, 1 + N, D) → (n, D)."""
-    return tokens[:, 0] if pool == "cls" else tokens[:, 1:].mean(dim=1)
 
 
 def sincos_positions(patches_per_axis: tuple[int, ...], dim: int) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from skmae.vit._augmentation import drawing_from
-from skmae.vit._data import EpochBatches, Share, collate, is_resident
+from skmae.vit._data import BatchPart, EpochBatches, collate, is_resident
 
 _STEPS_BETWEEN_CHECKS = 50  # of the loss, each of which waits for the device
 NO_DECAY = [("*bias", {"weight_decay": 0.0}), ("*norm*", {"weight_decay": 0.0})]
@@ -79,14 +79,37 @@ class EpochDraws:
         self.masks = torch.Generator(device).manual_seed(_seed(seed, epoch, 1))
         self.augmentation = torch.Generator().manual_seed(_seed(seed, epoch, 2))
 
-    def next_share(self) -> Share:
-        share = self.batches.share(self.step)
+    def next_part(self) -> BatchPart:
+        """This process's part of the next batch."""
+        part = self.batches.part(self.step)
         self.step += 1
-        return share
+        return part
 
 
 def _seed(*entropy: int) -> int:
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
+
+
+@contextmanager
+def drawing_weights(seed: int) -> Iterator[None]:
+    """Let modules that are built draw their weights from the seed, whatever PyTorch's own generator has drawn."""
+    with drawing_from(torch.Generator().manual_seed(_seed(seed))):
+        yield
+
+
+class Prebuilt:
+    """Hands a module that is there to skorch, which wants to call something for it, and forgets it.
+
+    Parameters
+    ----------
+    module : Module
+    """
+
+    def __init__(self, module: nn.Module):
+        self.modules = [module]
+
+    def __call__(self) -> nn.Module:
+        return self.modules.pop()
 
 
 class SeededNet(NeuralNet):
@@ -99,7 +122,7 @@ class SeededNet(NeuralNet):
     *args, **kwargs
         As skorch's.
     augment : callable or None
-        Function of standardised images and a `Share`.
+        Function of standardised images and a `BatchPart`.
     autocast : torch.dtype or None
         Type of the matrix products in training.
     seed : int
@@ -108,7 +131,7 @@ class SeededNet(NeuralNet):
     def __init__(
         self,
         *args: Any,
-        augment: Callable[[Tensor, Share], Tensor] | None = None,
+        augment: Callable[[Tensor, BatchPart], Tensor] | None = None,
         autocast: torch.dtype | None = None,
         seed: int = 0,
         **kwargs: Any,
@@ -133,11 +156,6 @@ class SeededNet(NeuralNet):
             callbacks.append(("progress_bar", ProgressBar(postfix_keys=[])))
         return callbacks
 
-    def initialize_module(self) -> "SeededNet":
-        """Build the module from the seed, whatever PyTorch's own generator has drawn."""
-        with drawing_from(torch.Generator().manual_seed(_seed(self.seed))):
-            return super().initialize_module()
-
     def initialize_optimizer(self, triggered_directly: Any = None) -> "SeededNet":
         """Build the optimizer, and what scales the loss where gradients are float16."""
         super().initialize_optimizer(triggered_directly)
@@ -153,7 +171,7 @@ class SeededNet(NeuralNet):
     @property
     def plain_module(self) -> Any:
         """The module without what wraps it in several processes."""
-        return self.module_.module if hasattr(self.module_, "module") else self.module_
+        return self.module_
 
     @property
     def where(self) -> torch.device:
@@ -215,7 +233,7 @@ class SeededNet(NeuralNet):
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
             losses.append(step["loss"].detach())
-            self.history.record_batch(f"{prefix}_batch_size", iterator.batch_sampler.share(len(losses) - 1).total)
+            self.history.record_batch(f"{prefix}_batch_size", iterator.batch_sampler.part(len(losses) - 1).total)
             self.notify("on_batch_end", batch=batch, training=training, **step)
             if len(losses) % _STEPS_BETWEEN_CHECKS == 0:
                 self._read(losses, training)
@@ -277,11 +295,11 @@ class SeededNet(NeuralNet):
 
 
 @contextmanager
-def naming_net_params(net_params: Any) -> Iterator[None]:
-    """Say of an argument that a part of the net does not know that it came in `net_params`."""
+def naming_net_params(parameters: dict[str, Any]) -> Iterator[None]:
+    """Say of an argument that the module or a part of the net does not know that it came in `net_params`."""
     try:
         yield
     except TypeError as error:
-        if not net_params:
+        if not parameters["net_params"]:
             raise
-        raise ValueError(f"net_params={net_params!r} cannot be used: {error}") from error
+        raise ValueError(f"net_params={parameters['net_params']!r} cannot be used: {error}") from error

@@ -1,15 +1,20 @@
-"""How a masked autoencoder is trained: what a step does, and its loss."""
+"""How a masked autoencoder is trained: its net, what a step does, and its loss."""
 
+from functools import partial
 from typing import Any
 
 import torch
 from skorch.hf import AccelerateMixin
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from skmae.vit._augmentation import drawing_from
-from skmae.vit._masking import draw_visible
-from skmae.vit._net import SeededNet
+from skmae._grid import PatchGrid
+from skmae.masking import resolve_sampler
+from skmae.vit._augmentation import drawing_from, make_augment
+from skmae.vit._build import net_settings, other_net_params, resolve_device
+from skmae.vit._masking import count_visible, draw, run_masked
+from skmae.vit._net import NO_DECAY, Prebuilt, SeededNet, naming_net_params
+from skmae.vit._network import check_prediction
 
 
 class ReconstructionLoss:
@@ -46,32 +51,45 @@ def normalize_patches(patches: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 class MAENet(SeededNet):
-    """A net that trains a `MaskedAutoencoder` on images alone.
+    """A net that trains a masked autoencoder on images alone.
 
     Parameters
     ----------
     *args, **kwargs
         As `SeededNet`'s.
-    n_visible : int
-        Patches that the encoder sees in training.
+    grid : PatchGrid
+    sampler : Sampler
+        What draws masks in training.
+    mask : float
+        What the sampler is told about the share to hide.
     """
 
-    def __init__(self, *args: Any, n_visible: int, **kwargs: Any):
+    def __init__(self, *args: Any, grid: PatchGrid, sampler: Any, mask: float, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.n_visible = n_visible
+        self.grid = grid
+        self.sampler = sampler
+        self.mask = mask
+        self.n_visible = count_visible(sampler, grid, mask)
+        """Patches that the encoder sees in training; None where their number differs between samples."""
+
+    def draw_visible(self, n_samples: int, generator: torch.Generator) -> Tensor:
+        """Masks as training draws them: (n, N) bool on the generator's device."""
+        return draw(self.sampler, n_samples, self.grid, self.mask, generator)
 
     def infer(self, x: Tensor, **fit_params: Any) -> tuple[Tensor, Tensor, Tensor, float]:  # noqa: ARG002
         """Prediction (n, N, P), target (n, N, P), hidden (n, N) and the weight of the batch's mean loss."""
         module, draws = self.plain_module, self._draws
-        share = draws.next_share()
+        part = draws.next_part()
         images = module.standardize(x.to(self.where, non_blocking=True))  # (n, *image_shape)
         if self.module_.training and self.augment is not None:
             with drawing_from(draws.augmentation), torch.autocast(self.where.type, enabled=False):
-                images = self.augment(images, share)
+                images = self.augment(images, part)
         # drawn for the whole batch, so that several processes do what one would do
-        keep = draw_visible(share.total, module.grid.n_patches, self.n_visible, draws.masks)[share.rows]  # (n, K)
-        prediction, hidden = self.module_(images, keep)
-        return prediction, module.patchify(images), hidden, share.weight
+        visible = self.draw_visible(part.total, draws.masks)[part.rows]  # (n, N)
+        prediction, hidden = run_masked(module, images, visible, self.n_visible, self.module_)
+        target = module.patchify(images)
+        check_prediction(prediction, target, hidden)
+        return prediction, target, hidden, part.weight
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:  # noqa: ARG002
         prediction, target, hidden, weight = y_pred
@@ -79,12 +97,16 @@ class MAENet(SeededNet):
 
 
 class AcceleratedMAENet(AccelerateMixin, MAENet):
-    """The same in several processes, by Hugging Face's accelerate. Each has all of the data, and takes its share."""
+    """The same in several processes, by Hugging Face's accelerate. Each has all of the data, and takes its part."""
 
     def initialize(self) -> "AcceleratedMAENet":
         super().initialize()
         self._unwrap_accelerator()  # the module is wrapped while it is trained, and at no other time
         return self
+
+    @property
+    def plain_module(self) -> Any:
+        return getattr(self.module_, "module", self.module_) if self._wrapped_with_accelerator else self.module_
 
     def process(self) -> tuple[int, int]:
         return self.accelerator.process_index, self.accelerator.num_processes
@@ -96,5 +118,25 @@ class AcceleratedMAENet(AccelerateMixin, MAENet):
         return self.accelerator.reduce(values, "mean")
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
-        """Not prepared by accelerate, which would share the batches out a second time."""
+        """Not prepared by accelerate, which would divide the batches a second time."""
         return MAENet.get_iterator(self, dataset, training)
+
+
+def build_net(parameters: dict[str, Any], module: nn.Module, grid: PatchGrid, seed: int) -> MAENet:
+    """A net that trains a fresh module, as the parameters of a `DeepAutoencoder` say."""
+    accelerator = parameters["accelerator"]
+    settings = net_settings(parameters, seed, None if accelerator is not None else resolve_device(parameters["device"]))
+    settings |= {
+        "module": Prebuilt(module),
+        "grid": grid,
+        "sampler": resolve_sampler(parameters["mask_sampling"]),
+        "mask": parameters["mask"],
+        "criterion": partial(ReconstructionLoss, parameters["normalize_target"]),
+        "optimizer__param_groups": NO_DECAY,
+        "augment": make_augment(parameters["augment"], grid),
+        **other_net_params(parameters),
+    }
+    with naming_net_params(parameters):
+        if accelerator is None:
+            return MAENet(**settings).initialize()
+        return AcceleratedMAENet(**settings, accelerator=accelerator).initialize()

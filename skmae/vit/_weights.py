@@ -12,7 +12,7 @@ import safetensors
 import safetensors.torch
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from skmae._grid import PatchGrid
 from skmae.vit._checkpoint import first_line, write_atomically
@@ -59,7 +59,7 @@ _TO_TRANSFORMERS = (
     (r"\.attn\.([qkv])\.", r".attention.\1_proj."),
     (r"\.attn\.proj\.", ".attention.o_proj."),
 )
-_OWN_TO_MAE = (
+_MODULE_TO_MAE = (
     (r"^encoder\.patch_embed\.", "patch_embed.proj."),
     (r"^encoder\.", ""),
     (r"^decoder\.mask_token$", "mask_token"),
@@ -126,7 +126,7 @@ def write_weights(path: Path, module: MaskedAutoencoder, layout: str) -> None:
 
 def from_module(module: MaskedAutoencoder, layout: str = "mae") -> State:
     """The weights of a module in a layout, "mae" or "transformers"."""
-    state = {_renamed(name, _OWN_TO_MAE): tensor for name, tensor in module.state_dict().items()}
+    state = {_renamed(name, _MODULE_TO_MAE): tensor for name, tensor in module.state_dict().items()}
     state = {name: tensor for name, tensor in state.items() if not name.startswith("standardize.")}
     for name in _TOKENS:
         state[name] = state[name].reshape(1, -1, state[name].shape[-1])  # (D,) or (1 + N, D) → (1, ·, D)
@@ -136,29 +136,50 @@ def from_module(module: MaskedAutoencoder, layout: str = "mae") -> State:
     return {_renamed(name, _TO_TRANSFORMERS): tensor for name, tensor in _split_qkv(state).items()}
 
 
-def load_into(module: MaskedAutoencoder, state: State, notes: dict[str, Any]) -> bool:
-    """Put weights of any known layout into a module; say whether they held a decoder.
+def load_into(module: MaskedAutoencoder, state: State, notes: dict[str, Any], parameters: list[str]) -> bool:
+    """Put weights of any known layout into a ViT; say whether they held a decoder.
+
+    Raises
+    ------
+    ValueError
+        As `load_state`.
+    """
+    state = _to_module_names(state)
+    has_decoder = any(name.startswith("decoder.") for name in state)
+    expected = module.state_dict()
+    for name in ("encoder.pos_embed", "decoder.pos_embed"):
+        if name in state and state[name].shape[-1] == expected[name].shape[-1]:
+            state[name] = interpolate_positions(
+                state[name], module.grid.patches_per_axis, notes.get("patches_per_axis")
+            )
+    load_state(module, state, parameters, optional=("standardize.",) if has_decoder else ("standardize.", "decoder."))
+    return has_decoder
+
+
+def load_state(module: nn.Module, state: State, parameters: list[str], optional: tuple[str, ...]) -> None:
+    """Put weights of a module's own names into it.
+
+    Parameters
+    ----------
+    module : Module
+    state : dict of str to Tensor
+    parameters : list of str
+        Parameters of the estimator that the names and shapes follow from.
+    optional : tuple of str
+        What names may begin with that are left as they are where the weights have none.
 
     Raises
     ------
     ValueError
         If weights are missing, unexpected, of another shape, or not finite; nothing is loaded then.
     """
-    own = module.state_dict()
-    state = _to_own(state)
-    has_decoder = any(name.startswith("decoder.") for name in state)
-    for name in ("encoder.pos_embed", "decoder.pos_embed"):
-        if name in state and state[name].shape[-1] == own[name].shape[-1]:
-            state[name] = interpolate_positions(
-                state[name], module.grid.patches_per_axis, notes.get("patches_per_axis")
-            )
-    optional = ("standardize.",) if has_decoder else ("standardize.", "decoder.")
-    missing = [name for name in own if name not in state and not name.startswith(optional)]
-    unexpected = [name for name in state if name not in own]
+    expected = module.state_dict()
+    missing = [name for name in expected if name not in state and not name.startswith(optional)]
+    unexpected = [name for name in state if name not in expected]
     shapes = [
-        f"{name} is {tuple(state[name].shape)} and should be {tuple(own[name].shape)}"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
+        f"{name} is {tuple(state[name].shape)} and should be {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in state and state[name].shape != tensor.shape
     ]
     broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
@@ -167,11 +188,10 @@ def load_into(module: MaskedAutoencoder, state: State, notes: dict[str, Any]) ->
         faults = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
         found = "; ".join(f"{what}: {_listed(names)}" for what, names in faults if names)
         raise ValueError(
-            f"The weights do not fit this ViTMAE; {found}. Set embed_dim, encoder_layers, encoder_heads, decoder_dim, "
-            f"decoder_layers, decoder_heads, mlp_ratio, patch and image_shape to those that the weights were made with."
+            f"The weights do not fit this network; {found}. Set {', '.join(parameters)} to those that the weights were "
+            f"made with."
         )
-    module.load_state_dict({**own, **state})
-    return has_decoder
+    module.load_state_dict({**expected, **state})
 
 
 def per_channel(name: str, values: Any, n_channels: int) -> Tensor:
@@ -197,7 +217,7 @@ def _listed(names: list[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _to_own(state: State) -> State:
+def _to_module_names(state: State) -> State:
     """Names and shapes of the module, from any of the layouts."""
     if "encoder.cls_token" in state:
         return dict(state)
@@ -206,17 +226,17 @@ def _to_own(state: State) -> State:
     if "vit.embeddings.cls_token" in state:
         state = {_renamed(_renamed(n, _TRANSFORMERS_OLD), _TRANSFORMERS): tensor for n, tensor in state.items()}
         state = _join_qkv(state)
-    own: State = {}
+    renamed: State = {}
     for name, tensor in state.items():
         if name in _TOKENS:
             tensor = tensor[0] if name.endswith("pos_embed") else tensor.reshape(-1)
         elif name == "patch_embed.proj.weight":
             tensor = _as_linear(tensor)
-        own[_own_name(name)] = tensor
-    return own
+        renamed[_module_name(name)] = tensor
+    return renamed
 
 
-def _own_name(name: str) -> str:
+def _module_name(name: str) -> str:
     """The module's name for one of facebookresearch's."""
     if name.startswith("patch_embed.proj."):
         return name.replace("patch_embed.proj.", "encoder.patch_embed.")

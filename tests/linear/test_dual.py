@@ -141,3 +141,13 @@ def test_rows_are_needed(rng):
     X = images(rng, 12, (8, 8))
     with pytest.raises(ValueError, match=r'solver="dual" needs all rows at once: use fit'):
         LinearMAE(3, patch=2, solver="dual").partial_fit(X)
+
+
+@pytest.mark.parametrize("n", [2, 12])
+def test_patches_that_do_not_tell_all_samples_apart_are_not_warned_about(n, rng):
+    """Two samples are one direction, which every patch has; and one patch of a rank less than n − 1 is enough."""
+    X = images(rng, n, (8, 8))
+    if n > 2:
+        X[1, :4, :4] = X[0, :4, :4]
+    model = LinearMAE(1, mask=0.5, patch=4, solver="dual").fit(X)  # warnings are errors
+    assert model.solver_ == "dual"

@@ -17,8 +17,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmae import LinearMAE, Moments
 from skmae._grid import PatchGrid
-from skmae.linear import _hidden
-from skmae.linear._corruption import Corruption
+from skmae.linear import Corruption, _descent
+from skmae.linear._descent import Descent, SameForAll, Whitened
+from skmae.linear._losses import AllFeatures, HiddenFeatures
 
 SAMPLINGS = ["bernoulli", "exact"]
 
@@ -123,7 +124,7 @@ def test_full_rank_is_a_regression_of_each_patch_on_the_others(shape, patch, mas
     if fault == "duplicate":
         X[:, 2], X[:, -1] = X[:, 1], X[:, 0] + X[:, 1]
     model = hidden(mask=mask, patch=patch, mask_sampling=sampling, image_shape=shape).fit(X)
-    if model._problem.loss == "all":  # so few patches that none is hidden
+    if model._problem.loss == AllFeatures():  # so few patches that none is hidden
         return
     x, B, grid = X - model.mean_, product(model), model._problem.grid
     residual = 0.0
@@ -179,7 +180,8 @@ def task(X, shape, patch, mask, sampling):
     grid = PatchGrid.build(shape, None, patch)
     keep = int(np.clip(round((1 - mask) * grid.n_patches), 1, grid.n_patches - 1))
     corruption = Corruption.bernoulli(mask) if sampling == "bernoulli" else Corruption.exact(keep, grid.n_patches)
-    return _hidden._Task(Moments.from_data(X).second, grid, _hidden.Given.of(corruption, grid.n_patches), "auto")
+    space = Whitened(Moments.from_data(X).second, grid.features_of_patch, "auto")
+    return Descent(space, SameForAll(space.S, space.blocks, corruption.while_hidden))
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
@@ -189,7 +191,7 @@ def test_the_gradient_is_that_of_the_loss(mask, sampling, rng):
     X[:, 7] = 3
     X[:, 0] = X[:, 1]
     problem = task(X, (5, 4), 2, mask, sampling)
-    W1 = problem.whitened(rng.normal(size=(3, 20)))
+    W1 = problem.space.encoder(rng.normal(size=(3, 20)))
     gradient = problem.loss_and_gradient(W1)[1]
     for _ in range(5):
         direction = rng.normal(size=W1.shape)
@@ -225,8 +227,32 @@ def test_a_limited_rank_is_never_worse_than_its_starts(problem, seed):
     shape, patch, mask, sampling, k = problem
     X = images(np.random.default_rng(seed), 40, shape)
     model = hidden(k, mask=mask, patch=patch, mask_sampling=sampling, image_shape=shape).fit(X)
-    if model._problem.loss == "hidden":
+    if model._problem.loss == HiddenFeatures():
         assert model.expected_loss_ <= min(starts(X, shape, patch, mask, sampling, k)) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("seed", "better"), [(13, "truncated"), (35, "all")])
+def test_descent_starts_from_the_better_start_and_never_ends_above_it(seed, better, monkeypatch):
+    """Where descent gains nothing, or less than nothing, the better of both starts is the answer."""
+    shape, patch, mask, sampling, k = (3, 4), 2, 0.8, "bernoulli", 1
+    X = images(np.random.default_rng(seed), 40, shape)
+    losses = dict(zip(("truncated", "all"), starts(X, shape, patch, mask, sampling, k), strict=True))
+    assert min(losses, key=losses.get) == better
+    begun = []
+
+    def fail(descent, W1):
+        begun.append(descent.loss_and_gradient(W1)[0])
+        return np.zeros((k, 12)), np.zeros((12, k))
+
+    monkeypatch.setattr(Descent, "run", fail)
+    model = hidden(k, mask=mask, patch=patch, mask_sampling=sampling, image_shape=shape).fit(X)
+    assert_allclose(model.expected_loss_, losses[better], rtol=1e-9)
+    problem = task(X.reshape(40, -1), shape, patch, mask, sampling)
+    parameters = {"mask": mask, "patch": patch, "mask_sampling": sampling, "image_shape": shape}
+    full, every = hidden(**parameters).fit(X), LinearMAE(k, **parameters).fit(X)
+    options = [problem.loss_and_gradient(problem.space.encoder(m.components_[:k]))[0] for m in (full, every)]
+    assert_allclose(begun, min(options), rtol=1e-7)
+    assert abs(options[0] - options[1]) > 1e-4 * min(options)
 
 
 def descend_by_brute_force(x, grid, mask, sampling, k, start):
@@ -276,8 +302,8 @@ def test_real_images_end_where_random_starts_end(rng):
     total = X.reshape(len(X), -1).var(axis=0).mean()
     found = []
     for _ in range(3):
-        W1, _ = problem.descend(problem.whitened(rng.normal(size=(6, 64))))
-        found.append(problem.loss_and_gradient(problem.whitened(W1))[0] * total)
+        W1, _ = problem.run(problem.space.encoder(rng.normal(size=(6, 64))))
+        found.append(problem.loss_and_gradient(problem.space.encoder(W1))[0] * total)
     assert min(found) >= model.expected_loss_ * (1 - 1e-5)
     assert_allclose(min(found), model.expected_loss_, rtol=1e-3)
     plain = LinearMAE(6, mask=0.75, patch=2).fit(X)
@@ -362,8 +388,8 @@ def test_a_descent_that_is_cut_short_says_so(rng, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         long = hidden(4, patch=2).fit(X)
-    monkeypatch.setattr(_hidden, "_STEPS", 2)
-    monkeypatch.setattr(_hidden, "_MAX_ROUNDS", 1)
+    monkeypatch.setattr(_descent, "_STEPS", 2)
+    monkeypatch.setattr(_descent, "_MAX_ROUNDS", 1)
     with pytest.warns(ConvergenceWarning, match=r"n_components=4 has not converged in 2 steps.*Fewer components"):
         short = hidden(4, patch=2).fit(X)
     assert short.expected_loss_ > long.expected_loss_

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmae import ViTMAE, probe_layers
+from skmae.vit._network import layers_of
 from skmae.vit._weights import from_module
 
 TINY = {"patch": 4, "embed_dim": 12, "encoder_layers": 2, "encoder_heads": 2, "decoder_layers": 1, "decoder_heads": 2}
@@ -62,13 +63,15 @@ def test_layers_of_every_checkpoint(series):
 
 def test_layers_are_what_blocks_give(series):
     mae, X, *_ = series
-    encoder, images = mae.net_.module_.encoder, torch.from_numpy(X[:3]).float()
-    tokens = mae.net_.module_.patchify(mae.net_.module_.standardize(images))
-    layers = list(encoder.layers(tokens))
-    assert len(layers) == 3
-    assert torch.equal(layers[0], encoder.embed(tokens))
-    assert torch.equal(layers[1], encoder.blocks[0](layers[0]))
-    assert torch.equal(layers[2], encoder(tokens))
+    module = mae.net_.module_
+    images = module.standardize(torch.from_numpy(X[:3]).float())
+    first = module.encoder.embed(module.patchify(images))
+    for pool, pooled in (("mean", lambda x: x[:, 1:].mean(dim=1)), ("cls", lambda x: x[:, 0])):
+        layers = layers_of(module, images, pool, 4)
+        assert layers.shape == (3, 3, 12)
+        assert torch.equal(layers[:, 0], pooled(first))
+        assert torch.equal(layers[:, 1], pooled(module.encoder.blocks[0](first)))
+        assert torch.equal(layers[:, 2], pooled(module.encode(images)))
 
 
 def test_numbers_are_regressed_and_probes_may_be_given(series):
@@ -119,7 +122,7 @@ def test_pixels_far_from_zero_are_standardised_as_they_are_elsewhere(series):
 
 def test_bad_input(series, tmp_path):
     mae, X, y, _ = series
-    with pytest.raises(TypeError, match="probe_layers takes a ViTMAE; got PCA"):
+    with pytest.raises(TypeError, match="probe_layers takes a ViTMAE or another DeepAutoencoder; got PCA"):
         probe_layers(PCA(), X, y, X, y)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         probe_layers(mae, X, y[:-1], X, y)

@@ -19,11 +19,10 @@ from skorch.callbacks import Callback, LRScheduler
 
 from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 from skmae._grid import PatchGrid
-from skmae.vit import _finetune
+from skmae.vit import _predictors
 from skmae.vit._augmentation import Mixing, drawing_from, make_supervised_augment
-from skmae.vit._data import Share
-from skmae.vit._finetuning import ClassificationLoss, PredictorNet
-from skmae.vit._predictor import Predictor, run_block
+from skmae.vit._data import BatchPart
+from skmae.vit._finetuning import ClassificationLoss, Predictor, PredictorNet, run_block
 
 ENCODER = {"patch": 4, "embed_dim": 12, "encoder_layers": 3, "encoder_heads": 2}
 TRAINING = {"max_epochs": 2, "batch_size": 25, "learning_rate": 0.05, "warmup_epochs": 0, "device": "cpu"}
@@ -51,7 +50,9 @@ def mae(digits):
 
 
 def parameters_of(estimator):
-    return {name: value.detach().clone() for name, value in estimator.net_.module_.named_parameters()}
+    """By the names that the autoencoder has for them, and those of the head."""
+    named = estimator.net_.module_.named_parameters()
+    return {name.removeprefix("network."): value.detach().clone() for name, value in named}
 
 
 # -- what learns ------------------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ def test_reusing_activations_changes_nothing(trainable_blocks, mae, digits, monk
     monkeypatch.setattr(Predictor, "freeze", lambda self, images: frozen.append(len(images)) or original(self, images))
     reused = classifier(mae, trainable_blocks=trainable_blocks).fit(*digits)
     assert sum(frozen) == 2 * len(digits[0])  # once for the statistics of the head, once for all epochs
-    monkeypatch.setattr(_finetune, "fits", lambda *_: False)
+    monkeypatch.setattr(_predictors, "fits", lambda *_: False)
     again = classifier(mae, trainable_blocks=trainable_blocks).fit(*digits)
     assert sum(frozen) == (2 + 1 + 2) * len(digits[0])  # in both epochs
     for name, value in parameters_of(again).items():
@@ -92,7 +93,8 @@ def test_reusing_activations_changes_nothing(trainable_blocks, mae, digits, monk
 def test_layer_wise_rates_are_those_of_the_formula(layer_decay, digits):
     clf = classifier(layer_decay=layer_decay, max_epochs=1).fit(*digits)
     scale = {}
-    names = {id(value): name for name, value in clf.net_.module_.named_parameters()}
+    named = clf.net_.module_.named_parameters()
+    names = {id(value): name.removeprefix("network.") for name, value in named}
     rate = 0.05 * 25 / 256 * 0.5 * (1 + np.cos(np.pi * 7 / 8))  # of the last of 8 steps
     for group in clf.net_.optimizer_.param_groups:
         for parameter in group["params"]:
@@ -117,7 +119,8 @@ def test_a_scheduler_of_the_user_keeps_the_layers_apart(digits):
 def test_the_first_step_moves_each_layer_by_its_rate(digits):
     """AdamW's first step is the learning rate for each weight, whatever its gradient."""
     slow = classifier(layer_decay=0.5, max_epochs=1, batch_size=200, weight_decay=0.0, learning_rate=1e-3)
-    fresh = slow._pretrained(digits[0], int(np.random.RandomState(0).randint(2**31 - 1))).net_.module_
+    grid = PatchGrid.build((8, 8), None, 4)
+    fresh = slow._fresh_network(grid, int(np.random.RandomState(0).randint(2**31 - 1)))
     slow.set_params(max_epochs=2, warmup_epochs=0).fit(*digits)
     # the head begins at zero, so that the encoder moves from the second step on, at half of the cosine
     rate = 1e-3 * 200 / 256 * 0.5
@@ -325,7 +328,7 @@ def test_pictures_are_shifted_by_an_eighth_of_each_axis():
     augment = make_supervised_augment("auto", grid, torch.tensor(0.0), torch.tensor(1.0))
     for axis, most in ((0, 1), (1, 8)):
         with drawing_from(torch.Generator().manual_seed(0)):
-            shifted = augment(place[axis].expand(200, -1, -1), Share(200, slice(0, 200), 1.0))
+            shifted = augment(place[axis].expand(200, -1, -1), BatchPart(200, slice(0, 200), 1.0))
         if axis == 1:  # those that were not flipped
             shifted = shifted[shifted[:, 0, -1] > shifted[:, 0, 0]]
         moved = (shifted - place[axis]).abs().amax(dim=(1, 2))
@@ -362,7 +365,7 @@ def test_randaugment_works_between_black_and_white():
         augment = make_supervised_augment("randaugment", grid, low, high)
         images = torch.from_numpy(rng.uniform(-1.5, 2.5, (32, *shape))).float()
         with drawing_from(torch.Generator().manual_seed(0)):
-            changed = augment(images, Share(32, slice(0, 32), 1.0))
+            changed = augment(images, BatchPart(32, slice(0, 32), 1.0))
         assert changed.shape == images.shape
         assert (changed - images).abs().max() > 0.1
         assert changed.min() >= -1.5 - 1e-5
@@ -460,7 +463,7 @@ def test_ctrl_c_before_training_leaves_what_was_there(mae, digits, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_finetune, "dataset_of", interrupt)
+    monkeypatch.setattr(_predictors, "dataset_of", interrupt)
     with pytest.raises(KeyboardInterrupt):
         clf.fit(X, 1 - y)
     assert_array_equal(clf.predict_proba(X), before)

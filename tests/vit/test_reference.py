@@ -12,7 +12,7 @@ import safetensors.torch
 
 from skmae import ViTMAE
 from skmae._grid import PatchGrid
-from skmae.vit._module import MaskedAutoencoder, sincos_positions
+from skmae.vit._module import MaskedAutoencoder, ViTConfig, sincos_positions
 from skmae.vit._training import ReconstructionLoss
 from skmae.vit._weights import from_module, interpolate_positions, load_into
 
@@ -65,8 +65,8 @@ def grid_of(config):
 
 
 def ours(config, model):
-    module = MaskedAutoencoder(grid_of(config), **parameters_of(config))
-    load_into(module, model.state_dict(), {})
+    module = MaskedAutoencoder(grid_of(config), ViTConfig(**parameters_of(config)))
+    load_into(module, model.state_dict(), {}, [])
     return module
 
 
@@ -99,9 +99,9 @@ def test_same_output_loss_and_gradients_as_transformers(name, normalize):
 
     theirs.loss.backward()
     loss.backward()
-    gradients = MaskedAutoencoder(grid_of(config), **parameters_of(config))
+    gradients = MaskedAutoencoder(grid_of(config), ViTConfig(**parameters_of(config)))
     fixed = {name: tensor for name, tensor in model.state_dict().items() if "pos" in name}
-    load_into(gradients, {**fixed, **{name: p.grad for name, p in model.named_parameters() if p.requires_grad}}, {})
+    load_into(gradients, {**fixed, **{name: p.grad for name, p in model.named_parameters() if p.requires_grad}}, {}, [])
     expected = gradients.state_dict()
     compared = 0
     for key, parameter in module.named_parameters():
@@ -256,8 +256,8 @@ def test_older_names_of_transformers():
         old[key] = tensor
     assert old.keys() != state.keys()
     expected = ours(config, reference(config)).state_dict()
-    module = MaskedAutoencoder(grid_of(config), **parameters_of(config))
-    load_into(module, old, {})
+    module = MaskedAutoencoder(grid_of(config), ViTConfig(**parameters_of(config)))
+    load_into(module, old, {}, [])
     for key, tensor in module.state_dict().items():
         torch.testing.assert_close(tensor, expected[key], rtol=0, atol=0)
 
@@ -266,8 +266,8 @@ def test_files_that_transformers_writes_by_default(tmp_path):
     config = CONFIGURATIONS["grey"]
     model = reference(config)
     model.save_pretrained(tmp_path)
-    module = MaskedAutoencoder(grid_of(config), **parameters_of(config))
-    load_into(module, safetensors.torch.load_file(tmp_path / "model.safetensors"), {})
+    module = MaskedAutoencoder(grid_of(config), ViTConfig(**parameters_of(config)))
+    load_into(module, safetensors.torch.load_file(tmp_path / "model.safetensors"), {}, [])
     expected = ours(config, model).state_dict()
     for key, tensor in module.state_dict().items():
         torch.testing.assert_close(tensor, expected[key], rtol=0, atol=0)

@@ -15,9 +15,11 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.dataset import ValidSplit
 
 from skmae import ViTMAE
+from skmae._grid import PatchGrid
+from skmae.masking import ExactCount
 from skmae.vit._checkpoint import read
 from skmae.vit._data import EpochBatches
-from skmae.vit._masking import draw_visible, equal_counts, hidden_patches
+from skmae.vit._masking import draw, patch_numbers
 from skmae.vit._net import WarmupCosine
 from skmae.vit._training import ReconstructionLoss
 
@@ -62,23 +64,17 @@ def assert_same_weights(a, b):
 
 @pytest.mark.parametrize("n_visible", [1, 3, 8])
 def test_every_set_of_patches_is_drawn_alike(n_visible):
-    keep = draw_visible(20_000, 8, n_visible, torch.Generator().manual_seed(0))
+    grid = PatchGrid.build((8,), None, 1)
+    visible = draw(ExactCount(), 20_000, grid, 1 - n_visible / 8, torch.Generator().manual_seed(0))
+    keep = patch_numbers(visible, n_visible)
     assert keep.shape == (20_000, n_visible)
     assert (keep.diff(dim=1) > 0).all()  # ascending, none twice
-    visible = ~hidden_patches(keep, 8)
+    assert visible.gather(1, keep).all()
     assert (visible.sum(dim=1) == n_visible).all()
     share, both = n_visible / 8, n_visible * (n_visible - 1) / (8 * 7)
     together = visible.float().T @ visible.float() / len(visible)
     expected = torch.full((8, 8), both).fill_diagonal_(share)
     torch.testing.assert_close(together, expected, atol=0.015, rtol=0)
-
-
-def test_samples_are_grouped_by_what_is_visible(rng):
-    visible = rng.random((40, 6)) < 0.5
-    back = np.zeros_like(visible)
-    for rows, keep in equal_counts(visible):
-        back[rows[:, np.newaxis], keep] = True
-    np.testing.assert_array_equal(back, visible)
 
 
 @pytest.mark.parametrize(("mask", "expected"), [(0, 0), (0.75, 0.75), (0.99, 15 / 16), (0.3, 5 / 16)])
@@ -414,7 +410,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(X, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     mae = tiny(checkpoint=tmp_path, callbacks=[Fill()])
-    import skmae.vit._estimator as module
+    import skmae.vit._autoencoder as module
 
     fingerprint, module.fingerprint_of = module.fingerprint_of, lambda *_: "x"  # of a class within a test
     try:
@@ -517,10 +513,10 @@ def test_epoch_batches_visit_every_sample_once():
             batches = EpochBatches(50, 16, seed=3, rank=rank, world=world)
             batches.set_epoch(2)
             for step, batch in enumerate(batches):
-                share = batches.share(step)
-                assert len(batch) == share.rows.stop - share.rows.start == 1 or share.weight
-                if share.weight:  # otherwise there is nothing for this process, and its sample does not count
-                    assert share.weight == pytest.approx(len(batch) * world / share.total)
+                part = batches.part(step)
+                assert len(batch) == part.rows.stop - part.rows.start == 1 or part.weight
+                if part.weight:  # otherwise there is nothing for this process, and its sample does not count
+                    assert part.weight == pytest.approx(len(batch) * world / part.total)
                     seen.extend(batch)
         assert sorted(seen) == list(range(50))
 

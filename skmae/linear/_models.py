@@ -1,18 +1,64 @@
-"""The three linear autoencoders: they differ in their corruption alone."""
+"""The three linear autoencoders: they differ in their corruption and their loss alone."""
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
-from sklearn.utils.validation import check_is_fitted
-
-from skmae._compat import Interval, StrOptions
-from skmae._constraints import MASKING
+from skmae._compat import HasMethods, Interval, StrOptions
+from skmae._estimator import store_parameters
 from skmae._grid import PatchGrid
+from skmae._parameters import GRID_DOCS, MASKING, shared_docs
 from skmae.linear._base import LinearAutoencoder
-from skmae.linear._corruption import Corruption
-from skmae.linear._solution import Problem
+from skmae.linear._corruptions import Corruption, Masks
+from skmae.linear._losses import Loss, resolve_loss
+from skmae.masking import resolve_sampler
+
+_DOCS = GRID_DOCS | {
+    "mask_sampling": GRID_DOCS["mask_sampling"] % {"default": "bernoulli"},
+    "whiten": """
+        whiten : bool, default=False
+            Scale features so that those of corrupted samples have unit second moment (divisor n; PCA's is n - 1).
+        """,
+    "solver": """
+        solver : {"auto", "cholesky", "eigh", "dual"} or solver, default="auto"
+            "cholesky" factorises the second moment of corrupted samples, "eigh" takes its pseudo-inverse where it is
+            singular (constant or redundant features); both form it, n_features × n_features. "dual" forms only matrices
+            of n_samples × n_samples and of one patch: for fewer samples than features, and ``loss="all"``. "auto" takes
+            "dual" where that is possible and cheaper, and else "cholesky", or "eigh" where needed. Or an object that
+            solves (user guide, "Contributing").
+        """,
+    "encoder_decoder_mean": """
+        components_ : ndarray of shape (n_components, n_features)
+            Encoder, one feature per row, scaled for whole samples.
+        decoder_ : ndarray of shape (n_features, n_components)
+            Decoder; its columns are orthonormal unless `whiten`. Signs are such that the largest entry of each column
+            is positive.
+        mean_ : ndarray of shape (n_features,)
+        """,
+    "explained_variance_ratio_": """
+        explained_variance_ratio_ : ndarray of shape (n_components,)
+            ``eigenvalues_`` over the total variance of X.
+        """,
+    "rank_and_shape": """
+        n_components_ : int
+        image_shape_ : tuple of int
+        channel_axis_ : int or None
+            Counted from the front of `image_shape_`.
+        """,
+    "seen_and_solver": """
+        n_samples_seen_ : int
+        n_features_in_ : int
+        feature_names_in_ : ndarray of shape (n_features,)
+            Names of the columns, if X had any.
+        solver_ : {"cholesky", "eigh", "dual"}
+            The one that was used.
+        moments_ : Moments
+            Only after `partial_fit` or `fit_moments`.
+        """,
+}
 
 
+@shared_docs(_DOCS)
 class LinearMAE(LinearAutoencoder):
     """Masked autoencoder with a linear encoder and decoder, solved in closed form.
 
@@ -29,61 +75,33 @@ class LinearMAE(LinearAutoencoder):
     patch : int or tuple of int, default=4
         Pixels of a patch along each axis of the grid, or one number for all axes. The last patch of an axis may be
         smaller; a patch larger than an axis is clipped.
-    image_shape : tuple of int or None, default=None
-        Shape of one sample, channels included. None takes it from X if X has more than two axes; flat rows are read as
-        a square image, a square RGB image, or a 1-D signal. That guess can be wrong (a signal of 1024 samples,
-        channel-first rows): pass image_shape unless the images are square, and channel_axis=0 if channels come first.
-    channel_axis : "auto", int or None, default="auto"
-        Axis of one sample (not of X) that holds its channels; all channels of a pixel are hidden together. "auto": the
-        last of 3 axes if its size is at most 4, the last of 4 axes, none of 1 or 2 axes.
-    mask_sampling : {"bernoulli", "exact"}, default="bernoulli"
-        "bernoulli" hides every patch with probability `mask`, independently, as the paper does; "exact" hides a fixed
-        number of patches, as training code does: round((1 - mask) * n_patches) stay visible, at least one.
+    %(image_shape)s
+    %(channel_axis)s
+    %(mask_sampling)s
     loss : {"all", "hidden"}, default="all"
         Features whose reconstruction counts: "all" of them, hidden and visible (Eq. 1), or only "hidden" ones, as in
         the training of a ViT-MAE. "hidden" needs two patches at least; it has a closed form for ``n_components=None``
         and else descends by L-BFGS, which takes longer. Where nothing is hidden (``mask=0``) everything counts.
-    whiten : bool, default=False
-        Scale features so that those of corrupted samples have unit second moment (divisor n).
-    solver : {"auto", "cholesky", "eigh", "dual"}, default="auto"
-        "cholesky" factorises the second moment of corrupted samples, "eigh" takes its pseudo-inverse where it is
-        singular (constant or redundant features); both form it, n_features × n_features. "dual" forms only matrices of
-        n_samples × n_samples and of one patch: for fewer samples than features, and ``loss="all"``. "auto" takes "dual"
-        where that is possible and cheaper, and else "cholesky", or "eigh" where needed.
+    %(whiten)s
+    %(solver)s
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components, n_features)
-        Encoder, one feature per row, scaled for whole samples.
-    decoder_ : ndarray of shape (n_features, n_components)
-        Decoder; its columns are orthonormal unless `whiten`. Signs are such that the largest entry of each column is
-        positive.
-    mean_ : ndarray of shape (n_features,)
+    %(encoder_decoder_mean)s
     eigenvalues_ : ndarray of shape (n_components,)
         λ of Theorem 1, descending: the second moment that each direction explains under this corruption, in units of
         X squared. With ``loss="hidden"`` the second moment of each direction of the reconstruction of corrupted
         samples, hidden and visible parts; it does not tell what is explained, ``expected_loss_`` does.
-    explained_variance_ratio_ : ndarray of shape (n_components,)
-        ``eigenvalues_`` over the total variance of X.
+    %(explained_variance_ratio_)s
     expected_loss_ : float
         Expected squared error of reconstructing corrupted training samples, per feature: ``-score(X)``. With
         ``loss="hidden"`` that of hidden features, summed and divided by their expected number.
-    n_components_ : int
-    image_shape_ : tuple of int
-    channel_axis_ : int or None
-        Counted from the front of `image_shape_`.
+    %(rank_and_shape)s
     patch_ : tuple of int
         Pixels of a patch along each axis of the grid.
     mask_ : float
         Share of patches hidden in effect: with ``mask_sampling="exact"``, `mask` rounded to whole patches.
-    n_samples_seen_ : int
-    n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, if X had any.
-    solver_ : {"cholesky", "eigh", "dual"}
-        The one that was used.
-    moments_ : Moments
-        Only after `partial_fit` or `fit_moments`.
+    %(seen_and_solver)s
 
     See Also
     --------
@@ -131,8 +149,7 @@ class LinearMAE(LinearAutoencoder):
     _parameter_constraints = {
         **LinearAutoencoder._parameter_constraints,
         **MASKING,
-        "mask_sampling": [StrOptions({"bernoulli", "exact"})],
-        "loss": [StrOptions({"all", "hidden"})],
+        "loss": [StrOptions({"all", "hidden"}), HasMethods(["minimise", "expected_error"])],
     }
 
     def __init__(
@@ -143,51 +160,28 @@ class LinearMAE(LinearAutoencoder):
         patch: int | tuple[int, ...] = 4,
         image_shape: tuple[int, ...] | None = None,
         channel_axis: Any = "auto",
-        mask_sampling: str = "bernoulli",
-        loss: str = "all",
+        mask_sampling: str | Callable[..., Any] = "bernoulli",
+        loss: Any = "all",
         whiten: bool = False,
-        solver: str = "auto",
+        solver: Any = "auto",
     ):
-        self.n_components = n_components
-        self.mask = mask
-        self.patch = patch
-        self.image_shape = image_shape
-        self.channel_axis = channel_axis
-        self.mask_sampling = mask_sampling
-        self.loss = loss
-        self.whiten = whiten
-        self.solver = solver
+        store_parameters(self, locals())
 
     def _patch(self) -> Any:
         return self.patch
 
-    def _corruption(self, grid: PatchGrid) -> Corruption:
-        if self.mask_sampling == "bernoulli":
-            return Corruption.bernoulli(self.mask)
-        return Corruption.exact(grid.count_visible(self.mask), grid.n_patches)
+    def _masks(self, grid: PatchGrid) -> Masks | None:
+        return Masks(resolve_sampler(self.mask_sampling), grid, self.mask)
 
-    def _pose(self) -> Problem:
-        problem = super()._pose()
-        if self.loss == "all":
-            return problem
-        if self.solver == "dual":
-            raise ValueError('solver="dual" knows loss="all" only. With loss="hidden" use solver="auto".')
-        if not problem.corruption.hidden:  # nothing is hidden: everything counts
-            return problem
-        if problem.grid.n_patches == 1:
-            raise ValueError(
-                f'loss="hidden" needs two patches at least, to tell one from another, but patch={self.patch} is all of '
-                f"the grid {problem.grid.grid_shape} (n_features={problem.grid.n_features}). Pass a smaller patch, or "
-                f'loss="all".'
-            )
-        return problem._replace(loss="hidden")
+    def _loss(self, corruption: Corruption) -> Loss:
+        return resolve_loss(self.loss, corruption)
 
     @property
     def mask_(self) -> float:
-        check_is_fitted(self)
         return self._problem.corruption.hidden
 
 
+@shared_docs(_DOCS)
 class LinearDAE(LinearAutoencoder):
     """Denoising autoencoder with a linear encoder and decoder, solved in closed form.
 
@@ -202,40 +196,21 @@ class LinearDAE(LinearAutoencoder):
     noise_std : float, default=1.0
         Standard deviation of the noise, in the units of X: 1 is much for images in [0, 1] and next to nothing for
         images in 0..255.
-    image_shape : tuple of int or None, default=None
-        Shape of one sample, channels included; None infers it, see `LinearMAE`. The model does not depend on it.
-    channel_axis : "auto", int or None, default="auto"
-        Axis of one sample that holds its channels, see `LinearMAE`.
-    whiten : bool, default=False
-        Scale features so that those of corrupted samples have unit second moment (divisor n).
-    solver : {"auto", "cholesky", "eigh", "dual"}, default="auto"
-        See `LinearMAE`.
+    %(image_shape)s
+    %(channel_axis)s
+    %(whiten)s
+    %(solver)s
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components, n_features)
-        Encoder, one feature per row.
-    decoder_ : ndarray of shape (n_features, n_components)
-        Decoder; its columns are orthonormal unless `whiten`. Signs are such that the largest entry of each column is
-        positive.
-    mean_ : ndarray of shape (n_features,)
+    %(encoder_decoder_mean)s
     eigenvalues_ : ndarray of shape (n_components,)
         λ of Theorem 1, descending, in units of X squared.
-    explained_variance_ratio_ : ndarray of shape (n_components,)
-        ``eigenvalues_`` over the total variance of X.
+    %(explained_variance_ratio_)s
     expected_loss_ : float
         Expected squared error of reconstructing corrupted training samples, per feature: ``-score(X)``.
-    n_components_ : int
-    image_shape_ : tuple of int
-    channel_axis_ : int or None
-    n_samples_seen_ : int
-    n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, if X had any.
-    solver_ : {"cholesky", "eigh", "dual"}
-        The one that was used.
-    moments_ : Moments
-        Only after `partial_fit` or `fit_moments`.
+    %(rank_and_shape)s
+    %(seen_and_solver)s
 
     See Also
     --------
@@ -268,19 +243,15 @@ class LinearDAE(LinearAutoencoder):
         image_shape: tuple[int, ...] | None = None,
         channel_axis: Any = "auto",
         whiten: bool = False,
-        solver: str = "auto",
+        solver: Any = "auto",
     ):
-        self.n_components = n_components
-        self.noise_std = noise_std
-        self.image_shape = image_shape
-        self.channel_axis = channel_axis
-        self.whiten = whiten
-        self.solver = solver
+        store_parameters(self, locals())
 
     def _corruption(self, grid: PatchGrid) -> Corruption:  # noqa: ARG002
         return Corruption(noise=self.noise_std**2)
 
 
+@shared_docs(_DOCS)
 class LinearAE(LinearAutoencoder):
     """Autoencoder with a linear encoder and decoder and no corruption: PCA, with the interface of `LinearMAE`.
 
@@ -289,40 +260,21 @@ class LinearAE(LinearAutoencoder):
     n_components : int, float or None, default=None
         Number of features k. A float in (0, 1) takes the smallest k that explains this share of the variance. None
         takes every direction that carries signal.
-    image_shape : tuple of int or None, default=None
-        Shape of one sample, channels included; None infers it, see `LinearMAE`. The model does not depend on it.
-    channel_axis : "auto", int or None, default="auto"
-        Axis of one sample that holds its channels, see `LinearMAE`.
-    whiten : bool, default=False
-        Scale features to unit second moment (divisor n; PCA's is n - 1).
-    solver : {"auto", "cholesky", "eigh", "dual"}, default="auto"
-        See `LinearMAE`.
+    %(image_shape)s
+    %(channel_axis)s
+    %(whiten)s
+    %(solver)s
 
     Attributes
     ----------
-    components_ : ndarray of shape (n_components, n_features)
-        Encoder, one feature per row.
-    decoder_ : ndarray of shape (n_features, n_components)
-        Decoder; its columns are orthonormal unless `whiten`. Signs are such that the largest entry of each column is
-        positive.
-    mean_ : ndarray of shape (n_features,)
+    %(encoder_decoder_mean)s
     eigenvalues_ : ndarray of shape (n_components,)
         Variance (divisor n) along each component, descending, in units of X squared.
-    explained_variance_ratio_ : ndarray of shape (n_components,)
-        ``eigenvalues_`` over the total variance of X.
+    %(explained_variance_ratio_)s
     expected_loss_ : float
         Mean squared error of reconstructing the training samples: ``-score(X)``.
-    n_components_ : int
-    image_shape_ : tuple of int
-    channel_axis_ : int or None
-    n_samples_seen_ : int
-    n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features,)
-        Names of the columns, if X had any.
-    solver_ : {"cholesky", "eigh", "dual"}
-        The one that was used.
-    moments_ : Moments
-        Only after `partial_fit` or `fit_moments`.
+    %(rank_and_shape)s
+    %(seen_and_solver)s
 
     See Also
     --------
@@ -349,13 +301,6 @@ class LinearAE(LinearAutoencoder):
         image_shape: tuple[int, ...] | None = None,
         channel_axis: Any = "auto",
         whiten: bool = False,
-        solver: str = "auto",
+        solver: Any = "auto",
     ):
-        self.n_components = n_components
-        self.image_shape = image_shape
-        self.channel_axis = channel_axis
-        self.whiten = whiten
-        self.solver = solver
-
-    def _corruption(self, grid: PatchGrid) -> Corruption:  # noqa: ARG002
-        return Corruption()
+        store_parameters(self, locals())

@@ -1,35 +1,39 @@
-"""ViTMAE: scikit-learn's interface to the deep masked autoencoder."""
+"""DeepAutoencoder: scikit-learn's interface to any deep masked autoencoder."""
 
+from abc import ABC, abstractmethod
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from math import prod
-from numbers import Integral, Real
-from os import PathLike
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from skmae._autodiff import TorchLinearization
-from skmae._compat import HasMethods, Interval, StrOptions, _fit_context
+from skmae._compat import HasMethods, Interval, StrOptions, fit_context
 from skmae._constraints import GRID, MASKING
-from skmae._estimator import GridEstimator, all_or_nothing
+from skmae._estimator import GridEstimator, all_or_nothing, documented, store_parameters
 from skmae._grid import PatchGrid
 from skmae._rows import check_finite
-from skmae.vit._build import PRECISIONS, build_net, peak_rate
-from skmae.vit._checkpoint import Keeper, fingerprint_of, read, restore, train
+from skmae.masking import read_visible_patches
+from skmae.vit._build import TRAINING, module_params, peak_rate
+from skmae.vit._checkpoint import Checkpointer, fingerprint_of, train
 from skmae.vit._data import ChannelStatistics, dataset_of, first_sample, to_array
-from skmae.vit._inference import draw_keep, linearize, over_batches, predict_from, read_visible
-from skmae.vit._masking import visible_patches
-from skmae.vit._module import MaskedAutoencoder, pool_tokens
-from skmae.vit._net import WarmupCosine
-from skmae.vit._weights import LAYOUTS, load_into, per_channel, read_weights, write_weights
+from skmae.vit._inference import draw_visible, linearize, module_in, over_batches, predict_pixels
+from skmae.vit._masking import hidden_share, run_masked
+from skmae.vit._net import WarmupCosine, drawing_weights, naming_net_params
+from skmae.vit._network import check_network, pool_features
+from skmae.vit._training import MAENet, build_net
+from skmae.vit._weights import load_state, per_channel, read_weights
 
-STOPPED = (KeyboardInterrupt, FloatingPointError)  # after which the weights of the last whole epoch are there
 # what may change from one partial_fit to the next
 _LIVE = {"max_epochs", "warmup_epochs", "learning_rate", "batch_size", "pool", "verbose"} | {
     "checkpoint",
@@ -42,16 +46,7 @@ _NOT_IN_FINGERPRINT = {"verbose", "checkpoint", "checkpoint_every", "device", "c
     "random_state",
 }
 
-
-class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
-    """Masked autoencoder with a Vision Transformer, trained by PyTorch.
-
-    An encoder sees some patches of a sample, a small decoder predicts the others from what it says [1]_. Afterwards
-    `transform` encodes whole samples. It takes the place of `LinearMAE` or ``PCA`` in a Pipeline; it needs hours or a
-    GPU where these need seconds, and gives features that classify better.
-
-    Parameters
-    ----------
+MASKING_PARAMETERS = """
     mask : float, default=0.75
         Share of patches hidden during training, 0 <= mask < 1. round((1 - mask) * n_patches) stay visible, at least
         one; ``mask_`` is the share that this leaves hidden. With 0, all patches count in the loss; otherwise the hidden
@@ -64,18 +59,13 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
     channel_axis : "auto", int or None, default="auto"
         Axis of one sample (not of X) that holds its channels. "auto": the last of 3 axes if its size is at most 4, the
         last of 4 axes, none of 1 or 2 axes. Pass 0 if channels come first, as in many Datasets.
-    embed_dim : int, default=192
-        Width of the encoder, and number of features that `transform` gives.
-    encoder_layers, encoder_heads : int, default=12
-        Blocks of the encoder, and heads of each, whose number must divide `embed_dim`.
-    decoder_dim : int or None, default=None
-        Width of the decoder. None is `embed_dim`.
-    decoder_layers : int, default=4
-        Blocks of the decoder. One is often enough for features.
-    decoder_heads : int, default=16
-        Heads of each; their number must divide the width of the decoder.
-    mlp_ratio : float, default=4
-        Width of the hidden layer of a block over that of the block.
+    mask_sampling : {"exact", "bernoulli"}, sampler or callable, default="exact"
+        How patches are hidden in training: the same number of them in every sample; each with probability `mask`, all
+        of a sample's perhaps; as an object of `skmae.masking` says; or as a function ``(n_samples, grid, mask,
+        random_state)`` draws, which returns bool of shape (n_samples, n_patches), True where visible. The encoder sees
+        the visible patches and nothing else, however many they are.
+"""
+TRAINING_PARAMETERS = """
     normalize_target : bool, default=False
         Predict each patch less its mean, over its standard deviation.
     pool : {"mean", "cls"}, default="mean"
@@ -110,25 +100,24 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         They are copied. A `skorch.callbacks.LRScheduler` takes the place of warm-up and cosine. After a resumed
         training they begin anew.
     net_params : dict or None, default=None
-        Parameters of the skorch net that ViTMAE does not have itself, such as ``optimizer``, ``optimizer__eps``,
-        ``module__norm_eps``, ``iterator_train__num_workers`` or ``train_split``.
+        Parameters of the skorch net that the estimator does not have itself, such as ``optimizer``,
+        ``optimizer__eps``, ``iterator_train__num_workers`` or ``train_split``; of `ViTMAE` ``module__norm_eps``, too.
     accelerator : accelerate.Accelerator or None, default=None
         Train in several processes (``torchrun`` or ``accelerate launch``), each of which calls `fit` with all of the
-        data and takes its share of each batch; `batch_size` is that of all together. It decides on device and
+        data and takes its part of each batch; `batch_size` is that of all together. It decides on device and
         precision.
     verbose : int, default=0
         1 prints a line per epoch, 2 draws a progress bar, too.
     random_state : int, RandomState instance or None, default=None
         For weights, order, masks, crops, and the masks of `score`. PyTorch's own generator is left alone.
-
-    Attributes
-    ----------
+"""
+ATTRIBUTES = """
     net_ : skorch.NeuralNet
         ``net_.module_`` is the PyTorch module.
     history_ : skorch.history.History
         Losses and times: ``history_[:, "train_loss"]``. Single batches are kept for the last epoch only.
     mask_ : float
-        Share of patches hidden in training.
+        Share of patches hidden in training, on average.
     patch_ : tuple of int
     mean_, scale_ : ndarray of shape (n_channels,)
         Mean and standard deviation of the pixels, with which they are standardised.
@@ -137,57 +126,94 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Only where X has column names.
+"""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A net, and what its training began with."""
+
+    net: MAENet
+    parameters: dict[str, Any]
+    has_decoder: bool = True
+    """Whether it can predict: weights may come without a decoder."""
+
+
+@documented(masking=MASKING_PARAMETERS, training=TRAINING_PARAMETERS, attributes=ATTRIBUTES)
+class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator, ABC):
+    """A masked autoencoder around any torch module: all that is not the network.
+
+    A subclass says what the network is, in one method, ``_make_module(grid)``. It returns a ``torch.nn.Module`` with
+
+    - ``standardize``: a `Standardize` of the grid;
+    - ``patchify(images)``: patches (n, n_patches, n_values) of images (n, \\*image_shape);
+    - ``encode(images)``: features of whole standardised images, one row for each sample, (n, n_features), for each
+      patch, (n, n_patches, n_features), or for a class token and then each patch, (n, 1 + n_patches, n_features);
+    - ``forward(images, keep)``: from standardised images and the numbers (n, n_visible) of the patches that may be
+      seen, a prediction of all patches, (n, n_patches, n_values), and what was hidden, bool (n, n_patches).
+
+    `PatchModule` has the first two. The grid says how samples look: ``n_patches``, ``patches_per_axis``,
+    ``patch_shape``, ``n_channels``, ``image_shape``, ``n_features``. Weights drawn in ``_make_module`` follow from
+    `random_state`. A module may offer more, and is asked for it: ``blocks``, with ``embed(images)`` and ``finish``,
+    lets predictors train the last blocks alone and gives features of every layer; ``takes_padding`` says that
+    ``forward(images, keep, present)`` can leave patches out, for masks that show different numbers of patches (a
+    network without it is run once for each number); ``without_decoder()`` gives a copy for ``encode`` alone.
+
+    ``__init__`` passes parameters of training on to this class; its other parameters are those of the network.
+
+    Parameters
+    ----------
+    [masking]
+    [training]
+
+    Attributes
+    ----------
+    [attributes]
 
     See Also
     --------
-    LinearMAE : The linear one, in closed form.
-
-    References
-    ----------
-    .. [1] He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022.
+    ViTMAE : The one with a Vision Transformer.
 
     Examples
     --------
     >>> from sklearn.datasets import load_digits
-    >>> from skmae import ViTMAE
-    >>> X = load_digits().images
-    >>> mae = ViTMAE(patch=2, embed_dim=16, encoder_layers=1, encoder_heads=2, decoder_layers=1, decoder_heads=2,
-    ...              max_epochs=2, random_state=0).fit(X)
-    >>> mae.transform(X).shape
-    (1797, 16)
-    >>> visible = mae.sample_visible(len(X), random_state=0)  # (1797, 16), a quarter of them True
-    >>> mae.reconstruct(X, visible).shape
-    (1797, 8, 8)
+    >>> from torch import nn
+    >>> from skmae.vit import DeepAutoencoder, PatchModule
+    >>> class Mlp(PatchModule):
+    ...     def __init__(self, grid, width):
+    ...         super().__init__(grid)
+    ...         self.encoder = nn.Sequential(nn.Linear(grid.n_features, width), nn.GELU())
+    ...         self.decoder = nn.Linear(width, grid.n_features)
+    ...
+    ...     def encode(self, images):
+    ...         return self.encoder(self.patchify(images).flatten(1))
+    ...
+    ...     def forward(self, images, keep):
+    ...         hidden = self.hidden(keep)
+    ...         patches = self.patchify(images).masked_fill(hidden[..., None], 0)
+    ...         return self.decoder(self.encoder(patches.flatten(1))).reshape(patches.shape), hidden
+    >>> class MlpMAE(DeepAutoencoder):
+    ...     def __init__(self, width=32, *, mask=0.75, patch=2, max_epochs=5, learning_rate=1e-2, random_state=None):
+    ...         super().__init__(mask=mask, patch=patch, max_epochs=max_epochs, learning_rate=learning_rate,
+    ...                          random_state=random_state)
+    ...         self.width = width
+    ...
+    ...     def _make_module(self, grid):
+    ...         return Mlp(grid, self.width)
+    >>> mae = MlpMAE(random_state=0).fit(load_digits().images)
+    >>> mae.transform(load_digits().images).shape
+    (1797, 32)
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
         **MASKING,
         **GRID,
-        "embed_dim": [Interval(Integral, 1, None, closed="left")],
-        "encoder_layers": [Interval(Integral, 1, None, closed="left")],
-        "encoder_heads": [Interval(Integral, 1, None, closed="left")],
-        "decoder_dim": [Interval(Integral, 1, None, closed="left"), None],
-        "decoder_layers": [Interval(Integral, 1, None, closed="left")],
-        "decoder_heads": [Interval(Integral, 1, None, closed="left")],
-        "mlp_ratio": [Interval(Real, 0, None, closed="neither")],
+        "mask_sampling": [StrOptions({"exact", "bernoulli"}), callable],
         "normalize_target": ["boolean"],
-        "pool": [StrOptions({"mean", "cls"})],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        **TRAINING,
         "augment": [StrOptions({"auto"}), callable, None],
-        "device": [str, torch.device],
-        "precision": [StrOptions({"auto", *PRECISIONS})],
-        "compile": ["boolean"],
-        "checkpoint": [str, PathLike, None],
         "checkpoint_every": [Interval(Integral, 1, None, closed="left"), None],
-        "callbacks": [list, tuple, None],
-        "net_params": [dict, None],
         "accelerator": [HasMethods(["prepare", "backward", "reduce"]), None],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
 
     def __init__(
@@ -197,13 +223,7 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         patch: int | tuple[int, ...] = 4,
         image_shape: tuple[int, ...] | None = None,
         channel_axis: Any = "auto",
-        embed_dim: int = 192,
-        encoder_layers: int = 12,
-        encoder_heads: int = 12,
-        decoder_dim: int | None = None,
-        decoder_layers: int = 4,
-        decoder_heads: int = 16,
-        mlp_ratio: float = 4,
+        mask_sampling: Any = "exact",
         normalize_target: bool = False,
         pool: str = "mean",
         max_epochs: int = 200,
@@ -223,39 +243,23 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         verbose: int = 0,
         random_state: Any = None,
     ):
-        self.mask = mask
-        self.patch = patch
-        self.image_shape = image_shape
-        self.channel_axis = channel_axis
-        self.embed_dim = embed_dim
-        self.encoder_layers = encoder_layers
-        self.encoder_heads = encoder_heads
-        self.decoder_dim = decoder_dim
-        self.decoder_layers = decoder_layers
-        self.decoder_heads = decoder_heads
-        self.mlp_ratio = mlp_ratio
-        self.normalize_target = normalize_target
-        self.pool = pool
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.warmup_epochs = warmup_epochs
-        self.weight_decay = weight_decay
-        self.augment = augment
-        self.device = device
-        self.precision = precision
-        self.compile = compile
-        self.checkpoint = checkpoint
-        self.checkpoint_every = checkpoint_every
-        self.callbacks = callbacks
-        self.net_params = net_params
-        self.accelerator = accelerator
-        self.verbose = verbose
-        self.random_state = random_state
+        store_parameters(self, locals())
+
+    @abstractmethod
+    def _make_module(self, grid: PatchGrid, **module_params: Any) -> nn.Module:
+        """The network, with fresh weights, for samples on this grid.
+
+        Parameters
+        ----------
+        grid : PatchGrid
+            Its patches all have the same size.
+        **module_params
+            What ``net_params`` says with names that begin with ``module__``; a subclass that takes none refuses them.
+        """
 
     # -- fitting ------------------------------------------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Train for `max_epochs`, or go on from the checkpoint of such a training.
 
@@ -285,22 +289,18 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         OSError
             If the checkpoint cannot be written. The one before it is whole then.
         """
-        with all_or_nothing(self, but=STOPPED):
-            with all_or_nothing(self):  # stopped before it trains, it has what it had
-                data = self._read(X, reset=True)
-                seed = self._draw_seed()
-                self._begin(data, seed)
-                keeper = self._keeper(data, seed)
-                state = None if keeper.folder is None else read(keeper.folder, keeper.fingerprint)
-                if state is not None:
-                    restore(self.net_, state)
-                done = state is not None and state["finished"]
-                dataset = None if done else self._dataset(data)
-            if not done:
-                self._train(dataset, keeper, self.max_epochs - len(self.history_))
+        with all_or_nothing(self):
+            data = self._read(X, reset=True)
+            training = self._begin(data)
+            net, checkpointer, stopped = training.net, self._checkpointer(training, data), None
+            if not checkpointer.resume(net):
+                stopped = train(net, _dataset(data, net), checkpointer, self.max_epochs - len(net.history))
+            self._training = training
+        if stopped is not None:
+            raise stopped
         return self
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
         """Train for one epoch. `max_epochs` calls with the same X are one `fit`.
 
@@ -325,17 +325,14 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         FloatingPointError, KeyboardInterrupt
             As `fit`.
         """
-        with all_or_nothing(self, but=STOPPED):
-            with all_or_nothing(self):
-                first = "net_" not in self.__dict__
-                data = self._read(X, reset=first)
-                if first:
-                    self._begin(data, self._draw_seed())
-                else:
-                    self._check_unchanged()
-                    _check_rows_finite(data)
-                dataset = self._dataset(data)
-            self._train(dataset, Keeper(None, None, ""), 1)
+        with all_or_nothing(self):
+            first = not self.__sklearn_is_fitted__()
+            data = self._read(X, reset=first)
+            training = self._begin(data) if first else self._go_on(data)
+            stopped = train(training.net, _dataset(data, training.net), Checkpointer(), 1)
+            self._training = training if stopped else replace(training, has_decoder=True)
+        if stopped is not None:
+            raise stopped
         return self
 
     def _read(self, X: Any, *, reset: bool) -> Any:
@@ -369,65 +366,76 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
 
         return broadcast_object_list([seed])[0]
 
+    def _parameters(self) -> dict[str, Any]:
+        """The estimator's parameters, and those of training that its ``__init__`` does not have."""
+        of_training = {name: getattr(self, name) for name in DeepAutoencoder._get_param_names()}
+        return of_training | self.get_params(deep=False)
+
     def _untrained(self, X: Any, seed: int) -> Self:
         """Fit nothing but the statistics of the pixels: the weights are fresh."""
-        data = self._read(X, reset=True)
-        self._begin(data, seed)
+        self._training = self._begin(self._read(X, reset=True), seed)
         return self
 
-    def _begin(self, data: Any, seed: int) -> None:
-        """Build the net, and learn the statistics of the pixels."""
-        self._build(seed)
+    def _begin(self, data: Any, seed: int | None = None) -> Training:
+        """A net with fresh weights, which knows the statistics of the pixels."""
+        training = self._build(self._draw_seed() if seed is None else seed)
+        net = training.net
         _check_rows_finite(data)
         if isinstance(data, np.ndarray):
-            statistics = ChannelStatistics.of_rows(data, self._grid)
+            statistics = ChannelStatistics.of_rows(data, net.grid)
         else:
-            statistics = ChannelStatistics.of_dataset(data, self._grid)
-        self._module.standardize.learn(statistics.mean, statistics.scale)
+            statistics = ChannelStatistics.of_dataset(data, net.grid)
+        net.plain_module.standardize.learn(statistics.mean, statistics.scale)
+        return training
 
-    def _build(self, seed: int) -> None:
+    def _build(self, seed: int) -> Training:
         """A net with fresh weights, on the grid that the data came on."""
         self._validate_params()
+        parameters = self._parameters()
         grid = PatchGrid.build_regular(self.image_shape_, self.channel_axis_, self.patch)
-        self._began_with = self.get_params(deep=False)
-        self.net_ = build_net(self._began_with, grid, seed)
-        self._has_decoder = True
+        return Training(build_net(parameters, self._fresh_module(grid, seed), grid, seed), parameters)
 
-    def _keeper(self, data: Any, seed: int) -> Keeper:
+    def _fresh_module(self, grid: PatchGrid, seed: int) -> Any:
+        parameters = self._parameters()
+        params = module_params(parameters)
+        with naming_net_params(parameters), drawing_weights(seed):
+            module = self._make_module(grid, **params)
+        return check_network(module, f"{type(self).__name__}._make_module")
+
+    def _network_for(self, X: Any) -> Any:
+        """A fresh network for samples like these, to ask what it offers."""
+        self._read(X, reset=True)
+        grid = PatchGrid.build_regular(self.image_shape_, self.channel_axis_, self.patch)
+        return self._fresh_module(grid, seed=0)
+
+    def _checkpointer(self, training: Training, data: Any) -> Checkpointer:
         """What keeps the state of `fit`: in a folder of its own for these parameters and these data."""
         if self.checkpoint is None:
-            return Keeper(None, None, "")
-        parameters = {name: value for name, value in self._began_with.items() if name not in _NOT_IN_FINGERPRINT}
+            return Checkpointer()
+        parameters = {name: value for name, value in training.parameters.items() if name not in _NOT_IN_FINGERPRINT}
+        parameters["estimator"] = f"{type(self).__module__}.{type(self).__qualname__}"
+        parameters["mask_sampling"] = training.net.sampler
         parameters["grid"] = (self.image_shape_, self.channel_axis_)
-        parameters["seed"] = None if self.random_state is None else seed
+        parameters["seed"] = None if self.random_state is None else training.net.seed
         fingerprint = fingerprint_of(parameters, data)
-        return Keeper(Path(self.checkpoint) / fingerprint, self.checkpoint_every, fingerprint, self.net_.writes())
+        folder = Path(self.checkpoint) / fingerprint
+        return Checkpointer(folder, self.checkpoint_every, fingerprint, training.net.writes())
 
-    def _check_unchanged(self) -> None:
-        """Refuse a parameter that changed since the net was built, and take over those that may."""
+    def _go_on(self, data: Any) -> Training:
+        """The training that was begun, with the parameters that may change as they are now."""
         self._validate_params()
-        for name, value in self.get_params(deep=False).items():
-            before = self._began_with[name]
-            if name not in _LIVE and value is not before and value != before:
-                raise ValueError(
-                    f"{name} was {before!r} when this training began and is {value!r} now. Set it back, or call fit to "
-                    f"begin anew. These may change within a training: {', '.join(sorted(_LIVE))}."
-                )
-        self.net_.batch_size = self.batch_size
-        if self.net_.verbose != self.verbose:
-            self.net_.set_params(verbose=self.verbose).initialize_callbacks()
-        for _, callback in self.net_.callbacks_:
+        parameters = self._parameters()
+        _check_unchanged(self._training.parameters, parameters)
+        _check_rows_finite(data)
+        net = self._training.net
+        net.batch_size = self.batch_size
+        if net.verbose != self.verbose:
+            net.set_params(verbose=self.verbose).initialize_callbacks()
+        for _, callback in net.callbacks_:
             if isinstance(callback, WarmupCosine):
-                callback.learning_rate = peak_rate(self.get_params(deep=False))
+                callback.learning_rate = peak_rate(parameters)
                 callback.warmup_epochs, callback.max_epochs = self.warmup_epochs, self.max_epochs
-
-    def _dataset(self, data: Any) -> Any:
-        return dataset_of(data, self.net_.where) if isinstance(data, np.ndarray) else data
-
-    def _train(self, dataset: Any, keeper: Keeper, epochs: int) -> None:
-        """Train the net; whatever stops it, it has the weights of the last whole epoch then."""
-        train(self.net_, dataset, keeper, epochs)
-        self._has_decoder = True
+        return self._training
 
     # -- using --------------------------------------------------------------------------------------------------
 
@@ -440,66 +448,26 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples, embed_dim)
-            The mean of the patches' features, or the class token (`pool`). float32; for float64 X, computed in float64.
+        ndarray of shape (n_samples, n_features_out)
+            The network's features, of width ``embed_dim`` for `ViTMAE`; of features of patches, their mean, or the
+            class token (`pool`). float32; for float64 X, computed in float64.
 
         Raises
         ------
         ValueError
             If X has another width or sample shape than the training data, or holds NaN or infinity.
         """
+        return self._encode(X, lambda module, images: self._pool(module.encode(images)))
+
+    def _encode(self, X: Any, function: Any) -> np.ndarray:
+        """Rows of ``function(module, standardised images)``."""
         X = self._read_fitted(X)
-        return over_batches(
-            self.net_, X, self.batch_size, lambda module, images, _: pool_tokens(module.encode(images), self.pool)
-        )
+        return over_batches(self.net_, X, self.batch_size, lambda module, images, _: function(module, images))
 
-    def patch_features(self, X: Any) -> np.ndarray:
-        """Encode whole samples, one row of features per patch.
+    def _pool(self, features: Tensor) -> Tensor:
+        return pool_features(features, self.pool, self.net_.grid.n_patches)
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape), or Dataset
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_patches, embed_dim)
-            Patches in C order over the grid of patches. ``.reshape(n_samples, *patches_per_axis, embed_dim)`` makes a
-            picture of them.
-
-        Raises
-        ------
-        ValueError
-            For the same faults of X as `transform`.
-        """
-        X = self._read_fitted(X)
-        return over_batches(self.net_, X, self.batch_size, lambda module, images, _: module.encode(images)[:, 1:])
-
-    def layer_features(self, X: Any) -> np.ndarray:
-        """Encode whole samples, one row of features per layer: what to compare by `linear_cka`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape), or Dataset
-
-        Returns
-        -------
-        ndarray of shape (n_samples, 1 + encoder_layers, embed_dim)
-            Layer 0 is what the first block gets; the last, after the norm, is what `transform` gives. Patches become
-            features of a sample as ``pool`` says.
-
-        Raises
-        ------
-        ValueError
-            For the same faults of X as `transform`.
-
-        See Also
-        --------
-        skmae.probe_layers : Scores of probes on them.
-        """
-        X = self._read_fitted(X)
-        return over_batches(self.net_, X, self.batch_size, lambda module, images, _: module.layers(images, self.pool))
-
-    def reconstruct(self, X: Any, visible: Any = None) -> np.ndarray:
+    def reconstruct(self, X: Any, visible: ArrayLike | None = None) -> np.ndarray:
         """Hide patches of each sample, encode the others, and predict all.
 
         Visible patches are predicted, too, though training did not ask for it (unless ``mask=0``): to see them as they
@@ -522,21 +490,28 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         Raises
         ------
         ValueError
-            If `visible` is not bool, fits no such shape, shows a patch in part, or shows nothing of a sample; if the
-            weights came without a decoder; for the same faults of X as `transform`.
+            If `visible` is not bool, fits no such shape, shows a patch in part, or shows nothing of a sample (unless
+            masks in training may, with ``mask_sampling="bernoulli"`` for instance); if the weights came without a
+            decoder; for the same faults of X as `transform`.
         """
         self._check_decoder("reconstruct")
         shape, X = _shape(X), self._read_fitted(X)
         _check_rows_finite(X)  # in hidden patches, too, which no output depends on
-        shown = None if visible is None else read_visible(self._grid, visible, len(X))
+        masks = None if visible is None else torch.from_numpy(self._read_visible(visible, len(X)))
 
-        def rebuild(module: MaskedAutoencoder, images: Tensor, rows: slice) -> Tensor:
-            mine = shown[rows] if shown is not None and len(shown) == len(X) else shown
-            return predict_from(module, images, mine, self.net_.criterion_.normalize_target)
+        def rebuild(module: Any, images: Tensor, rows: slice) -> Tensor:
+            some = masks if masks is None or len(masks) < len(X) else masks[rows]
+            return predict_pixels(self.net_, module, images, some)
 
         return over_batches(self.net_, X, self.batch_size, rebuild).reshape(shape)
 
-    def linearize(self, X: Any, visible: Any = None, *, batch_size: int | None = None) -> TorchLinearization:
+    def _read_visible(self, visible: ArrayLike, n_samples: int) -> np.ndarray:
+        may_be_empty = self.net_.n_visible is None  # as in training, perhaps
+        return read_visible_patches(self.net_.grid, visible, n_samples, may_be_empty=may_be_empty)
+
+    def linearize(
+        self, X: Any, visible: ArrayLike | None = None, *, batch_size: int | None = None
+    ) -> TorchLinearization:
         """The derivative of `reconstruct` at samples, under one mask for all of them.
 
         Parameters
@@ -560,8 +535,7 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         self._check_decoder("linearize")
         X = self._read_fitted(X)
         check_finite(X)
-        shown = None if visible is None else read_visible(self._grid, visible, 1)
-        return linearize(self.net_, X, shown, batch_size)
+        return linearize(self.net_, X, None if visible is None else self._read_visible(visible, 1), batch_size)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Minus the loss of training on X, with masks that are the same at every call.
@@ -586,14 +560,14 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
             If the weights came without a decoder; for the same faults of X as `transform`.
         """
         self._check_decoder("score")
-        X = self._read_fitted(X)
-        keep = draw_keep(self.net_, len(X), self.net_.seed)
+        X, net = self._read_fitted(X), self.net_
+        visible = draw_visible(net, len(X), net.seed)
 
-        def errors(module: MaskedAutoencoder, images: Tensor, rows: slice) -> Tensor:
-            prediction, hidden = module(images, keep[rows].to(images.device))
-            return self.net_.criterion_.per_sample(prediction, module.patchify(images), hidden)
+        def errors(module: Any, images: Tensor, rows: slice) -> Tensor:
+            prediction, hidden = run_masked(module, images, visible[rows].to(images.device), net.n_visible)
+            return net.criterion_.per_sample(prediction, module.patchify(images), hidden)
 
-        return -float(over_batches(self.net_, X, self.batch_size, errors).mean(dtype=np.float64))
+        return -float(over_batches(net, X, self.batch_size, errors).mean(dtype=np.float64))
 
     def sample_visible(self, n_samples: int, random_state: Any = None) -> np.ndarray:
         """Draw what is visible of `n_samples` samples, as training hides it.
@@ -611,11 +585,11 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         check_is_fitted(self)
         check_scalar(n_samples, "n_samples", Integral, min_val=0)
         seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return visible_patches(draw_keep(self.net_, n_samples, seed), self._grid.n_patches)
+        return draw_visible(self.net_, n_samples, seed).numpy()
 
     def _check_decoder(self, method: str) -> None:
         check_is_fitted(self)
-        if not self._has_decoder:
+        if not self._training.has_decoder:
             raise ValueError(
                 f"{method} needs a decoder, and the weights that were loaded came without. Load weights with one, or "
                 f"train it with partial_fit."
@@ -626,10 +600,11 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
     def load_weights(self, weights: Any, *, mean: Any = None, scale: Any = None) -> Self:
         """Take weights that were trained before, here or elsewhere.
 
-        The layouts of facebookresearch/mae and of transformers are understood, with or without decoder, and ViTMAE's
-        own checkpoints. If the grid of patches is another than theirs, positions are interpolated. The parameters of
-        this estimator must be those of the weights; an estimator that was not fitted must know `image_shape`.
-        `transform` can be used at once; `partial_fit` goes on from the weights, and `fit` begins anew.
+        Checkpoints are understood, and state dicts of the module; of `ViTMAE`, also the layouts of
+        facebookresearch/mae and of transformers, with or without decoder. There, if the grid of patches is another
+        than theirs, positions are interpolated. The parameters of this estimator must be those of the weights; an
+        estimator that was not fitted must know `image_shape`. `transform` can be used at once; `partial_fit` goes on
+        from the weights, and `fit` begins anew.
 
         Parameters
         ----------
@@ -637,8 +612,8 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
             A ``.safetensors`` file, a ``.pth`` file (opened with ``weights_only=True``), or a state dict.
         mean, scale : float or array-like of shape (n_channels,), default=None
             Subtracted from the pixels, and what they are divided by then. None takes those in the file, which only
-            `save_weights` and checkpoints write; else those that a fitted estimator has; else 0 and 1: pass X as the
-            authors of the weights did.
+            `ViTMAE.save_weights` and checkpoints write; else those that a fitted estimator has; else 0 and 1: pass X
+            as the authors of the weights did.
 
         Returns
         -------
@@ -654,95 +629,87 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         """
         state, notes = read_weights(weights)
         with all_or_nothing(self):
-            fitted = self.__dict__.get("net_")
+            fitted = self.net_ if self.__sklearn_is_fitted__() else None
             self._expect_image_shape()
-            self._build(self._draw_seed())
-            standardize = self._module.standardize
-            if fitted is not None and fitted.plain_module.grid.n_channels == self._grid.n_channels:
+            training = self._build(self._draw_seed())
+            module, n_channels = training.net.plain_module, training.net.grid.n_channels
+            standardize = module.standardize
+            if fitted is not None and fitted.grid.n_channels == n_channels:
                 known = fitted.plain_module.standardize
                 standardize.learn(known.mean.flatten(), known.scale.flatten())
-            self._has_decoder = load_into(self._module, state, notes)
+            has_decoder = self._load_state(module, state, notes)
             mean = notes.get("mean", standardize.mean.flatten()) if mean is None else mean
             scale = notes.get("scale", standardize.scale.flatten()) if scale is None else scale
-            n_channels = self._grid.n_channels
             standardize.learn(per_channel("mean", mean, n_channels), per_channel("scale", scale, n_channels))
+            self._training = replace(training, has_decoder=has_decoder)
         return self
+
+    def _load_state(self, module: Any, state: dict[str, Tensor], notes: dict[str, Any]) -> bool:  # noqa: ARG002
+        """Put weights into a module; say whether they can predict, with a decoder."""
+        load_state(module, state, self._network_parameters(), optional=("standardize.",))
+        return True
+
+    def _network_parameters(self) -> list[str]:
+        """Names of the parameters that say what the network is, and of the shapes that it is made for."""
+        return [*sorted(set(self._get_param_names()) - set(DeepAutoencoder._get_param_names())), "patch", "image_shape"]
 
     def _expect_image_shape(self) -> None:
         """The grid that weights are loaded for: the parameter's, or that of the samples that were fitted."""
         if self.image_shape is not None:
             self._expect(prod(self.image_shape), None)
-        elif "net_" in self.__dict__:
+        elif self.__sklearn_is_fitted__():
             self._set_grid(self.image_shape_)
         else:
+            name = type(self).__name__
             raise ValueError(
-                "load_weights of a ViTMAE that was not fitted needs image_shape: pass the shape of one sample, "
-                "channels included, for example ViTMAE(image_shape=(224, 224, 3), ...)."
+                f"load_weights of a {name} that was not fitted needs image_shape: pass the shape of one sample, "
+                f"channels included, for example {name}(image_shape=(224, 224, 3), ...)."
             )
-
-    def save_weights(self, path: Any, *, layout: str = "mae") -> None:
-        """Write the weights as safetensors, for `load_weights` and for other libraries.
-
-        Parameters
-        ----------
-        path : str or path
-            It is replaced only when all is written. `load_weights` goes by what is in a file, not by its name; others
-            expect ``.safetensors``.
-        layout : {"mae", "transformers"}, default="mae"
-            Names of facebookresearch/mae, or of transformers' ``ViTMAEForPreTraining``. Mean and scale of the pixels
-            are in the metadata.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written.
-        """
-        check_is_fitted(self)
-        if layout not in LAYOUTS:
-            raise ValueError(f"layout={layout!r} is not known. Pass one of {LAYOUTS}.")
-        write_weights(Path(path), self._module, layout)
 
     # -- what is known ------------------------------------------------------------------------------------------
 
     @property
-    def _module(self) -> MaskedAutoencoder:
-        return self.net_.plain_module
-
-    @property
-    def _grid(self) -> PatchGrid:
-        return self._module.grid
+    def net_(self) -> MAENet:
+        check_is_fitted(self)
+        return self._training.net
 
     @property
     def history_(self) -> Any:
-        check_is_fitted(self)
         return self.net_.history
 
     @property
     def mask_(self) -> float:
-        check_is_fitted(self)
-        return 1 - self.net_.n_visible / self._grid.n_patches
+        return hidden_share(self.net_.sampler, self.net_.grid, self.net_.mask)
 
     @property
     def patch_(self) -> tuple[int, ...]:
-        check_is_fitted(self)
-        return self._grid.patch_shape
+        return self.net_.grid.patch_shape
 
     @property
     def mean_(self) -> np.ndarray:
-        check_is_fitted(self)
-        return self._module.standardize.mean.flatten().cpu().numpy()
+        return self.net_.plain_module.standardize.mean.flatten().cpu().numpy()
 
     @property
     def scale_(self) -> np.ndarray:
-        check_is_fitted(self)
-        return self._module.standardize.scale.flatten().cpu().numpy()
+        return self.net_.plain_module.standardize.scale.flatten().cpu().numpy()
 
     @property
     def _n_features_out(self) -> int:
-        return self._module.encoder.norm.normalized_shape[0]
+        """Width of the features: those of a blank image."""
+        with torch.inference_mode():
+            blank = torch.zeros(1, *self.net_.grid.image_shape, device=self.net_.where)
+            return self._pool(module_in(self.net_, torch.float32).encode(blank)).shape[1]
+
+    def __copy__(self) -> Self:
+        """A copy that shares no weights, optimizer or history: `partial_fit` of either leaves the other alone."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        if self.__sklearn_is_fitted__():
+            other._training = replace(self._training, net=deepcopy(self._training.net))
+        return other
 
     def __sklearn_is_fitted__(self) -> bool:
-        return "net_" in self.__dict__
+        return "_training" in self.__dict__
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -750,6 +717,20 @@ class ViTMAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
         tags.input_tags.three_d_array = True
         tags.non_deterministic = False
         return tags
+
+
+def _check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse a parameter that changed since the training began, but for those that may."""
+    for name, value in now.items():
+        if name not in _LIVE and value is not before[name] and value != before[name]:
+            raise ValueError(
+                f"{name} was {before[name]!r} when this training began and is {value!r} now. Set it back, or call fit "
+                f"to begin anew. These may change within a training: {', '.join(sorted(_LIVE))}."
+            )
+
+
+def _dataset(data: Any, net: MAENet) -> Any:
+    return dataset_of(data, net.where) if isinstance(data, np.ndarray) else data
 
 
 def _check_rows_finite(data: Any) -> None:

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from scipy.linalg import eigh
 from scipy.optimize import minimize
 
-from skmae.linear import _rrr
-from skmae.linear._rrr import solve
+from skmae import LinearMAE
+from skmae.linear import _krylov, _primal
+from skmae.linear._primal import solve
 
 
 def problem(rng, d, rank=None):
@@ -169,12 +170,12 @@ def test_the_krylov_space_finds_what_a_dense_solver_finds(rng, monkeypatch):
     S = natural_moment(rng, d)
     V = S + 3 * S * np.kron(np.eye(60), np.ones((10, 10)))
     calls = []
-    original = _rrr._block_krylov
-    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", 500)
-    monkeypatch.setattr(_rrr, "_block_krylov", lambda *a: calls.append(1) or original(*a))
+    original = _primal.leading_eigenpairs
+    monkeypatch.setattr(_krylov, "_MIN_FEATURES", 500)
+    monkeypatch.setattr(_primal, "leading_eigenpairs", lambda *a: calls.append(1) or original(*a))
     fast = solve(S, V.copy(), k)
     assert calls == [1]
-    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", d + 1)
+    monkeypatch.setattr(_krylov, "_MIN_FEATURES", d + 1)
     dense = solve(S, V.copy(), k)
     assert calls == [1]
     np.testing.assert_allclose(fast.eigenvalues, dense.eigenvalues, rtol=1e-10)
@@ -185,7 +186,7 @@ def test_the_krylov_space_finds_what_a_dense_solver_finds(rng, monkeypatch):
 @pytest.mark.parametrize("small", [1e-4, 1e-7, 1e-9])
 def test_a_dominant_direction_does_not_hide_errors_of_the_others(small, rng, monkeypatch):
     d, k = 600, 6
-    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", 500)
+    monkeypatch.setattr(_krylov, "_MIN_FEATURES", 500)
     basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
     values = np.r_[1.0, small / np.arange(1, d)]
     S = basis * values @ basis.T
@@ -198,10 +199,42 @@ def test_a_dominant_direction_does_not_hide_errors_of_the_others(small, rng, mon
 @pytest.mark.parametrize("spectrum", ["flat", "low rank"])
 def test_where_the_krylov_space_fails_the_dense_solver_takes_over(spectrum, rng, monkeypatch):
     d, k = 600, 12
-    monkeypatch.setattr(_rrr, "_KRYLOV_MIN_FEATURES", 500)
+    monkeypatch.setattr(_krylov, "_MIN_FEATURES", 500)
     flat, low_rank = 1 + 1e-3 * rng.random(d), np.r_[np.arange(5, 0, -1.0), np.zeros(d - 5)]
     values = flat if spectrum == "flat" else low_rank
     basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
     S = basis * values @ basis.T
     found = solve(S, S.copy(), k)
     np.testing.assert_allclose(found.eigenvalues, np.sort(values)[::-1][:k], rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("mask", [0, 0.75])
+def test_a_constant_border_changes_nothing(mask, rng):
+    """Small images padded to 1024 pixels, as MNIST is: products with what varies, on a Krylov space."""
+    smooth = natural_moment(rng, 784)
+    X = rng.normal(size=(1500, 784)) @ np.linalg.cholesky(smooth + 1e-9 * np.eye(784)).T
+    inner = X.reshape(-1, 28, 28)
+    padded = np.pad(inner, ((0, 0), (2, 2), (2, 2)), constant_values=0.3)
+    assert _krylov.uses_krylov(1024, 6)
+    bare, framed = (LinearMAE(6, mask=mask, patch=2, solver="cholesky").fit(images) for images in (inner, padded))
+    np.testing.assert_allclose(framed.eigenvalues_, bare.eigenvalues_, rtol=1e-9)
+    inside = np.pad(np.ones((28, 28), bool), 2).ravel()
+    for name in ("components_", "decoder_"):
+        a, b = (getattr(model, name) for model in (framed, bare))
+        a = a if name == "components_" else a.T
+        np.testing.assert_allclose(a[:, inside], b if name == "components_" else b.T, atol=1e-5 * np.abs(b).max())
+        assert np.abs(a[:, ~inside]).max() < 1e-12
+    np.testing.assert_allclose(framed.transform(padded), bare.transform(inner), atol=1e-5 * np.abs(inner).max())
+
+
+def test_clustered_eigenvalues_do_not_spoil_the_optimum():
+    """LAPACK's default eigenvectors of this V were .13 from orthogonal, and the loss claimed was not that reached."""
+    rows = ["11111111111110", "01110111000000", "1" * 14, "0" * 14, "1" * 14]
+    rows += ["10110000000000", "11100110100000", "00011111111111", "00111010011111", "00111111111111"]
+    X = np.array([[pixel == "1" for pixel in row] for row in rows])
+    model = LinearMAE(10, mask=0.9, patch=(3, 1), mask_sampling="exact", image_shape=(7, 2), solver="eigh").fit(X)
+    S = np.cov(X.T, bias=True)
+    V = model._problem.corruption.second(S)
+    best = np.trace(S) - np.linalg.eigvalsh(S @ np.linalg.pinv(V, 1e-12, True) @ S)[::-1][:10].sum()
+    np.testing.assert_allclose(model.expected_loss_ * 14, best, rtol=1e-9)
+    np.testing.assert_allclose(-model.score(X) * 14, best, rtol=1e-9)

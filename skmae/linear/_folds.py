@@ -1,0 +1,286 @@
+"""Rows of one data set that carry what the folds of a search share: models solved from moments, and their features.
+
+`LinearMAESearchCV` hands these views out in place of arrays. A linear autoencoder recognises them; everyone else sees
+an array.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from numbers import Integral
+from typing import Any, cast
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.typing import NDArray
+
+from skmae._samples import Samples, Weights
+from skmae.linear._problem import FromSummary, Problem, Solution, Summary, check_rank
+from skmae.linear._solvers import choose_solver, solve, solve_many, together_key
+from skmae.moments import Moments
+
+_TOGETHER = 4  # each takes a d × d array
+
+IntArray = NDArray[np.intp]
+
+
+class TrainingSet:
+    """Rows that models are fitted to: their solutions, and what these make of all rows of the table.
+
+    Parameters
+    ----------
+    summary : Summary or None
+        Moments of the rows; None where models must read the rows themselves.
+    weights : ndarray of shape (n_rows,) or None
+    """
+
+    def __init__(self, summary: Summary | None, weights: Weights):
+        self.summary = summary
+        self.weights = weights
+        self.solutions: dict[Problem, Solution] = {}
+        self.features: dict[Problem, NDArray[Any]] = {}  # (n, k)
+
+    def solution(self, problem: Problem, weights: Weights) -> Solution | None:
+        """A copy of its own for the caller, or None if it is not to be had without the rows."""
+        if not _same(weights, self.weights):
+            return None
+        if problem not in self.solutions and self.summary is not None and _can_solve(problem, self.summary.n_rows):
+            self.solutions[problem] = solve(problem, FromSummary(self.summary))
+        shared = self.solutions.get(problem)
+        return None if shared is None else shared.map_arrays(np.copy)
+
+    def solve_all(self, problems: Iterable[Problem], workspace: list[NDArray[np.float64]]) -> None:
+        """Solve what can be solved, all ranks from the largest; what fails is left to fail in its own fit."""
+        if self.summary is None:
+            return
+        smaller_of = _families(problem for problem in problems if _can_solve(problem, self.summary.n_rows))
+        for group in _groups(smaller_of):
+            for problem, solution in _solve(group, self.summary, workspace):
+                self.solutions |= {
+                    other: solution.truncated(cast(int, other.n_components)) for other in smaller_of[problem]
+                }
+                self.solutions[problem] = solution
+
+    def encode_all(self, samples: Samples) -> None:
+        """Features of all rows by every model; the rows are read once."""
+        if not self.solutions:
+            return
+        components = np.vstack([solution.components for solution in self.solutions.values()])
+        Z = samples.encode(components, next(iter(self.solutions.values())).mean)
+        first = 0
+        for problem, solution in self.solutions.items():
+            last = first + solution.n_components
+            self.features[problem] = np.ascontiguousarray(Z[:, first:last])
+            first = last
+
+
+class Table:
+    """A data set, and the training sets that are made of it.
+
+    Parameters
+    ----------
+    samples : Samples
+        Of arrays, without NaN.
+    weights : ndarray of shape (n_samples,) or None
+    """
+
+    def __init__(self, samples: Samples, weights: Weights):
+        self.samples = samples
+        self.weights = weights
+        self.whole = TrainingSet(None, weights)
+        self.folds: dict[bytes, TrainingSet] = {}
+
+    def view(self) -> "RowView":
+        """All rows."""
+        return RowView(self, None, self.whole)
+
+    def share(self, trainings: list[IntArray], problems: list[Problem], verbose: int) -> None:
+        """Gather the moments of all training sets, in one pass where their complements tile the data, and solve."""
+        if all(_needs_rows(problem, len(rows)) for problem in problems for rows in trainings):
+            return
+        total, parts = _moments_of_parts(self.samples, trainings, self.weights)
+        workspace: list[NDArray[np.float64]] = []
+        Parallel(n_jobs=1, verbose=verbose)(
+            delayed(self._solve_fold)(rows, moments, problems, workspace)
+            for rows, moments in zip(trainings, parts, strict=True)
+            if moments.n_rows
+        )
+        self.whole.summary = Summary.using_up(total)
+        n_features = sum(s.n_components for fold in self.folds.values() for s in fold.solutions.values())
+        if n_features <= self.samples.n_features:  # all features of all folds are no more than the data
+            for fold in self.folds.values():
+                fold.encode_all(self.samples)
+
+    def _solve_fold(
+        self, rows: IntArray, moments: Moments, problems: list[Problem], workspace: list[NDArray[np.float64]]
+    ) -> None:
+        fold = TrainingSet(Summary.using_up(moments), None if self.weights is None else self.weights[rows])
+        fold.solve_all(problems, workspace)
+        fold.summary = None  # it is large
+        self.folds[rows.tobytes()] = fold
+
+
+class RowView(NDArrayOperatorsMixin, Samples):
+    """Rows of a table, for all the world an array; it is gathered when somebody reads it.
+
+    Parameters
+    ----------
+    table : Table
+    index : ndarray of int or None
+        None for all rows.
+    training : TrainingSet or None
+        The training set that these rows are, if they are one.
+    """
+
+    def __init__(self, table: Table, index: IntArray | None, training: TrainingSet | None):
+        super().__init__(table.samples.rows(), table.samples.sample_shape)
+        self.table = table
+        self.index = index
+        self.training = training
+
+    # -- as samples -----------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.values) if self.index is None else len(self.index)
+
+    def read(self, rows: Any) -> NDArray[Any]:
+        some: NDArray[Any] = self.values[rows] if self.index is None else self.values[self.index[rows]]
+        return some
+
+    def check_finite(self) -> None:
+        """The table has been checked."""
+
+    def recall(self, problem: Problem, weights: Weights) -> Solution | None:
+        return None if self.training is None else self.training.solution(problem, weights)
+
+    def recall_features(self, problem: Problem, solution: Solution) -> NDArray[Any] | None:
+        for fold in self.table.folds.values():
+            known = fold.solutions.get(problem)
+            if problem in fold.features and np.array_equal(known.components, solution.components):  # type: ignore[union-attr]
+                Z = fold.features[problem]
+                return Z.copy() if self.index is None else Z[self.index]
+        return None
+
+    # -- as an array ----------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.original_shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Whole rows of the whole table, as scikit-learn's folds ask for them, are a view; the rest is an array."""
+        rows = key[0] if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis else key
+        if self.index is None and isinstance(rows, np.ndarray) and rows.ndim == 1:
+            index = np.arange(len(self))[rows]
+            return RowView(self.table, index, self.table.folds.get(index.tobytes()))
+        return np.asarray(self)[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False and self.index is not None:
+            raise ValueError("Rows of a table cannot be had without a copy.")
+        array = np.asarray(self.rows(), dtype=dtype).reshape(self.shape)
+        return array.copy() if copy and np.shares_memory(array, self.values) else array
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(np.asarray(self))
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        return np
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    def take(self, indices: Any, axis: int = 0, **options: Any) -> Any:
+        return self[np.asarray(indices)] if axis == 0 else np.take(np.asarray(self), indices, axis=axis, **options)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        arrays = [np.asarray(x) if isinstance(x, RowView) else x for x in inputs]
+        if any(isinstance(x, RowView) for x in kwargs.get("out", ())):  # X -= 1 makes an array of X
+            del kwargs["out"]
+        return getattr(ufunc, method)(*arrays, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in ("table", "values") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(np.asarray(self), name)
+
+
+def _solve(
+    group: list[Problem], summary: Summary, workspace: list[NDArray[np.float64]]
+) -> Iterator[tuple[Problem, Solution]]:
+    """Those of the group that can be solved: together, or one by one if one of them cannot."""
+    try:
+        yield from zip(group, solve_many(group, summary, workspace), strict=True)
+    except ValueError:
+        for problem in group if len(group) > 1 else ():
+            yield from _solve([problem], summary, workspace)
+
+
+def _needs_rows(problem: Problem, n_rows: int) -> bool:
+    """Whether moments will not do, or cost more."""
+    return choose_solver(problem, n_rows, has_rows=True).needs_rows
+
+
+def _can_solve(problem: Problem, n_rows: int) -> bool:
+    """Whether moments will do, as far as that can be told before."""
+    with suppress(ValueError):
+        check_rank(problem.n_components, n_rows, problem.grid.n_features)
+        return not _needs_rows(problem, n_rows)
+    return False
+
+
+def _families(problems: Iterable[Problem]) -> dict[Problem, list[Problem]]:
+    """Each problem of the largest rank, and those of smaller ranks that Theorem 1 answers with it."""
+    families: dict[Problem, list[Problem]] = {}
+    for problem in dict.fromkeys(problems):
+        nested = isinstance(problem.n_components, Integral) and problem.loss.smaller_ranks_follow
+        families.setdefault(replace(problem, n_components=-1) if nested else problem, []).append(problem)
+    by_rank = (sorted(family, key=lambda problem: problem.n_components or 0) for family in families.values())
+    return {family[-1]: family[:-1] for family in by_rank}
+
+
+def _groups(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
+    """Problems that are solved faster together, a few at a time."""
+    alike: dict[Hashable, list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault(together_key(problem), []).append(problem)
+    for group in alike.values():
+        for first in range(0, len(group), _TOGETHER):
+            yield group[first : first + _TOGETHER]
+
+
+def _same(a: Weights, b: Weights) -> bool:
+    return a is b or (a is not None and b is not None and np.array_equal(a, b))
+
+
+def _moments_of_parts(samples: Samples, parts: list[IntArray], weights: Weights) -> tuple[Moments, Iterator[Moments]]:
+    """Moments of all rows, and of each part: by subtraction, if the rest is smaller and no digits are lost."""
+    values, n = samples.rows(), len(samples)
+
+    def gather(rows: IntArray) -> Moments:
+        return Moments._of(Samples(values[rows]), None if weights is None else weights[rows])
+
+    rests = [np.setdiff1d(np.arange(n), part) for part in parts]
+    tiled = np.array_equal(np.sort(np.concatenate([np.arange(0), *rests])), np.arange(n))
+    few = len(parts) * samples.n_features <= n  # their moments hold no more numbers than the data
+    if tiled and few and all(len(part) + len(rest) == n for part, rest in zip(parts, rests, strict=True)):
+        known = [gather(rest) for rest in rests]
+        total = sum(known[1:], known[0])
+    else:
+        known = []
+        total = Moments._of(Samples(values), weights)
+
+    def of_part(number: int) -> Moments:
+        part, rest = parts[number], rests[number]
+        if not known and (len(part) + len(rest) != n or len(rest) >= len(part)):
+            return gather(part)
+        moments = total - (known[number] if known else gather(rest))
+        return gather(part) if moments._has_cancelled() else moments
+
+    return total, map(of_part, range(len(parts)))

@@ -1,0 +1,275 @@
+"""What counts as an error: of all features, or of those that are hidden.
+
+A loss of one's own is a subclass of `Loss` with `expected_error` and `minimise`; a model takes it as ``loss=``.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmae._grid import PatchGrid
+from skmae.linear._corruptions import Corruption, Masks, WhileHidden, squares
+from skmae.linear._descent import Descent, HiddenMoments, OneByOne, SameForAll, Whitened, solve_hidden
+from skmae.linear._primal import Factorisation, Minimiser, Rank, Remainder, solve_together
+
+FloatArray = NDArray[np.float64]
+
+# D = Σ_g within_g·S_gg is subtracted from `across`·S to save products with S; beyond this, that costs digits
+_LARGEST_WITHIN = 100.0
+# Entries of second moments that are formed where each patch needs one of its own
+_LARGEST_ONE_BY_ONE = 50_000_000
+
+
+class Loss:
+    """Base of the losses. They are compared and hashed by value, so that a search may share what it solves."""
+
+    smaller_ranks_follow = False
+    """Whether the minimiser of rank k is made of the leading directions of any larger rank (Theorem 1)."""
+
+    takes_float32 = False
+    """Whether second moments summed in float32 may do, where they are well conditioned."""
+
+    takes_rows = False
+    """Whether the dual solver, which knows Theorem 1 only, minimises it."""
+
+    def refuses(self, grid: PatchGrid, corruption: Corruption) -> str | None:  # noqa: ARG002
+        """Why it cannot be minimised under this corruption, and what to do; None if it can."""
+        return None
+
+    def expected_error(
+        self, corruption: Corruption, X: FloatArray, encoder: FloatArray, decoder: FloatArray
+    ) -> FloatArray:
+        """Expected squared error of each centred row of `X`, summed over features.
+
+        Parameters
+        ----------
+        corruption : Corruption
+        X : ndarray of shape (n, d)
+        encoder : ndarray of shape (k, d)
+        decoder : ndarray of shape (d, k)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        raise NotImplementedError
+
+    def minimise(
+        self, corruption: Corruption, S: FloatArray, n_components: Rank, how: Factorisation = "auto"
+    ) -> tuple[Minimiser, float]:
+        """The encoder and decoder of least expected error, and that error, summed over features.
+
+        Parameters
+        ----------
+        corruption : Corruption
+        S : ndarray of shape (d, d)
+            Second moment of samples about their mean.
+        n_components : int, float or None
+            The rank; a float in (0, 1) is a share of what could be explained; None is all that carries signal.
+        how : {"auto", "cholesky", "eigh"}
+            How second moments are factorised, see `skmae.linear._primal.factorise`.
+
+        Returns
+        -------
+        minimiser : Minimiser
+        error : float
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class AllFeatures(Loss):
+    """The squared error of all features, hidden and visible: tr S − Σ λ (Eq. 1, Theorem 1)."""
+
+    smaller_ranks_follow = True
+    takes_float32 = True
+    takes_rows = True
+
+    def expected_error(
+        self, corruption: Corruption, X: FloatArray, encoder: FloatArray, decoder: FloatArray
+    ) -> FloatArray:
+        return corruption.expected_error(X, encoder, decoder)
+
+    def minimise(
+        self, corruption: Corruption, S: FloatArray, n_components: Rank, how: Factorisation = "auto"
+    ) -> tuple[Minimiser, float]:
+        return self.minimise_together([corruption], S, n_components, how, [np.empty_like(S, order="F")])[0]
+
+    def minimise_together(
+        self,
+        corruptions: list[Corruption],
+        S: FloatArray,
+        n_components: Rank,
+        how: Factorisation,
+        workspace: list[FloatArray],
+    ) -> list[tuple[Minimiser, float]]:
+        """`minimise` for several corruptions, each with an array (d, d) to work in: products with S are shared."""
+        total = float(np.trace(S))
+        seconds = [corruption.second(S, out) for corruption, out in zip(corruptions, workspace, strict=False)]
+        remainders = [remainder_of(corruption, S) for corruption in corruptions]
+        minimisers = solve_together(S, seconds, n_components, how, remainders)
+        pairs = zip(minimisers, corruptions, strict=True)
+        minimisers = [_transposed(m, S) if corruption.is_identity else m for m, corruption in pairs]
+        return [(minimiser, total - float(minimiser.eigenvalues.sum())) for minimiser in minimisers]
+
+
+def remainder_is_cheap(corruption: Corruption) -> bool:
+    """Whether what V is beside across·S takes little to apply, and is not so large that it must not be subtracted."""
+    is_large = np.max(corruption.within) > _LARGEST_WITHIN * corruption.across
+    return not (corruption.is_dense or corruption.noise or is_large)
+
+
+def remainder_of(corruption: Corruption, S: FloatArray) -> Remainder | None:
+    cheap = remainder_is_cheap(corruption)
+    return Remainder(corruption.across, corruption.within_product(S)) if cheap else None
+
+
+def _transposed(minimiser: Minimiser, S: FloatArray) -> Minimiser:
+    """The same where V = S: then the encoder is the decoder's transpose, and S⁺S, which rounds, need not be applied."""
+    has_signal = minimiser.eigenvalues > 0
+    return replace(minimiser, encoder=minimiser.decoder.T * np.outer(has_signal, S.diagonal() > 0))
+
+
+@dataclass(frozen=True)
+class HiddenFeatures(Loss):
+    """The squared error of each feature while it is hidden, as in masked autoencoders that are trained.
+
+    It is summed over features and divided by the share of them that is hidden.
+    """
+
+    def refuses(self, grid: PatchGrid, corruption: Corruption) -> str | None:
+        if corruption.while_hidden is None:
+            return (
+                'loss="hidden" needs a corruption that says which patches are hidden together: make it with '
+                'Corruption.of_masks, bernoulli or exact, or use loss="all".'
+            )
+        d = grid.n_features
+        if len(_groups(corruption, d)) == 1:
+            together = "" if grid.n_patches == 1 else "these masks hide all patches together, as if "
+            return (
+                f'loss="hidden" needs two patches at least, to tell one from another, but {together}'
+                f"patch={_patch(grid)} is all of the grid {grid.grid_shape} (n_features={d}). Pass a smaller patch, or "
+                f'loss="all".'
+            )
+        entries = len(_groups(corruption, d)) * d**2
+        if _is_fast(corruption) is None and entries > _LARGEST_ONE_BY_ONE:
+            return (
+                f'loss="hidden" with these masks, or with noise, takes n_patches × n_features² = {entries:.1e} '
+                f"numbers, more than {_LARGEST_ONE_BY_ONE:.0e}: each patch needs a second moment of its own. Use "
+                f'mask_sampling="bernoulli" or "exact", stripes or tubes, or smaller images; or loss="all".'
+            )
+        return None
+
+    def expected_error(
+        self, corruption: Corruption, X: FloatArray, encoder: FloatArray, decoder: FloatArray
+    ) -> FloatArray:
+        given = _is_fast(corruption)
+        if given is None:
+            return _error_one_by_one(_one_by_one(corruption, X.shape[1]), corruption.noise, X, encoder, decoder)
+        features = X @ encoder.T
+        R = decoder.T @ decoder
+        error = squares(X)
+        for j in corruption.members(X.shape[1]):
+            own, W2 = X[:, j] @ encoder[:, j].T, decoder[j]
+            rebuilt = (features - own) @ W2.T  # by all other groups
+            error += np.einsum("np,np->n", given.across * rebuilt - 2 * given.cross * X[:, j], rebuilt)
+            error += given.within * np.einsum("nk,nk->n", own @ (R - W2.T @ W2), own)
+        return error
+
+    def minimise(
+        self, corruption: Corruption, S: FloatArray, n_components: Rank, how: Factorisation = "auto"
+    ) -> tuple[Minimiser, float]:
+        V = corruption.second(S)
+        space = Whitened(S, _groups(corruption, len(S)), how)
+        given = _is_fast(corruption)
+        moments, whitened = _same_for_all(S, space, given, corruption) if given else _each(S, V, space, corruption)
+        return solve_hidden(S, V, moments, Descent(space, whitened), n_components, how)
+
+
+def resolve_loss(loss: Any, corruption: Corruption) -> Loss:
+    """The loss that a parameter `loss` names, or is.
+
+    Parameters
+    ----------
+    loss : {"all", "hidden"} or Loss
+    corruption : Corruption
+        Where it hides nothing, everything counts.
+    """
+    if isinstance(loss, str):
+        loss = {"all": AllFeatures, "hidden": HiddenFeatures}[loss]()
+    return AllFeatures() if isinstance(loss, HiddenFeatures) and not corruption.hidden else loss
+
+
+def _patch(grid: PatchGrid) -> int | tuple[int, ...]:
+    """As a user writes it."""
+    return grid.patch_shape[0] if len(set(grid.patch_shape)) == 1 else grid.patch_shape
+
+
+def _groups(corruption: Corruption, d: int) -> list[NDArray[np.intp]]:
+    """Features that are rebuilt together."""
+    masks = corruption.while_hidden
+    return masks.grid.features_of_patch if isinstance(masks, Masks) else corruption.members(d)
+
+
+def _is_fast(corruption: Corruption) -> WhileHidden | None:
+    """The moments of the other groups while one is hidden, where they are the same for all groups."""
+    given = corruption.while_hidden
+    return given if isinstance(given, WhileHidden) and not corruption.noise else None
+
+
+def _same_for_all(
+    S: FloatArray, space: Whitened, given: WhileHidden, corruption: Corruption
+) -> tuple[HiddenMoments, HiddenMoments]:
+    """For features as they are, and for whitened ones."""
+    return SameForAll(S, corruption.members(len(S)), given), SameForAll(space.S, space.blocks, given)
+
+
+def _one_by_one(corruption: Corruption, d: int) -> tuple[list[NDArray[np.intp]], FloatArray, FloatArray, FloatArray]:
+    """Features of each group, w_j (N,), and what S is multiplied by in cross_j (N, N) and V_j (N, N, N)."""
+    groups, given = _groups(corruption, d), corruption.while_hidden
+    if isinstance(given, WhileHidden):
+        same = np.eye(len(groups))
+        others = 1 - same
+        chances = np.full(len(groups), corruption.hidden)
+        cross = corruption.hidden * given.cross * others
+        pairs = corruption.hidden * (given.across + given.within * same)
+        pairs = pairs * others[:, :, np.newaxis] * others[:, np.newaxis]
+    else:
+        assert given is not None
+        chances, cross, pairs = given.while_hidden
+    share = d / (chances @ [len(features) for features in groups])  # all features over those that are hidden
+    return groups, share * chances, share * cross, share * pairs
+
+
+def _each(S: FloatArray, V: FloatArray, space: Whitened, corruption: Corruption) -> tuple[HiddenMoments, HiddenMoments]:
+    """For features as they are, and for whitened ones."""
+    groups, weights, cross, pairs = _one_by_one(corruption, len(S))
+    noise, n = corruption.noise * np.eye(len(S)), space.numbers
+    original = OneByOne(S, groups, weights, cross, pairs, noise, V)
+    some = (weights[n], cross[np.ix_(n, n)], pairs[np.ix_(n, n, n)])
+    return original, OneByOne(space.S, space.blocks, *some, space.moment(noise), space.moment(V))
+
+
+def _error_one_by_one(
+    moments: tuple[list[NDArray[np.intp]], FloatArray, FloatArray, FloatArray],
+    noise: float,
+    X: FloatArray,
+    encoder: FloatArray,
+    decoder: FloatArray,
+) -> FloatArray:
+    """Σ_j w_j E[‖x_j − W2_j W1 x̃‖² | j is hidden] = Σ_j w_j ‖x_j‖² + xᵀ A x + a constant, of each row."""
+    groups, weights, cross, pairs = moments
+    labels = np.empty(X.shape[1], np.intp)
+    for number, j in enumerate(groups):
+        labels[j] = number
+    A = np.diag(weights[labels])
+    constant, gram_of_encoder = 0.0, encoder @ encoder.T
+    for number, j in enumerate(groups):
+        W2 = decoder[j]
+        gram = W2.T @ W2
+        A[j] -= 2 * (W2 @ encoder) * cross[number, labels]
+        A += (encoder.T @ gram @ encoder) * pairs[number][np.ix_(labels, labels)]
+        constant += weights[number] * noise * np.sum(gram * gram_of_encoder)
+    return np.einsum("nd,nd->n", X @ A, X) + constant

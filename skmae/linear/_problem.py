@@ -1,0 +1,173 @@
+"""What is to be solved, what it is solved from, and what was fitted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from numbers import Integral
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmae._grid import PatchGrid
+from skmae.linear._corruptions import Corruption
+from skmae.linear._losses import AllFeatures, Loss
+from skmae.linear._primal import Minimiser, Rank
+from skmae.moments import Moments
+
+FloatArray = NDArray[np.float64]
+Rows = tuple[NDArray[Any], FloatArray | None]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be solved, as the parameters stood when the data came. Equal ones have one solution."""
+
+    grid: PatchGrid
+    corruption: Corruption
+    loss: Loss = field(default_factory=AllFeatures)
+    n_components: Rank = None
+    whiten: bool = False
+    solver: Any = "auto"
+
+    def expected_error(self, X: FloatArray, encoder: FloatArray, decoder: FloatArray) -> FloatArray:
+        """Expected squared error of each centred row of `X`, summed over features; (n,)."""
+        return self.loss.expected_error(self.corruption, X, encoder, decoder)
+
+
+class Summary(NamedTuple):
+    """What of the data the solution depends on."""
+
+    n_rows: int
+    mean: FloatArray
+    second: FloatArray
+
+    @classmethod
+    def of(cls, moments: Moments) -> Self:
+        return cls(moments.n_rows, moments.mean, moments.second)
+
+    @classmethod
+    def using_up(cls, moments: Moments) -> Self:
+        """In the memory of the moments, which are lost."""
+        return cls(moments.n_rows, moments.mean, moments._release_second())
+
+
+class Data(Protocol):
+    """Samples, as a solver sees them."""
+
+    @property
+    def n_rows(self) -> int:
+        """Samples of a weight above zero."""
+
+    @property
+    def n_features(self) -> int: ...
+
+    @property
+    def is_float32(self) -> bool:
+        """Whether they come in float32, or less, so that sums in float32 may do."""
+
+    def summary(self, dtype: Any) -> Summary:
+        """Their moments, from sums in this type."""
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the rows themselves are at hand, beside their moments."""
+
+    def rows(self) -> Rows:
+        """(n, d) in NumPy, and weights (n,) or None."""
+
+
+class FromSummary:
+    """Data of which the moments are known."""
+
+    is_float32 = has_rows = False
+
+    def __init__(self, summary: Summary):
+        self._summary = summary
+        self.n_rows, self.n_features = summary.n_rows, len(summary.mean)
+
+    def summary(self, dtype: Any = None) -> Summary:  # noqa: ARG002
+        return self._summary
+
+    def rows(self) -> Rows:
+        raise TypeError("Of moments there are no rows.")
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What was fitted.
+
+    Attributes
+    ----------
+    components : ndarray of shape (k, d)
+        W1.
+    decoder : ndarray of shape (d, k)
+        W2.
+    mean : ndarray of shape (d,)
+    eigenvalues : ndarray of shape (k,)
+    explained_variance_ratio : ndarray of shape (k,)
+    expected_loss : float
+        Expected squared error per feature.
+    solver : str
+        The name of the one that was used.
+    """
+
+    components: FloatArray
+    decoder: FloatArray
+    mean: FloatArray
+    eigenvalues: FloatArray
+    explained_variance_ratio: FloatArray
+    expected_loss: float
+    solver: str
+
+    @classmethod
+    def of(cls, problem: Problem, minimiser: Minimiser, mean: FloatArray, total: float, error: float) -> Self:
+        """From a minimiser, tr S, and the expected error summed over features."""
+        encoder, decoder = _whitened(minimiser) if problem.whiten else (minimiser.encoder, minimiser.decoder)
+        return cls(
+            components=encoder,
+            decoder=decoder,
+            mean=mean,
+            eigenvalues=minimiser.eigenvalues,
+            explained_variance_ratio=minimiser.eigenvalues / (total or 1.0),
+            expected_loss=max(error, 0.0) / len(mean),
+            solver=minimiser.solver,
+        )
+
+    @property
+    def n_components(self) -> int:
+        return int(self.eigenvalues.shape[0])  # of any library
+
+    def truncated(self, k: int) -> Self:
+        """The solution of rank k from one of a larger rank: the leading directions are the same (Theorem 1)."""
+        return replace(
+            self,
+            components=self.components[:k],
+            decoder=self.decoder[:, :k],
+            eigenvalues=self.eigenvalues[:k],
+            explained_variance_ratio=self.explained_variance_ratio[:k],
+            expected_loss=self.expected_loss + float(self.eigenvalues[k:].sum()) / len(self.mean),
+        )
+
+    def map_arrays(self, function: Callable[[Any], Any]) -> Self:
+        """The same with `function` of each array: to copy them, or to send them to a device."""
+        arrays = {each.name: getattr(self, each.name) for each in fields(self)}
+        return replace(self, **{name: function(a) for name, a in arrays.items() if isinstance(a, np.ndarray)})
+
+
+def check_rank(n_components: Rank, n_rows: int, n_features: int) -> None:
+    """Refuse more components than samples or features."""
+    if n_rows < 2:
+        raise ValueError(f"n_samples={n_rows} is too few: a linear autoencoder needs at least 2 samples.")
+    limit = min(n_rows, n_features)
+    if isinstance(n_components, Integral) and int(n_components) > limit:
+        raise ValueError(
+            f"n_components={n_components} is larger than min(n_samples={n_rows}, n_features={n_features}) = {limit}. "
+            f"Pass at most {limit}, or None to keep every direction that carries signal."
+        )
+
+
+def _whitened(minimiser: Minimiser) -> tuple[FloatArray, FloatArray]:
+    """A = Λ^{1/2}: features of corrupted samples have unit second moment; those without signal stay zero."""
+    scale = np.sqrt(minimiser.eigenvalues)
+    inverse = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
+    return inverse[:, np.newaxis] * minimiser.encoder, minimiser.decoder * scale

@@ -1,0 +1,193 @@
+"""How a problem is solved: each solver says what it can solve, and at what cost.
+
+A solver of one's own is a subclass of `Solver`; a model takes it as ``solver=``.
+"""
+
+from collections.abc import Hashable
+from numbers import Integral
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skmae.linear._dual import solve_dual
+from skmae.linear._losses import AllFeatures, remainder_is_cheap
+from skmae.linear._primal import Factorisation
+from skmae.linear._problem import Data, FromSummary, Problem, Solution, Summary, check_rank
+
+FloatArray = NDArray[np.float64]
+
+# Products summed in float32 are good to 1e-7 or so; a V that is worse conditioned than this needs float64's
+_RCOND_FOR_FLOAT32 = 1e-8
+
+
+class Cost(NamedTuple):
+    """Of solving: floating-point operations, and bytes of memory beside the data."""
+
+    flops: float
+    bytes: float
+
+
+class Solver:
+    """Base of the solvers."""
+
+    name: str
+    needs_rows = False
+    """Whether moments of the data will not do."""
+
+    def refuses(self, problem: Problem, n_rows: int, has_rows: bool) -> str | None:  # noqa: ARG002
+        """Why it cannot solve this, and what to do; None if it can."""
+        return None
+
+    def cost(self, problem: Problem, n_rows: int) -> Cost:
+        """What it takes."""
+        raise NotImplementedError
+
+    def solve(self, problem: Problem, data: Data) -> Solution:
+        """The solution."""
+        raise NotImplementedError
+
+
+class Primal(Solver):
+    """From the second moment S and V, both d × d: "cholesky" factorises V, "eigh" takes its pseudo-inverse.
+
+    "auto" does the second where V is singular.
+    """
+
+    def __init__(self, how: Factorisation):
+        self.name = self._how = how
+
+    def cost(self, problem: Problem, n_rows: int) -> Cost:
+        d = problem.grid.n_features
+        decomposition = 20 * d**3 if self._how == "eigh" else 4 * d**3
+        return Cost(n_rows * d**2 + decomposition, 8 * 3 * d**2)
+
+    def solve(self, problem: Problem, data: Data) -> Solution:
+        # where to stop counting directions is a matter of the last digits: not one for float32
+        narrow = data.is_float32 and isinstance(problem.n_components, Integral) and problem.loss.takes_float32
+        solution, rcond = self._from_summary(problem, data.summary(np.float32 if narrow else np.float64))
+        if narrow and rcond < _RCOND_FOR_FLOAT32:
+            solution, _ = self._from_summary(problem, data.summary(np.float64))
+        return solution
+
+    def _from_summary(self, problem: Problem, summary: Summary) -> tuple[Solution, float]:
+        """The solution, and V's reciprocal condition."""
+        n_rows, mean, S = summary
+        check_rank(problem.n_components, n_rows, len(mean))
+        total = _checked_total(float(np.trace(S)))
+        minimiser, error = problem.loss.minimise(problem.corruption, S, problem.n_components, self._how)
+        return Solution.of(problem, minimiser, mean, total, error), minimiser.rcond
+
+    def solve_together(self, problems: list[Problem], summary: Summary, workspace: list[FloatArray]) -> list[Solution]:
+        """`solve` for problems with one `together_key`."""
+        n_rows, mean, S = summary
+        first = problems[0]
+        check_rank(first.n_components, n_rows, len(mean))
+        total = _checked_total(float(np.trace(S)))
+        workspace += [np.empty_like(S, order="F") for _ in problems[len(workspace) :]]
+        corruptions = [problem.corruption for problem in problems]
+        found = AllFeatures().minimise_together(corruptions, S, first.n_components, self._how, workspace)
+        pairs = zip(problems, found, strict=True)
+        return [Solution.of(problem, minimiser, mean, total, error) for problem, (minimiser, error) in pairs]
+
+
+class Dual(Solver):
+    """From the rows themselves, for fewer samples than features: n × n, nothing d × d is formed."""
+
+    name = "dual"
+    needs_rows = True
+
+    def refuses(self, problem: Problem, n_rows: int, has_rows: bool) -> str | None:  # noqa: ARG002
+        corruption = problem.corruption
+        if not problem.loss.takes_rows:
+            return 'solver="dual" knows loss="all" only. With loss="hidden" use solver="auto".'
+        if not has_rows:
+            return 'solver="dual" needs all rows at once: use fit with an array, or another solver.'
+        if corruption.is_dense:
+            return (
+                'solver="dual" takes masks that hide groups of patches, each by itself or a fixed number of them. '
+                'Those of this mask_sampling need matrices of (n_features, n_features): use solver="auto".'
+            )
+        if corruption.has_within and not (np.all(corruption.within) or corruption.noise):
+            return (
+                'solver="dual" takes corruptions of all features or of none, and some are never corrupted here. Use '
+                'solver="auto".'
+            )
+        return None
+
+    def cost(self, problem: Problem, n_rows: int) -> Cost:
+        """Two Gram matrices, two eigenproblems, and a factor of each group."""
+        n, d = n_rows, problem.grid.n_features
+        sizes = problem.corruption.group_sizes(d)
+        return Cost(2 * n**2 * d + 20 * n**3 + float((sizes**3).sum()), 8 * (4 * n**2 + float(sizes.max()) ** 2))
+
+    def solve(self, problem: Problem, data: Data) -> Solution:
+        X, weights = data.rows()
+        minimiser, mean, total = solve_dual(X, problem.corruption, problem.n_components, weights)
+        error = _checked_total(total) - float(minimiser.eigenvalues.sum())
+        return Solution.of(problem, minimiser, mean, total, error)
+
+
+SOLVERS: dict[str, Solver] = {"cholesky": Primal("cholesky"), "eigh": Primal("eigh"), "dual": Dual()}
+_AUTOMATIC: tuple[Solver, ...] = (Primal("auto"), SOLVERS["dual"])
+
+
+def choose_solver(problem: Problem, n_rows: int, *, has_rows: bool) -> Solver:
+    """The solver that was asked for, or the cheapest that can solve the problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    n_rows : int
+    has_rows : bool
+        Whether the rows themselves are at hand, beside their moments.
+
+    Raises
+    ------
+    ValueError
+        If the loss cannot be minimised under the corruption, or by the solver that was asked for.
+    """
+    refusal = problem.loss.refuses(problem.grid, problem.corruption)
+    if refusal:
+        raise ValueError(refusal)
+    if isinstance(problem.solver, str) and problem.solver == "auto":
+        able = [solver for solver in _AUTOMATIC if solver.refuses(problem, n_rows, has_rows) is None]
+        return min(able, key=lambda solver: solver.cost(problem, n_rows).flops)
+    solver = SOLVERS[problem.solver] if isinstance(problem.solver, str) else problem.solver
+    refusal = solver.refuses(problem, n_rows, has_rows)
+    if refusal:
+        raise ValueError(refusal)
+    return solver
+
+
+def solve(problem: Problem, data: Data) -> Solution:
+    """The solution of a problem, by the solver that is chosen for it."""
+    check_rank(problem.n_components, data.n_rows, data.n_features)
+    return choose_solver(problem, data.n_rows, has_rows=data.has_rows).solve(problem, data)
+
+
+def together_key(problem: Problem) -> Hashable:
+    """The same for problems that `solve_many` solves faster than each by itself."""
+    if type(problem.loss) is not AllFeatures or not isinstance(problem.solver, str):
+        return problem
+    return problem.n_components, problem.solver, remainder_is_cheap(problem.corruption)
+
+
+def solve_many(problems: list[Problem], summary: Summary, workspace: list[FloatArray]) -> list[Solution]:
+    """The solutions of problems with one `together_key`, from moments; they share products with S.
+
+    `workspace` keeps d × d arrays from one call to the next: fresh memory takes longer than what is done in it.
+    """
+    data = FromSummary(summary)
+    if len(problems) == 1:
+        return [solve(problems[0], data)]
+    solver = choose_solver(problems[0], summary.n_rows, has_rows=False)
+    if not isinstance(solver, Primal):
+        return [solve(problem, data) for problem in problems]
+    return solver.solve_together(problems, summary, workspace)
+
+
+def _checked_total(total: float) -> float:
+    if not np.isfinite(total):
+        raise ValueError("The variance of X is beyond the range of float64. Divide X by a constant first.")
+    return total

@@ -1,0 +1,215 @@
+"""What the network of a masked autoencoder must offer, what it may offer besides, and what makes one short to write.
+
+n samples, N patches of P values, K of them visible, D features.
+"""
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from typing import Any, ClassVar, Protocol, Self
+
+import torch
+from torch import Tensor, nn
+
+from skmae._grid import PatchGrid
+
+_NEEDED = ("standardize", "patchify", "encode", "forward")
+
+
+class Network(Protocol):
+    """What `DeepAutoencoder._make_module` returns: a torch module with these."""
+
+    standardize: "Standardize"
+
+    def patchify(self, images: Tensor) -> Tensor:
+        """(n, \\*image_shape) → (n, N, P), patches and their values in the order of `PatchGrid`."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Whole standardised images → (n, D), (n, N, D), or (n, 1 + N, D) with a class token first."""
+
+    def __call__(self, images: Tensor, keep: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised images, numbers (n, K) of visible patches → prediction (n, N, P), hidden (n, N) bool."""
+
+
+class NetworkOfBlocks(Protocol):
+    """A network that names the blocks of its encoder: ``encode`` is `embed`, then each of `blocks`, then `finish`.
+
+    Then predictors can train the last blocks alone, and every layer has features. What a block gets and gives must have
+    a shape that `encode` may give. A block that has ``branches()``, functions whose results are added to its input one
+    after the other, can leave them out (`drop_path`).
+    """
+
+    blocks: Sequence[nn.Module]
+    finish: nn.Module
+
+    def embed(self, images: Tensor) -> Tensor:
+        """What the first block gets of standardised images."""
+
+
+class Standardize(nn.Module):
+    """Pixels less the mean of their channel, over its standard deviation.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+        What a sample looks like, as `DeepAutoencoder._make_module` gets it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmae._grid import PatchGrid
+    >>> from skmae.vit import Standardize
+    >>> standardize = Standardize(PatchGrid.build((2, 2, 3), channel_axis=2, patch=1))
+    >>> standardize.learn(mean=[1.0, 2.0, 3.0], scale=[1.0, 1.0, 2.0])
+    >>> standardize(torch.full((1, 12), 5)).shape
+    torch.Size([1, 2, 2, 3])
+    >>> standardize(torch.full((1, 12), 5))[0, 0, 0]
+    tensor([4., 3., 1.])
+    """
+
+    def __init__(self, grid: PatchGrid):
+        super().__init__()
+        self.image_shape = grid.image_shape
+        self.mean: Tensor
+        self.scale: Tensor
+        per_channel = [size if axis == grid.channel_axis else 1 for axis, size in enumerate(grid.image_shape)]
+        self.register_buffer("mean", torch.zeros(per_channel))
+        self.register_buffer("scale", torch.ones(per_channel))
+
+    def learn(self, mean: Any, scale: Any) -> None:
+        """Take one mean and one standard deviation per channel, or one for all."""
+        for buffer, values in ((self.mean, mean), (self.scale, scale)):
+            values = torch.as_tensor(values, dtype=buffer.dtype).clone()
+            buffer.copy_(values.reshape(buffer.shape if values.numel() > 1 else ()))
+
+    def forward(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """(n, \\*image_shape) or (n, n_features) of any type → (n, \\*image_shape) of `dtype`."""
+        images = images.reshape(len(images), *self.image_shape)
+        images = images.to(torch.float64 if images.dtype == torch.float64 else torch.float32)
+        return ((images - self.mean.to(images.dtype)) / self.scale.to(images.dtype)).to(dtype)
+
+    def undo(self, images: Tensor) -> Tensor:
+        """Back to the units of the pixels."""
+        return images * self.scale + self.mean
+
+
+class PatchModule(nn.Module):
+    """A base for networks: it standardises pixels and cuts images into patches.
+
+    A subclass adds ``encode(images)`` and ``forward(images, keep)``, see `DeepAutoencoder`.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+        What a sample looks like: ``n_patches``, ``patches_per_axis``, ``n_channels``, ``n_features``. Its patches must
+        all have the same size.
+
+    Attributes
+    ----------
+    grid : PatchGrid
+    standardize : Standardize
+    n_values : int
+        P, the values of a patch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skmae._grid import PatchGrid
+    >>> from skmae.vit import PatchModule
+    >>> module = PatchModule(PatchGrid.build((4, 6, 3), channel_axis=2, patch=2))
+    >>> module.patchify(torch.zeros(10, 4, 6, 3)).shape, module.n_values
+    (torch.Size([10, 6, 12]), 12)
+    >>> module.hidden(torch.tensor([[0, 5]]))
+    tensor([[False,  True,  True,  True,  True, False]])
+    """
+
+    takes_padding: ClassVar[bool] = False
+    """Whether ``forward(images, keep, present)`` leaves patches out whose `present` (n, K) is False."""
+
+    def __init__(self, grid: PatchGrid):
+        super().__init__()
+        grid.require_regular()
+        self.grid = grid
+        self.n_values = grid.n_features // grid.n_patches
+        self.split, self.order = grid.token_layout
+        self.standardize = Standardize(grid)
+
+    def patchify(self, images: Tensor) -> Tensor:
+        """(n, \\*image_shape) or (n, n_features) → (n, N, P)."""
+        patches = images.reshape(len(images), *self.split).permute(self.order)
+        return patches.reshape(len(images), self.grid.n_patches, -1)
+
+    def hidden(self, keep: Tensor, present: Tensor | None = None) -> Tensor:
+        """Numbers (n, K) of visible patches → (n, N) bool, True where hidden."""
+        visible = torch.ones_like(keep, dtype=torch.bool) if present is None else present
+        return torch.ones(len(keep), self.grid.n_patches, dtype=torch.bool, device=keep.device).scatter(
+            1, keep, ~visible
+        )
+
+    def without_decoder(self) -> Self:
+        """A copy for `encode` alone. A subclass may leave out what `encode` does not need."""
+        return deepcopy(self)
+
+
+def check_network(network: Any, maker: str) -> Any:
+    """Refuse what is not a network, naming what it lacks."""
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"{maker} returned a {type(network).__name__}; it must return a torch.nn.Module.")
+    missing = [name for name in _NEEDED if not hasattr(network, name)]
+    if missing:
+        raise TypeError(
+            f"{maker} returned a {type(network).__name__} without {', '.join(missing)}. Derive it from "
+            f"skmae.vit.PatchModule, which has standardize and patchify, and add encode(images) and "
+            f"forward(images, keep)."
+        )
+    return network
+
+
+def check_prediction(prediction: Tensor, target: Tensor, hidden: Tensor) -> None:
+    """Refuse what `forward` gave if its shapes are not those of the patches."""
+    if prediction.shape != target.shape or hidden.shape != target.shape[:2]:
+        raise ValueError(
+            f"The network's forward gave a prediction of shape {tuple(prediction.shape)} and hidden of shape "
+            f"{tuple(hidden.shape)}; for patches of shape {tuple(target.shape)} they must have shapes "
+            f"{tuple(target.shape)} and {tuple(target.shape[:2])}."
+        )
+
+
+def blocks_of(network: Any) -> NetworkOfBlocks | None:
+    """The network, if it names the blocks of its encoder."""
+    return network if all(hasattr(network, name) for name in ("embed", "blocks", "finish")) else None
+
+
+def layers_of(network: Any, images: Tensor, pool: str, n_patches: int) -> Tensor:
+    """Pooled features (n, layers, D): of what each block gets, and of the last one; one layer without blocks."""
+    return torch.stack([pool_features(x, pool, n_patches) for x in _layers(network, images)], dim=1)
+
+
+def _layers(network: Any, images: Tensor) -> Iterator[Tensor]:
+    staged = blocks_of(network)
+    if staged is None:
+        yield network.encode(images)
+        return
+    x = staged.embed(images)
+    for block in staged.blocks:
+        yield x
+        x = block(x)
+    yield staged.finish(x)
+
+
+def pool_features(features: Tensor, pool: str, n_patches: int) -> Tensor:
+    """What `encode` gives, of any of its three shapes → (n, D): the mean over patches, or the class token."""
+    length = features.shape[1] if features.ndim == 3 else None
+    if length == 1 + n_patches:
+        return features[:, 0] if pool == "cls" else features[:, 1:].mean(dim=1)
+    if features.ndim != 2 and length != n_patches:
+        raise ValueError(
+            f"The network's encode gave shape {tuple(features.shape)} for {n_patches} patches. It must give one row of "
+            f"features for each sample, (n, D), or for each patch, (n, {n_patches}, D), or, with a class token first, "
+            f"(n, {1 + n_patches}, D)."
+        )
+    if pool == "cls":
+        raise ValueError(
+            "pool='cls', but this network has no class token: its encode would give (n, 1 + n_patches, D), the token "
+            "first. Pass pool='mean'."
+        )
+    return features if length is None else features.mean(dim=1)
