@@ -12,11 +12,10 @@ from torch import Tensor
 
 from skmae._autodiff import TorchLinearization, to_numpy, to_tensor
 from skmae._compat import Interval, _fit_context
-from skmae._constraints import GRID
 from skmae._estimator import GridEstimator
 from skmae._grid import PatchGrid
-from skmae._rows import check_finite, floating_dtype, row_blocks
-from skmae.inspection._inputs import read_once
+from skmae._parameters import GRID
+from skmae._samples import floating_dtype, refuse_not_finite, row_blocks
 from skmae.masking import ExactCount, draw_visible, read_visible
 
 _BATCH = 256
@@ -135,8 +134,11 @@ class TorchAutoencoder(GridEstimator):
         ValueError
             If X does not fit `image_shape`, or holds NaN or infinity.
         """
-        check_finite(self._check_rows(read_once(X), reset=True))
-        self._grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self.patch)
+        samples = self._as_samples(X)
+        samples.check_finite()
+        self._grid = PatchGrid.build(*self._resolve_shape(samples.n_features, samples.sample_shape), self.patch)
+        samples.record(self)
+        self.image_shape_, self.channel_axis_ = self._grid.image_shape, self._grid.channel_axis
         self.patch_ = self._grid.patch_shape
         self.mask_ = 1 - cast(int, _MASKS.n_visible(self._grid, self.mask)) / self._grid.n_patches
         return self
@@ -218,9 +220,8 @@ class TorchAutoencoder(GridEstimator):
         return draw_visible(_MASKS, n_samples, self._grid, self.mask, random_state)
 
     def _read(self, X: ArrayLike) -> NDArray[Any]:
-        check_is_fitted(self)
-        rows = self._check_rows(read_once(X), reset=False)
-        check_finite(rows)
+        rows = self._as_fitted_samples(X).rows()
+        refuse_not_finite(rows)
         return rows
 
     def _like(self, rows: NDArray[Any]) -> Tensor:

@@ -10,8 +10,7 @@ from sklearn import get_config
 from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid
-from skmae._rows import row_blocks
-from skmae._samples import Samples, read_samples
+from skmae._samples import Samples, read_samples, row_blocks
 from skmae.inspection._inputs import grid_of
 from skmae.inspection._protocol import Reconstructor, check_fitted_reconstructor
 

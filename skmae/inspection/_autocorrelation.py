@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.fft import irfftn, next_fast_len, rfftn
 
 from skmae._grid import PatchGrid
-from skmae._rows import row_blocks
+from skmae._samples import row_blocks
 from skmae.inspection._inputs import features_of_pixels, read_rows_on_grid
 from skmae.inspection._plotting import CurveDisplay
 from skmae.inspection._tables import by_distance

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmae._rows import row_blocks
+from skmae._samples import row_blocks
 from skmae.inspection._inputs import read_rows
 from skmae.inspection._plotting import ImageDisplay, Picture
 

@@ -11,8 +11,8 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
 from skmae._compat import Interval, _fit_context
-from skmae._constraints import GRID
-from skmae._rows import floating_dtype, row_blocks
+from skmae._parameters import GRID
+from skmae._samples import floating_dtype, row_blocks
 from skmae.inspection._inputs import ReadsOnce, grid_of, read_once
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import COLOURS, CurveDisplay
@@ -283,3 +283,4 @@ class SpatialEntropyDisplay(CurveDisplay):
         self.patches_ = self.ax_.hist(values, **{**defaults, **style})[2]
         if not drawn:
             self.ax_.axvline(most, color="0.4", linestyle="--", linewidth=1, label="uniform")
+        self.ax_.legend()

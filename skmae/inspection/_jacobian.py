@@ -18,8 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmae._compat import HasMethods, Interval, StrOptions, _fit_context, _num_samples
 from skmae._estimator import all_or_nothing
 from skmae._grid import PatchGrid
-from skmae._rows import row_blocks
-from skmae._samples import Samples, read_samples
+from skmae._samples import Samples, read_samples, row_blocks
 from skmae.inspection._inputs import ReadsOnce, features_of_pixels, grid_of, resolve_outputs
 from skmae.inspection._protocol import Linearization, Reconstructor, check_fitted_reconstructor, check_reconstructor
 from skmae.masking import read_visible

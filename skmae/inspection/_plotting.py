@@ -48,17 +48,16 @@ class CurveDisplay:
         self
         """
         self.figure_, self.ax_ = _figure_and_axes(ax, self, figsize=(5, 3.5))
-        names = self.ax_.get_legend_handles_labels()[1]
-        self._draw(kwargs)
         self.ax_.set(**self._labels)
-        if self.ax_.get_legend_handles_labels()[1] != names:
-            self.ax_.legend()
+        self._draw(kwargs)
         return self
 
     def _draw(self, style: dict[str, Any]) -> None:
         colour = COLOURS[len(self.ax_.lines) % len(COLOURS)]
         style = {"color": colour, "label": self.name, **_without_short_names(style)}
         (self.line_,) = self.ax_.plot(*self._curve(), **style)
+        if self.name is not None:
+            self.ax_.legend()
 
     def _curve(self) -> tuple[ArrayLike, ArrayLike]:
         """Positions along the horizontal axis, and heights."""

@@ -11,9 +11,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval, StrOptions
-from skmae._constraints import GRID, MASKING
 from skmae._grid import PatchGrid
-from skmae._rows import row_blocks
+from skmae._parameters import GRID, MASKING
+from skmae._samples import row_blocks
 from skmae.inspection._inputs import grid_of, read_rows_on_grid
 from skmae.inspection._plotting import CurveDisplay
 from skmae.masking import Bernoulli, ExactCount, Sampler, draw_visible, moments_of, resolve_sampler

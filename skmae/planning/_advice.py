@@ -17,8 +17,8 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skmae._compat import import_optional
-from skmae._constraints import MASKING
 from skmae._grid import PatchGrid
+from skmae._parameters import MASKING
 from skmae.inspection import spatial_autocorrelation
 from skmae.inspection._inputs import read_rows_on_grid
 from skmae.linear import LinearMAE, LinearMAESearchCV
