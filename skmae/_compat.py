@@ -52,14 +52,6 @@ is_numpy_namespace = _is_numpy_namespace
 widest_float = _max_precision_float_dtype
 
 
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
-    """scikit-learn's checks of the parameters around a method, which keeps its type."""
-    return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
-
-
 def namespace_and_device(X: Any) -> tuple[Any, Any]:
     """The array library of X and its device; None and None if scikit-learn is to treat X as NumPy's."""
     xp, is_array_api, device = get_namespace_and_device(X)

@@ -1,11 +1,8 @@
 """What all estimators on grids of pixels share: how samples come in, and that a failed fit changes nothing."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from inspect import cleandoc
-from textwrap import indent
-from typing import Any, TypeVar
+from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -19,31 +16,9 @@ Shape = tuple[int, ...]
 
 def store_parameters(estimator: BaseEstimator, arguments: dict[str, Any]) -> None:
     """Keep what ``__init__`` was given: ``store_parameters(self, locals())``."""
-    for name in type(estimator)._get_param_names():
-        setattr(estimator, name, arguments[name])
-
-Class = TypeVar("Class", bound=type)
-
-
-def store_parameters(estimator: BaseEstimator, values: Mapping[str, Any]) -> None:
-    """Set the parameters of an estimator as they came: its ``__init__`` passes its ``locals()``."""
-    for name, value in values.items():
-        if name not in ("self", "__class__"):
+    for name, value in arguments.items():
+        if name not in ("self", "__class__"):  # the latter is there where ``super()`` is
             setattr(estimator, name, value)
-
-
-def documented(**sections: str) -> Callable[[Class], Class]:
-    """Put sections that several docstrings share where a line says ``[name]``, as far to the right as that line."""
-
-    def fill(cls: Class) -> Class:
-        def section(placeholder: re.Match[str]) -> str:
-            return indent(cleandoc(sections[placeholder["name"]]), placeholder["margin"])
-
-        pattern = rf"^(?P<margin> *)\[(?P<name>{'|'.join(sections)})\]$"
-        cls.__doc__ = re.sub(pattern, section, cleandoc(cls.__doc__ or ""), flags=re.MULTILINE) + "\n"
-        return cls
-
-    return fill
 
 
 @contextmanager
