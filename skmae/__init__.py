@@ -5,11 +5,11 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skmae._suggest import suggest_masking
     from skmae.inspection import JacobianBasis, SpatialEntropy
     from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV
     from skmae.moments import Moments
-    from skmae.vit import ViTMAE, ViTMAEClassifier, ViTMAERegressor, probe_layers, training_cost
+    from skmae.planning import probe_layers, suggest_masking, training_cost
+    from skmae.vit import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 
 __version__ = "0.1.0"
 
@@ -32,11 +32,17 @@ _MODULE_OF = {
     "LinearMAESearchCV": "skmae.linear",
     "Moments": "skmae.moments",
     "SpatialEntropy": "skmae.inspection",
-    "suggest_masking": "skmae._suggest",
+    "suggest_masking": "skmae.planning",
 }
 # need the extra "deep", and are listed only where PyTorch is
-_DEEP = dict.fromkeys(("ViTMAE", "ViTMAEClassifier", "ViTMAERegressor", "probe_layers", "training_cost"), "skmae.vit")
-_SUBMODULES = ("datasets", "inspection", "linear", "masking", "moments", "vit")
+_DEEP = {
+    "ViTMAE": "skmae.vit",
+    "ViTMAEClassifier": "skmae.vit",
+    "ViTMAERegressor": "skmae.vit",
+    "probe_layers": "skmae.planning",
+    "training_cost": "skmae.planning",
+}
+_SUBMODULES = ("datasets", "inspection", "linear", "masking", "moments", "planning", "vit")
 
 if find_spec("torch") is not None:
     __all__ += ["ViTMAE", "ViTMAEClassifier", "ViTMAERegressor", "probe_layers", "training_cost"]

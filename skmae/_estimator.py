@@ -52,7 +52,7 @@ class GridEstimator(BaseEstimator):
     def _as_fitted_samples(self, X: Any) -> Samples:
         """The same, of the shape and with the names that the estimator was fitted on."""
         check_is_fitted(self)
-        samples = read_samples(X, self)
+        samples = self._as_samples(X)
         self._check_shape(samples)
         samples.compare(self)
         return samples

@@ -18,6 +18,32 @@ def rng():
     return np.random.default_rng(0)
 
 
+class RecordingArray:
+    """Samples that count how often they are read, and that nothing but reading gives away."""
+
+    def __init__(self, values):
+        self._values = np.array(values)
+        self.shape, self.dtype, self.ndim = self._values.shape, self._values.dtype, self._values.ndim
+        self.reads = 0
+
+    def __len__(self):
+        return len(self._values)
+
+    def __array__(self, dtype=None, copy=None):
+        self.reads += 1
+        return np.array(self._values, dtype=dtype)
+
+    def __getitem__(self, key):
+        self.reads += 1
+        return self._values[key].copy()
+
+
+@pytest.fixture
+def recording():
+    """Makes arrays whose ``reads`` count calls of ``__array__`` and ``__getitem__``."""
+    return RecordingArray
+
+
 @pytest.fixture(scope="session")
 def cifar10_small():
     """(X_train, X_test): 5,000 and 1,000 CIFAR-10 images as uint8."""

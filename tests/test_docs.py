@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import skmae
-from skmae import datasets, inspection
+from skmae import datasets, inspection, planning
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def test_files_and_words_that_the_readme_names_exist():
         assert (ROOT / (path[0] or path[1])).exists(), path
 
 
-@pytest.mark.parametrize("module", [skmae, inspection, datasets])
+@pytest.mark.parametrize("module", [skmae, inspection, planning, datasets])
 def test_every_public_name_is_in_the_api_reference(module):
     listed = (ROOT / "docs" / "api.rst").read_text().split()
     for name in module.__all__:

@@ -15,7 +15,7 @@ def run(code):
 
 def test_import_takes_neither_torch_nor_matplotlib():
     code = (
-        "import sys, skmae, skmae.inspection, skmae.datasets; skmae.LinearMAE;"
+        "import sys, skmae, skmae.inspection, skmae.datasets, skmae.planning; skmae.LinearMAE; skmae.suggest_masking;"
         "print(sorted({'torch', 'matplotlib', 'skimage'} & set(sys.modules)))"
     )
     done = run(code)
@@ -24,7 +24,7 @@ def test_import_takes_neither_torch_nor_matplotlib():
 
 def test_without_torch_deep_names_are_not_listed_and_say_what_to_install():
     code = (
-        "import importlib.util, sys; find = importlib.util.find_spec\n"
+        "import importlib.util, sys; import numpy as np; find = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
         "class NoTorch:\n"
         "    def find_spec(self, name, *rest):\n"
@@ -32,6 +32,10 @@ def test_without_torch_deep_names_are_not_listed_and_say_what_to_install():
         "sys.meta_path.insert(0, NoTorch())\n"
         "import skmae; assert 'ViTMAE' not in skmae.__all__ and 'ViTMAE' not in dir(skmae)\n"
         "from skmae import *; LinearMAE\n"
+        "from skmae import planning; assert planning.__all__ == ['suggest_masking']\n"
+        "assert suggest_masking(np.eye(16), patches=(2,))['gflops'][0] > 0\n"
+        "try: planning.training_cost(None, (8, 8))\n"
+        "except ImportError as error: assert 'training_cost needs torch' in str(error)\n"
         "skmae.ViTMAE"
     )
     done = run(code)

@@ -4,23 +4,22 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from skmae.inspection._appendix_b import linearized_loss
-from skmae.inspection._autocorrelation import spatial_autocorrelation
-from skmae.inspection._cka import linear_cka
-from skmae.inspection._displays import (
-    AutocorrelationDisplay,
-    CKADisplay,
-    ComponentsDisplay,
+from skmae.inspection._autocorrelation import AutocorrelationDisplay, spatial_autocorrelation
+from skmae.inspection._cka import CKADisplay, linear_cka
+from skmae.inspection._components import ComponentsDisplay
+from skmae.inspection._entropy import SpatialEntropy, SpatialEntropyDisplay
+from skmae.inspection._influence import (
     InfluenceDisplay,
-    JacobianDisplay,
-    MaskSpectrumDisplay,
-    ReconstructionDisplay,
-    SearchDisplay,
-    SpatialEntropyDisplay,
+    basis_similarity,
+    influence_by_distance,
+    influence_radius,
+    own_patch_share,
 )
-from skmae.inspection._entropy import SpatialEntropy
-from skmae.inspection._influence import basis_similarity, influence_by_distance, influence_radius, own_patch_share
 from skmae.inspection._jacobian import JacobianBasis
-from skmae.inspection._spectrum import mask_power_spectrum
+from skmae.inspection._jacobian_display import JacobianDisplay
+from skmae.inspection._reconstruction import ReconstructionDisplay
+from skmae.inspection._search import SearchDisplay
+from skmae.inspection._spectrum import MaskSpectrumDisplay, mask_power_spectrum
 
 if TYPE_CHECKING:
     from skmae.inspection._adapter import TorchAutoencoder

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from numbers import Real
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -16,8 +16,11 @@ from skmae._constraints import GRID
 from skmae._estimator import GridEstimator
 from skmae._grid import PatchGrid
 from skmae._rows import check_finite, floating_dtype, row_blocks
+from skmae.inspection._inputs import read_once
+from skmae.masking import ExactCount, draw_visible, read_visible
 
 _BATCH = 256
+_MASKS = ExactCount()
 
 
 class TorchAutoencoder(GridEstimator):
@@ -41,7 +44,7 @@ class TorchAutoencoder(GridEstimator):
     mask : float, default=0
         Share of patches that `sample_visible` hides.
     takes_visible : bool, default=False
-        Whether the function is told what is visible. If not, hidden pixels are set to zero before it is called.
+        Whether the function takes `visible`. If not, hidden pixels are set to zero before it is called.
     dtype : torch.dtype or None, default=None
         Type of the tensors that the function gets. None takes that of a module's weights; of a plain function's images,
         float64 where X is and float32 otherwise.
@@ -114,7 +117,7 @@ class TorchAutoencoder(GridEstimator):
         self.device = device
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:  # noqa: ARG002
         """Note the shape of a sample.
 
         Parameters
@@ -132,13 +135,13 @@ class TorchAutoencoder(GridEstimator):
         ValueError
             If X does not fit `image_shape`, or holds NaN or infinity.
         """
-        check_finite(self._check_rows(X, reset=True))
+        check_finite(self._check_rows(read_once(X), reset=True))
         self._grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self.patch)
         self.patch_ = self._grid.patch_shape
-        self.mask_ = 1 - self._grid.count_visible(self.mask) / self._grid.n_patches
+        self.mask_ = 1 - cast(int, _MASKS.n_visible(self._grid, self.mask)) / self._grid.n_patches
         return self
 
-    def reconstruct(self, X: Any, visible: Any = None) -> np.ndarray:
+    def reconstruct(self, X: ArrayLike, visible: ArrayLike | None = None) -> NDArray[np.floating]:
         """What the function makes of samples of which a part is visible.
 
         Parameters
@@ -160,18 +163,20 @@ class TorchAutoencoder(GridEstimator):
         """
         shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
         rows = self._read(X)
-        units = None if visible is None else self._grid.read_visible(visible, len(rows))
+        masks = None if visible is None else read_visible(self._grid, visible, len(rows))
         out = np.empty(rows.shape, floating_dtype(rows))
         like = self._like(rows)
-        for mask, some in _alike(units, len(rows)):
+        for mask, samples in _samples_of_each(masks, len(rows)):
             function, _ = self._bind(mask, like)
-            for part in row_blocks(len(some), _BATCH):
+            for part in row_blocks(len(samples), _BATCH):
                 with torch.no_grad():
-                    result = function(to_tensor(rows[some[part]], like))
-                out[some[part]] = to_numpy(result)
+                    result = function(to_tensor(rows[samples[part]], like))
+                out[samples[part]] = to_numpy(result)
         return out.reshape(shape)
 
-    def linearize(self, X: Any, visible: Any = None, *, batch_size: int | None = None) -> TorchLinearization:
+    def linearize(
+        self, X: ArrayLike, visible: ArrayLike | None = None, *, batch_size: int | None = None
+    ) -> TorchLinearization:
         """The derivative of `reconstruct` at samples.
 
         Parameters
@@ -193,10 +198,11 @@ class TorchAutoencoder(GridEstimator):
         """
         rows = self._read(X)
         like = self._like(rows)
-        function, seen = self._bind(None if visible is None else self._grid.read_visible(visible, 1)[0], like)
-        return TorchLinearization(function, rows, like, np.flatnonzero(seen), batch_size)
+        mask = None if visible is None else read_visible(self._grid, visible, 1)[0]
+        function, visible_features = self._bind(mask, like)
+        return TorchLinearization(function, rows, like, np.flatnonzero(visible_features), batch_size)
 
-    def sample_visible(self, n_samples: int, random_state: Any = None) -> np.ndarray:
+    def sample_visible(self, n_samples: int, random_state: Any = None) -> NDArray[np.bool_]:
         """Draw what is visible of `n_samples` samples: the same number of patches of each.
 
         Parameters
@@ -209,36 +215,37 @@ class TorchAutoencoder(GridEstimator):
         ndarray of bool of shape (n_samples, n_patches)
         """
         check_is_fitted(self)
-        level = check_random_state(random_state).random_sample((n_samples, self._grid.n_patches))
-        return level.argsort(axis=1).argsort(axis=1) < self._grid.count_visible(self.mask)
+        return draw_visible(_MASKS, n_samples, self._grid, self.mask, random_state)
 
-    def _read(self, X: Any) -> np.ndarray:
+    def _read(self, X: ArrayLike) -> NDArray[Any]:
         check_is_fitted(self)
-        rows = self._check_rows(X, reset=False)
+        rows = self._check_rows(read_once(X), reset=False)
         check_finite(rows)
         return rows
 
-    def _like(self, rows: np.ndarray) -> Tensor:
-        """Of the device and type that the function wants: as told, as its weights, or as X."""
+    def _like(self, rows: NDArray[Any]) -> Tensor:
+        """Of the device and type that the function wants: as the parameters say, as its weights, or as X."""
         weights = getattr(self.function, "parameters", lambda: iter(()))()
         weight = next((weight for weight in weights if weight.is_floating_point()), None)
         dtype = torch.float64 if rows.dtype.kind == "f" and rows.dtype.itemsize >= 8 else torch.float32
         like = torch.empty((), dtype=dtype) if weight is None else torch.empty_like(weight[:0])
         return like.to(device=self.device, dtype=self.dtype)
 
-    def _bind(self, units: np.ndarray | None, like: Tensor) -> tuple[Callable[[Tensor], Tensor], np.ndarray]:
-        """The function on rows, under one mask of (n_units,) or none, and which features are visible."""
+    def _bind(
+        self, mask: NDArray[np.bool_] | None, like: Tensor
+    ) -> tuple[Callable[[Tensor], Tensor], NDArray[np.bool_]]:
+        """The function on rows, under one mask (per patch, pixel or feature) or none; which features are visible."""
         n_features = self._grid.n_features
-        seen = np.ones(n_features, bool) if units is None else self._grid.per_feature(units[np.newaxis])[0]
-        keep = torch.from_numpy(np.array(seen)).to(like)
-        told = None if units is None else self._told(units).to(like.device)
+        visible = np.ones(n_features, bool) if mask is None else self._grid.per_feature(mask[np.newaxis])[0]
+        weight = torch.from_numpy(np.array(visible)).to(like)
+        argument = self._visible_argument(mask, like.device) if self.takes_visible else None
 
         def function(batch: Tensor) -> Tensor:
             shape = (len(batch), *self.image_shape_)
             if self.takes_visible:
-                out = self.function(batch.reshape(shape), told)
+                out = self.function(batch.reshape(shape), argument)
             else:
-                out = self.function((batch * keep).reshape(shape))
+                out = self.function((batch * weight).reshape(shape))
             if not isinstance(out, Tensor):
                 raise TypeError(
                     f"function gives a {type(out).__name__}; it must give the reconstruction itself, a Tensor. Wrap "
@@ -251,29 +258,31 @@ class TorchAutoencoder(GridEstimator):
                 )
             return out.reshape(batch.shape)
 
-        return function, seen
+        return function, visible
 
-    def _told(self, units: np.ndarray) -> Tensor:
+    def _visible_argument(self, mask: NDArray[np.bool_] | None, device: torch.device) -> Tensor | None:
+        """What a function that takes `visible` gets."""
         n_patches = self._grid.n_patches
-        if not self.takes_visible:
-            return torch.empty(0)
-        if len(units) != n_patches:
+        if mask is None:
+            return None
+        if len(mask) != n_patches:
             raise ValueError(
-                f"visible has {len(units)} values; a function that takes what is visible is told per patch: pass "
+                f"visible has {len(mask)} values; a function that takes what is visible is told per patch: pass "
                 f"({n_patches},)."
             )
-        return torch.tensor(units)
+        return torch.tensor(mask, device=device)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "patch_" in self.__dict__
 
 
-def _alike(units: np.ndarray | None, n_samples: int) -> Iterator[tuple[np.ndarray | None, np.ndarray]]:
-    """Masks, and the samples that have each."""
-    everything = np.arange(n_samples)
-    if units is None or len(units) == 1:
-        yield None if units is None else units[0], everything
+def _samples_of_each(
+    masks: NDArray[np.bool_] | None, n_samples: int
+) -> Iterator[tuple[NDArray[np.bool_] | None, NDArray[np.intp]]]:
+    """Different masks, and the samples that have each."""
+    if masks is None or len(masks) == 1:
+        yield None if masks is None else masks[0], np.arange(n_samples)
         return
-    masks, which = np.unique(units, axis=0, return_inverse=True)
-    for number, mask in enumerate(masks):
-        yield mask, everything[which.ravel() == number]
+    different, which = np.unique(masks, axis=0, return_inverse=True)
+    for number, mask in enumerate(different):
+        yield mask, np.flatnonzero(which.ravel() == number)

@@ -5,17 +5,19 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.utils import check_array
-from sklearn.utils.validation import check_is_fitted
 
 from skmae._grid import PatchGrid
-from skmae._rows import flatten_samples, row_blocks
-from skmae.inspection._jacobian import check_reconstructor
+from skmae._rows import row_blocks
+from skmae._samples import Samples, read_samples
+from skmae.inspection._inputs import grid_of
+from skmae.inspection._protocol import Reconstructor, check_fitted_reconstructor
 
 
 def linearized_loss(
-    estimator: Any, X: Any, *, mask: float | None = None, patch: Any = None, rescale: bool = True
+    estimator: Reconstructor, X: ArrayLike, *, mask: float | None = None, patch: Any = None, rescale: bool = True
 ) -> float:
     """Expected error of reconstructing samples with blanked-out patches, if the model were linear around them.
 
@@ -60,15 +62,15 @@ def linearized_loss(
     >>> bool(np.isclose(linearized_loss(mae, X[:100]), -mae.score(X[:100])))
     True
     """
-    check_reconstructor(estimator)
-    check_is_fitted(estimator)
+    check_fitted_reconstructor(estimator)
     q = 1 - _read_mask(estimator, mask)
-    shape, axis = tuple(estimator.image_shape_), estimator.channel_axis_
-    grid = PatchGrid.build(shape, axis, estimator.patch_ if patch is None else patch)
+    patch = estimator.patch_ if patch is None else patch
+    grid = grid_of(estimator.image_shape_, estimator.channel_axis_, patch)
     mean = _mean_per_feature(getattr(estimator, "mean_", 0.0), grid)
-    rows = _read_rows(X, estimator, grid)
+    samples = read_samples(X, "linearized_loss")
+    rows = _check_rows(samples, estimator, grid)
     z = rows - mean  # (n, d)
-    point = _as_table(mean + z if rescale else mean + q * z, X)
+    point = _as_table(mean + z if rescale else mean + q * z, samples.frame)
     weight = (1 - q) / q if rescale else q * (1 - q)
     error = rows - np.asarray(estimator.reconstruct(point))
     total = np.sum(error**2)
@@ -76,20 +78,19 @@ def linearized_loss(
         linearization = estimator.linearize(point)
         block = max(int(get_config()["working_memory"] * 2**20 / 4 / (16 * grid.n_features)), 1)
         for sample, patches in product(range(len(z)), row_blocks(grid.n_patches, block)):
-            own = np.arange(patches.start, patches.stop) == grid.patch_of_feature[:, np.newaxis]
-            total += weight * np.sum(linearization.jvp(own * z[sample][:, np.newaxis], sample) ** 2)
+            in_patch = np.arange(patches.start, patches.stop) == grid.patch_of_feature[:, np.newaxis]  # (d, patches)
+            total += weight * np.sum(linearization.jvp(in_patch * z[sample][:, np.newaxis], sample) ** 2)
     return float(total) / z.size
 
 
-def _read_rows(X: Any, estimator: Any, grid: PatchGrid) -> np.ndarray:
+def _check_rows(samples: Samples, estimator: Reconstructor, grid: PatchGrid) -> NDArray[np.float64]:
     """(n, d) in float64, checked."""
-    rows, sample_shape = flatten_samples(X)
-    if sample_shape not in (None, grid.image_shape):
+    if samples.sample_shape not in (None, grid.image_shape):
         raise ValueError(
-            f"The samples of X have shape {sample_shape}, but {type(estimator).__name__} was fitted on samples of "
-            f"shape {grid.image_shape}. Pass samples of that shape, or flat rows of {grid.n_features} features."
+            f"The samples of X have shape {samples.sample_shape}, but {type(estimator).__name__} was fitted on samples "
+            f"of shape {grid.image_shape}. Pass samples of that shape, or flat rows of {grid.n_features} features."
         )
-    rows = check_array(rows, dtype=np.float64, input_name="X")
+    rows: NDArray[np.float64] = check_array(samples.rows(), dtype=np.float64, input_name="X")
     if rows.shape[1] != grid.n_features:
         raise ValueError(
             f"X has {rows.shape[1]} features, but {type(estimator).__name__} is expecting {grid.n_features} features."
@@ -97,12 +98,12 @@ def _read_rows(X: Any, estimator: Any, grid: PatchGrid) -> np.ndarray:
     return rows
 
 
-def _as_table(rows: np.ndarray, X: Any) -> Any:
-    """Rows with the names of the columns of X, if it has such."""
-    return type(X)(rows, columns=X.columns) if hasattr(X, "columns") else rows
+def _as_table(rows: NDArray[np.float64], frame: Any) -> Any:
+    """Rows with the names of the columns of a data frame, if there is one."""
+    return rows if frame is None else type(frame)(rows, columns=frame.columns)
 
 
-def _read_mask(estimator: Any, mask: float | None) -> float:
+def _read_mask(estimator: Reconstructor, mask: float | None) -> float:
     mask = getattr(estimator, "mask_", None) if mask is None else mask
     if not isinstance(mask, Real) or not 0 <= float(mask) < 1:
         raise ValueError(
@@ -112,7 +113,7 @@ def _read_mask(estimator: Any, mask: float | None) -> float:
     return float(mask)
 
 
-def _mean_per_feature(mean: Any, grid: PatchGrid) -> np.ndarray:
+def _mean_per_feature(mean: ArrayLike, grid: PatchGrid) -> NDArray[np.float64]:
     """(d,) from one mean for all, per channel or per feature."""
     mean = np.asarray(mean, dtype=np.float64)
     if mean.size not in (1, grid.n_features):

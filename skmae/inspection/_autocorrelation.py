@@ -1,27 +1,34 @@
 """How pixels correlate with pixels some way off (Eq. 5)."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.fft import irfftn, next_fast_len, rfftn
-from sklearn.utils import check_array
 
-from skmae._grid import PatchGrid, resolve_shape
-from skmae._rows import flatten_samples, row_blocks
+from skmae._grid import PatchGrid
+from skmae._rows import row_blocks
+from skmae.inspection._inputs import features_of_pixels, read_rows_on_grid
+from skmae.inspection._plotting import CurveDisplay
 from skmae.inspection._tables import by_distance
+from skmae.masking import read_visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 _BLOCK = 256
 
 
 def spatial_autocorrelation(
-    X: Any,
+    X: ArrayLike,
     image_shape: tuple[int, ...] | None = None,
     *,
     channel_axis: Any = "auto",
-    visible: Any = None,
+    visible: ArrayLike | None = None,
     radial: bool = True,
     bin_width: float | None = 1.0,
-) -> Any:
+) -> "DataFrame | NDArray[np.float64]":
     """Correlation of pixels against the displacement between them (Eq. 5).
 
     R(Δ) = mean of f(p) f(p + Δ) over samples, channels, and all pixels p for which p + Δ is in the image too, where f
@@ -73,12 +80,9 @@ def spatial_autocorrelation(
     1       1.0         0.76   600000
     2       2.0         0.58   560000
     """
-    rows, sample_shape = flatten_samples(X)
-    rows = check_array(rows, dtype="numeric", input_name="X")
-    shape, axis = resolve_shape(image_shape, channel_axis, n_features=rows.shape[1], sample_shape=sample_shape)
-    grid = PatchGrid.build(shape, axis, 1)
-    seen = np.ones((1, grid.n_pixels), bool) if visible is None else _read_pixels(grid, visible, len(rows))
-    totals, pairs = _lagged_sums(rows, grid, seen)
+    rows, grid = read_rows_on_grid(X, image_shape, channel_axis)
+    visible_pixels = np.ones((1, grid.n_pixels), bool) if visible is None else _read_pixels(grid, visible, len(rows))
+    totals, pairs = _lagged_sums(rows, grid, visible_pixels)
     if not radial:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(pairs > 0, totals / np.where(pairs > 0, pairs, 1), np.nan)
@@ -87,57 +91,138 @@ def spatial_autocorrelation(
     return by_distance(np.ravel(squared), totals.ravel(), pairs.ravel(), "correlation", bin_width)
 
 
-def _read_pixels(grid: PatchGrid, visible: Any, n_samples: int) -> np.ndarray:
-    seen = grid.read_visible(visible, n_samples)
-    if not seen.any():
+def _read_pixels(grid: PatchGrid, visible: ArrayLike, n_samples: int) -> NDArray[np.bool_]:
+    pixels = read_visible(grid, visible, n_samples)
+    if not pixels.any():
         raise ValueError("visible is False everywhere: no pixel counts. Pass True where pixels do.")
-    if seen.shape[1] != grid.n_pixels:
+    if pixels.shape[1] != grid.n_pixels:
         raise ValueError(f"visible must hold one value per pixel, of shape {grid.grid_shape}; got {np.shape(visible)}.")
-    return seen
+    return pixels
 
 
-def _lagged_sums(rows: np.ndarray, grid: PatchGrid, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of products at every lag, and the number of pairs that they are of."""
-    per_pixel = np.argsort(grid.pixel_of_feature, kind="stable").reshape(grid.n_pixels, grid.n_channels)
-    mean, std = _standards(rows, per_pixel, seen)
+def _lagged_sums(
+    rows: NDArray[Any], grid: PatchGrid, visible: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums of products at every lag, and the number of pairs that they are of; `visible` is (n or 1, n_pixels)."""
+    of_pixel = features_of_pixels(grid)
+    mean, std = _standards(rows, of_pixel, visible)
     varies = std > 1e-12 * np.maximum(np.abs(mean), np.finfo(float).tiny)
     if not varies.any():
         raise ValueError("X is constant: it has no correlation. Pass samples that vary.")
     padded = [next_fast_len(2 * size - 1, real=True) for size in grid.grid_shape]
-    axes = tuple(range(-len(padded), 0))
-    power: Any = 0.0
-    mask_power: Any = 0.0
+    power = mask_power = np.zeros(())
     for some in row_blocks(len(rows), _BLOCK):
-        shown = seen[some] if len(seen) > 1 else seen  # (m or 1, n_pixels)
+        mask = visible[some] if len(visible) > 1 else visible  # (m or 1, n_pixels)
         for channel in np.flatnonzero(varies):
-            f = (rows[some][:, per_pixel[:, channel]] - mean[channel]) / std[channel] * shown
-            power = power + _power(f, grid, padded, axes)
-        repeats = 1 if len(seen) > 1 else some.stop - some.start
-        mask_power = mask_power + repeats * varies.sum() * _power(shown.astype(float), grid, padded, axes)
-    return _lags(power, grid, padded, axes), np.rint(_lags(mask_power, grid, padded, axes))
+            values = rows[some][:, of_pixel[:, channel]]
+            power = power + _power((values - mean[channel]) / std[channel] * mask, grid, padded)
+        repeats = 1 if len(visible) > 1 else some.stop - some.start
+        mask_power = mask_power + repeats * varies.sum() * _power(mask.astype(float), grid, padded)
+    return _lags(power, grid, padded), np.rint(_lags(mask_power, grid, padded))
 
 
-def _standards(rows: np.ndarray, per_pixel: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _standards(
+    rows: NDArray[Any], of_pixel: NDArray[np.intp], visible: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each channel over all samples and pixels that count."""
-    n_channels = per_pixel.shape[1]
-    count = (seen.sum() if len(seen) > 1 else seen.sum() * len(rows)) or 1
+    n_channels = of_pixel.shape[1]
+    count = (visible.sum() if len(visible) > 1 else visible.sum() * len(rows)) or 1
     mean, square = np.zeros(n_channels), np.zeros(n_channels)
     for centre, total, order in ((np.zeros(n_channels), mean, 1), (mean, square, 2)):
         for some in row_blocks(len(rows), _BLOCK):
-            shown = seen[some] if len(seen) > 1 else seen
+            mask = visible[some] if len(visible) > 1 else visible
             for channel in range(n_channels):
-                values = (rows[some][:, per_pixel[:, channel]] - centre[channel]) * shown
+                values = (rows[some][:, of_pixel[:, channel]] - centre[channel]) * mask
                 total[channel] += (values**order).sum(dtype=np.float64) / count
     return mean, np.sqrt(square)
 
 
-def _power(f: np.ndarray, grid: PatchGrid, padded: list[int], axes: tuple[int, ...]) -> np.ndarray:
-    spectrum = rfftn(f.reshape(-1, *grid.grid_shape), padded, axes=axes)
+def _power(pictures: NDArray[np.floating], grid: PatchGrid, padded: list[int]) -> NDArray[np.float64]:
+    """Power spectra of pictures (n, n_pixels), summed."""
+    axes = tuple(range(-len(padded), 0))
+    spectrum = rfftn(pictures.reshape(-1, *grid.grid_shape), padded, axes=axes)
     return (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
 
 
-def _lags(power: np.ndarray, grid: PatchGrid, padded: list[int], axes: tuple[int, ...]) -> np.ndarray:
+def _lags(power: NDArray[np.float64], grid: PatchGrid, padded: list[int]) -> NDArray[np.float64]:
     """From summed power spectra to sums of products, lag zero in the middle (Wiener-Khinchin)."""
-    sums = irfftn(power, padded, axes=axes)
-    sums = np.roll(sums, [size - 1 for size in grid.grid_shape], axis=axes)
+    axes = tuple(range(-len(padded), 0))
+    sums = np.roll(irfftn(power, padded, axes=axes), [size - 1 for size in grid.grid_shape], axis=axes)
     return sums[tuple(slice(2 * size - 1) for size in grid.grid_shape)]
+
+
+class AutocorrelationDisplay(CurveDisplay):
+    """Correlation between pixels against their distance.
+
+    It is recommended to use `from_samples`.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `spatial_autocorrelation` gives it: columns ``distance`` and ``correlation``.
+    name : str or None, default=None
+        For the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    line_ : matplotlib Line2D
+
+    See Also
+    --------
+    spatial_autocorrelation : The numbers.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from skmae.datasets import load_photo_patches, make_ising
+    >>> from skmae.inspection import AutocorrelationDisplay
+    >>> display = AutocorrelationDisplay.from_samples(load_photo_patches(200).images, name="photographs")
+    >>> spins = make_ising(200, size=32, coupling=0.4, ndim=2, random_state=0)
+    >>> display = AutocorrelationDisplay.from_samples(spins, name="Ising", ax=display.ax_)
+    >>> display.figure_.savefig("autocorrelation.png")  # doctest: +SKIP
+    """
+
+    _labels = {"xlabel": "Distance (pixels)", "ylabel": "Correlation"}
+
+    def __init__(self, table: "DataFrame", *, name: str | None = None):
+        self.table = table
+        self.name = name
+
+    @classmethod
+    def from_samples(
+        cls,
+        X: ArrayLike,
+        image_shape: tuple[int, ...] | None = None,
+        *,
+        channel_axis: Any = "auto",
+        visible: ArrayLike | None = None,
+        bin_width: float | None = 1.0,
+        name: str | None = None,
+        ax: "Axes | None" = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the autocorrelation of samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        image_shape, channel_axis, visible, bin_width
+            As in `spatial_autocorrelation`.
+        name : str or None, default=None
+            For the legend.
+        ax : matplotlib Axes or None, default=None
+        **kwargs
+            For ``Axes.plot``.
+
+        Returns
+        -------
+        AutocorrelationDisplay
+        """
+        table = spatial_autocorrelation(X, image_shape, channel_axis=channel_axis, visible=visible, bin_width=bin_width)
+        return cls(table, name=name).plot(ax=ax, **kwargs)
+
+    def _curve(self) -> tuple[ArrayLike, ArrayLike]:
+        return self.table["distance"], self.table["correlation"]

@@ -1,17 +1,23 @@
 """Similarity of representations."""
 
+from collections.abc import Mapping, Sequence
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.utils import check_array
+from numpy.typing import ArrayLike, NDArray
 
-from skmae._rows import flatten_samples, row_blocks
+from skmae._rows import row_blocks
+from skmae.inspection._inputs import read_rows
+from skmae.inspection._plotting import ImageDisplay, Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _FEWEST = {True: 4, False: 2}  # samples that the unbiased and the biased form need
 
 
-def linear_cka(X: Any, Y: Any, *, unbiased: bool = True, batch_size: int | None = None) -> float:
+def linear_cka(X: ArrayLike, Y: ArrayLike, *, unbiased: bool = True, batch_size: int | None = None) -> float:
     """Linear centred kernel alignment of two representations of the same samples [1]_.
 
     HSIC(X, Y) / sqrt(HSIC(X, X) HSIC(Y, Y)): 1 if they are the same up to rotation and scale, 0 if unrelated.
@@ -60,7 +66,11 @@ def linear_cka(X: Any, Y: Any, *, unbiased: bool = True, batch_size: int | None 
     >>> round(linear_cka(X, PCA(4).fit_transform(X)), 2)
     0.9
     """
-    X, Y = (check_array(flatten_samples(a)[0], dtype="numeric", input_name=name) for a, name in ((X, "X"), (Y, "Y")))
+    return _similarity(read_rows(X), read_rows(Y, "Y"), unbiased, batch_size)
+
+
+def _similarity(X: NDArray[Any], Y: NDArray[Any], unbiased: bool, batch_size: int | None) -> float:
+    """`linear_cka` of rows that were read and checked."""
     if len(X) != len(Y):
         raise ValueError(f"X has {len(X)} samples and Y {len(Y)}: pass two representations of the same samples.")
     fewest = _FEWEST[bool(unbiased)]
@@ -71,32 +81,32 @@ def linear_cka(X: Any, Y: Any, *, unbiased: bool = True, batch_size: int | None 
             f"{'' if not unbiased else '(2 with unbiased=False)'}. Pass more samples, or a larger batch_size."
         )
     xy = xx = yy = 0.0
-    scales = _size(X), _size(Y)
-    for rows in row_blocks(len(X), size):
+    scales = _largest_value(X), _largest_value(Y)
+    for rows in row_blocks(len(X), int(size)):
         if rows.stop - rows.start < fewest:
             continue
-        a, b = (_centred(Z[rows]) / scale for Z, scale in zip((X, Y), scales, strict=True))
-        xy, xx, yy = xy + _hsic(a, b, unbiased), xx + _hsic(a, a, unbiased), yy + _hsic(b, b, unbiased)
+        x, y = (_centred(features[rows]) / scale for features, scale in zip((X, Y), scales, strict=True))
+        xy, xx, yy = xy + _hsic(x, y, unbiased), xx + _hsic(x, x, unbiased), yy + _hsic(y, y, unbiased)
     if min(xx, yy) <= 0:
         return 0.0
     return float(np.clip(xy / np.sqrt(xx) / np.sqrt(yy), -1, 1))
 
 
-def _centred(X: np.ndarray) -> np.ndarray:
+def _centred(X: NDArray[Any]) -> NDArray[np.float64]:
     """Columns of mean zero, constant ones exactly zero."""
     X = X.astype(np.float64)
-    size = np.abs(X).max(axis=0)
+    largest = np.abs(X).max(axis=0)
     X -= X.mean(axis=0)
-    X[:, np.abs(X).max(axis=0) <= 1e-12 * size] = 0
+    X[:, np.abs(X).max(axis=0) <= 1e-12 * largest] = 0
     return X
 
 
-def _size(X: np.ndarray) -> float:
-    """The largest value, for all batches alike: the ratio does not see it, and nothing overflows."""
+def _largest_value(X: NDArray[Any]) -> float:
+    """What features are divided by, in all batches alike, so that nothing overflows; it cancels in the ratio."""
     return max(abs(float(X.max())), abs(float(X.min()))) or 1.0
 
 
-def _hsic(X: np.ndarray, Y: np.ndarray, unbiased: bool) -> float:
+def _hsic(X: NDArray[np.float64], Y: NDArray[np.float64], unbiased: bool) -> float:
     """HSIC of centred features, whose kernels K = X Xᵀ and L = Y Yᵀ are never formed where features are fewer.
 
     With K̃ = K - diag(k): K̃ 1 = -k, 1ᵀ K̃ 1 = -Σ k, and tr(K̃ L̃) = ‖Xᵀ Y‖² - k·l.
@@ -105,6 +115,102 @@ def _hsic(X: np.ndarray, Y: np.ndarray, unbiased: bool) -> float:
     together = np.sum((X.T @ Y) ** 2) if X.shape[1] * Y.shape[1] <= n * n else np.sum((X @ X.T) * (Y @ Y.T))
     if not unbiased:
         return float(together) / (n - 1) ** 2
-    k, ell = (np.einsum("nd,nd->n", a, a) for a in (X, Y))
+    k, ell = (np.einsum("nd,nd->n", features, features) for features in (X, Y))
     trace = together - k @ ell
     return float(trace + k.sum() * ell.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (k @ ell)) / (n * (n - 3))
+
+
+class CKADisplay(ImageDisplay):
+    """Linear CKA of each of some representations with each of others.
+
+    It is recommended to use `from_features`.
+
+    Parameters
+    ----------
+    similarities : ndarray of shape (n_rows, n_columns)
+    row_names, column_names : sequence of str
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    im_ : matplotlib AxesImage
+    text_ : ndarray of shape (n_rows, n_columns)
+        The number in each cell, a matplotlib Text.
+
+    See Also
+    --------
+    linear_cka : The numbers.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearMAE
+    >>> from skmae.inspection import CKADisplay
+    >>> X = load_digits().images
+    >>> features = {f"mask {mask}": LinearMAE(8, mask=mask, patch=2).fit_transform(X) for mask in (0, 0.5, 0.9)}
+    >>> display = CKADisplay.from_features(features)
+    >>> display.similarities.shape
+    (3, 3)
+    """
+
+    def __init__(self, similarities: ArrayLike, *, row_names: Sequence[str], column_names: Sequence[str]):
+        self.similarities = similarities
+        self.row_names = row_names
+        self.column_names = column_names
+
+    @classmethod
+    def from_features(
+        cls,
+        features: Mapping[str, ArrayLike],
+        others: Mapping[str, ArrayLike] | None = None,
+        *,
+        unbiased: bool = True,
+        batch_size: int | None = None,
+        ax: "Axes | None" = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Compare representations of the same samples.
+
+        Parameters
+        ----------
+        features : dict of str to array-like of shape (n_samples, n_features)
+            One row of the picture each.
+        others : dict of str to array-like or None, default=None
+            One column each; None compares `features` with themselves.
+        unbiased, batch_size
+            As in `linear_cka`.
+        ax : matplotlib Axes or None, default=None
+        **kwargs
+            For ``Axes.imshow``.
+
+        Returns
+        -------
+        CKADisplay
+
+        Raises
+        ------
+        ValueError
+            If there is nothing to compare; for the same faults of representations as `linear_cka`.
+        """
+        for name, representations in (("features", features), ("others", others)):
+            if representations is not None and not representations:
+                raise ValueError(f"{name} is empty: pass one representation at least, as in {{'pca': X_pca}}.")
+        rows = {name: read_rows(values, "X") for name, values in features.items()}
+        compared = rows if others is None else {name: read_rows(values, "Y") for name, values in others.items()}
+        similarities = np.array(
+            [[_similarity(x, y, unbiased, batch_size) for y in compared.values()] for x in rows.values()]
+        )
+        return cls(similarities, row_names=list(rows), column_names=list(compared)).plot(ax=ax, **kwargs)
+
+    def _picture(self) -> Picture:
+        values = np.asarray(self.similarities, dtype=float)
+        size = (2.2 + 0.8 * values.shape[1], 1.6 + 0.6 * values.shape[0])
+        style = {"cmap": "viridis", "vmin": 0, "vmax": 1, "aspect": "auto"}
+        return Picture(values, size, style, bar={"label": "Linear CKA"})
+
+    def _annotate(self) -> None:
+        self._name_cells(self.row_names, self.column_names, rotation=45, ha="right")
+        self._write_cells(self.similarities, "{:.2f}")

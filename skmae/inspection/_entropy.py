@@ -1,21 +1,30 @@
 """How far the influence on an output pixel is spread (Eq. 11)."""
 
-from math import prod
-from numbers import Integral, Real
-from typing import Any, Self
+from math import log
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import entr
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
 from skmae._compat import Interval, _fit_context
 from skmae._constraints import GRID
-from skmae._grid import resolve_shape
 from skmae._rows import floating_dtype, row_blocks
+from skmae.inspection._inputs import ReadsOnce, grid_of, read_once
+from skmae.inspection._jacobian import frozen_basis
+from skmae.inspection._plotting import COLOURS, CurveDisplay
+from skmae.inspection._protocol import Reconstructor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_BINS = 40  # of a histogram
 
 
-class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
     """Spatial entropy of non-negative maps.
 
     H = −Σ p_i log p_i with p_i = m_i^power / Σ_j m_j^power over the pixels of a map m (Eq. 11): 0 if one pixel counts,
@@ -70,7 +79,7 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.power = power
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:  # noqa: ARG002
         """Check the maps; nothing is learned.
 
         Parameters
@@ -88,11 +97,10 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ValueError
             If X holds negative numbers, NaN or infinity, or its width is not a multiple of a map's.
         """
-        X = self._check(X, reset=True)
-        self.n_pixels_ = self._count_pixels(X.shape[1])
+        self.n_pixels_ = self._count_pixels(self._check(X, reset=True).shape[1])
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: ArrayLike) -> NDArray[np.floating]:
         """Entropy of each map, in nats.
 
         Parameters
@@ -109,14 +117,14 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         ValueError
             For the same faults of X as `fit`.
         """
-        X = self._check(X, reset=False)
-        n_pixels = self._count_pixels(X.shape[1])
-        out = np.empty((len(X), X.shape[1] // n_pixels), floating_dtype(X))
-        for rows in row_blocks(len(X)):
-            out[rows] = self._entropies(X[rows].reshape(-1, n_pixels)).reshape(-1, out.shape[1])
+        maps = self._check(X, reset=False)
+        n_pixels = self._count_pixels(maps.shape[1])
+        out = np.empty((len(maps), maps.shape[1] // n_pixels), floating_dtype(maps))
+        for rows in row_blocks(len(maps)):
+            out[rows] = self._entropies(maps[rows].reshape(-1, n_pixels)).reshape(-1, out.shape[1])
         return out
 
-    def effective_pixels(self, X: Any) -> np.ndarray:
+    def effective_pixels(self, X: ArrayLike) -> NDArray[np.floating]:
         """Number of pixels that a uniform map of the same entropy has: exp(H).
 
         Parameters
@@ -135,33 +143,27 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         """
         return np.exp(self.transform(X))
 
-    def _entropies(self, maps: np.ndarray) -> np.ndarray:
+    def _entropies(self, maps: NDArray[Any]) -> NDArray[np.float64]:
         maps = maps.astype(np.float64)
         maps /= np.maximum(maps.max(axis=1, keepdims=True), np.finfo(float).tiny)  # no power over- or underflows
         maps **= self.power
         maps /= np.maximum(maps.sum(axis=1, keepdims=True), np.finfo(float).tiny)
         return np.clip(entr(maps).sum(axis=1), 0, np.log(maps.shape[1]))
 
-    def _check(self, X: Any, *, reset: bool) -> np.ndarray:
-        X = validate_data(self, X, reset=reset, dtype="numeric")
-        check_non_negative(X, type(self).__name__)
-        return X
+    def _check(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
+        maps = validate_data(self, read_once(X), reset=reset, dtype="numeric")
+        check_non_negative(maps, type(self).__name__)
+        return maps
 
     def _count_pixels(self, width: int) -> int:
         if self.image_shape is None:
             return width
-        shape = tuple(self.image_shape)
-        if not shape or not all(isinstance(size, Integral) and size >= 1 for size in shape):
-            raise ValueError(
-                f"image_shape={self.image_shape!r} is not a shape: pass whole numbers >= 1, as in (32, 32)."
-            )
-        _, channels = resolve_shape(shape, self.channel_axis, n_features=prod(shape), sample_shape=None)
-        n_pixels = prod(shape) // (1 if channels is None else shape[channels])
+        n_pixels = grid_of(self.image_shape, self.channel_axis).n_pixels
         if width % n_pixels:
             raise ValueError(
-                f"X has {width} columns, which is not a multiple of the {n_pixels} pixels of image_shape={shape}. Rows "
-                f"must be whole maps laid end to end, one value per pixel (channels summed), as JacobianBasis gives "
-                f"them; pass the image_shape and channel_axis that they were made with."
+                f"X has {width} columns, which is not a multiple of the {n_pixels} pixels of image_shape="
+                f"{tuple(self.image_shape)}. Rows must be whole maps laid end to end, one value per pixel (channels "
+                f"summed), as JacobianBasis gives them; pass the image_shape and channel_axis that they were made with."
             )
         return n_pixels
 
@@ -179,3 +181,105 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         tags.input_tags.positive_only = True
         tags.requires_fit = False
         return tags
+
+
+class SpatialEntropyDisplay(CurveDisplay):
+    """Histogram of the spatial entropy of output pixels.
+
+    It is recommended to use `from_estimator`. Models are compared in one axes: pass ``ax=display.ax_`` to the next.
+
+    Parameters
+    ----------
+    entropies : array-like
+        Of all maps, in nats; its shape does not matter.
+    n_pixels : int
+        Pixels of a map: entropies are at most log(n_pixels).
+    name : str or None, default=None
+        For the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    patches_ : list of matplotlib Polygon
+
+    See Also
+    --------
+    SpatialEntropy : The numbers.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearMAE
+    >>> from skmae.inspection import SpatialEntropyDisplay
+    >>> X = load_digits().images
+    >>> ax = None
+    >>> for patch in (1, 2, 4):
+    ...     mae = LinearMAE(16, patch=patch).fit(X)
+    ...     display = SpatialEntropyDisplay.from_estimator(mae, X[:1], name=f"patch {patch}", ax=ax)
+    ...     ax = display.ax_
+    >>> display.figure_.savefig("entropy.png")  # doctest: +SKIP
+    """
+
+    _labels = {"xlabel": "Spatial entropy (nats)", "ylabel": "Density of output pixels"}
+
+    def __init__(self, entropies: ArrayLike, n_pixels: int, *, name: str | None = None):
+        self.entropies = entropies
+        self.n_pixels = n_pixels
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Reconstructor,
+        X: ArrayLike,
+        *,
+        outputs: Any = "all",
+        visible: Any = None,
+        n_masks: int = 1,
+        power: float = 1,
+        random_state: Any = None,
+        name: str | None = None,
+        ax: "Axes | None" = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the entropies of a fitted autoencoder's influence maps.
+
+        Parameters
+        ----------
+        estimator : fitted autoencoder
+            As for `JacobianBasis`.
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+            Samples that Jacobians are taken at; one is enough for a linear model.
+        outputs, visible, n_masks, random_state
+            As in `JacobianBasis`.
+        power : float, default=1
+            As in `SpatialEntropy`.
+        name : str or None, default=None
+            For the legend; None takes the estimator's class.
+        ax : matplotlib Axes or None, default=None
+        **kwargs
+            For ``Axes.hist``.
+
+        Returns
+        -------
+        SpatialEntropyDisplay
+        """
+        basis = frozen_basis(estimator, outputs=outputs, visible=visible, n_masks=n_masks, random_state=random_state)
+        maps = basis.fit_transform(X)
+        n_pixels = maps.shape[1] // len(basis.outputs_)
+        entropies = SpatialEntropy((n_pixels,), power=power).fit_transform(maps)
+        name = type(estimator).__name__ if name is None else name
+        return cls(entropies, n_pixels, name=name).plot(ax=ax, **kwargs)
+
+    def _draw(self, style: dict[str, Any]) -> None:
+        most = log(self.n_pixels) or 1.0
+        drawn = len(self.ax_.patches)
+        defaults = {"histtype": "stepfilled", "alpha": 0.5, "density": True, "label": self.name}
+        defaults |= {"bins": np.linspace(0, most, _BINS + 1), "color": COLOURS[drawn % len(COLOURS)]}
+        values = np.minimum(np.ravel(self.entropies).astype(np.float64), most)
+        self.patches_ = self.ax_.hist(values, **{**defaults, **style})[2]
+        if not drawn:
+            self.ax_.axvline(most, color="0.4", linestyle="--", linewidth=1, label="uniform")

@@ -1,23 +1,31 @@
 """What influence maps have in common: reach, and share inside the output's own patch."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_array
 
-from skmae._grid import PatchGrid, resolve_shape
-from skmae.inspection._outputs import resolve_outputs
+from skmae._grid import PatchGrid
+from skmae.inspection._inputs import grid_of, read_once, resolve_outputs
+from skmae.inspection._jacobian import frozen_basis
+from skmae.inspection._plotting import CurveDisplay
+from skmae.inspection._protocol import Reconstructor
 from skmae.inspection._tables import by_distance
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
 
 
 def influence_by_distance(
-    maps: Any,
+    maps: ArrayLike,
     image_shape: tuple[int, ...],
     *,
     outputs: Any = "all",
     channel_axis: Any = "auto",
     bin_width: float | None = 1.0,
-) -> Any:
+) -> "DataFrame":
     """Mean influence of an input pixel against its distance from the output pixel (Figs. 5 and 6).
 
     Each map is divided by its sum; then the mean over samples, output pixels, and input pixels of a distance is taken.
@@ -71,8 +79,8 @@ def influence_by_distance(
 
 
 def influence_radius(
-    maps: Any, image_shape: tuple[int, ...], *, outputs: Any = "all", channel_axis: Any = "auto"
-) -> np.ndarray:
+    maps: ArrayLike, image_shape: tuple[int, ...], *, outputs: Any = "all", channel_axis: Any = "auto"
+) -> NDArray[np.float64]:
     """Mean distance from an output pixel to the inputs that it depends on, weighted by influence.
 
     Parameters
@@ -110,13 +118,13 @@ def influence_radius(
 
 
 def own_patch_share(
-    maps: Any,
+    maps: ArrayLike,
     image_shape: tuple[int, ...],
     patch: int | tuple[int, ...],
     *,
     outputs: Any = "all",
     channel_axis: Any = "auto",
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     """Share of each map inside the patch of its output pixel.
 
     Parameters
@@ -154,7 +162,7 @@ def own_patch_share(
     return np.einsum("nop,op->no", shares, same.astype(shares.dtype))
 
 
-def basis_similarity(jacobian: Any) -> np.ndarray:
+def basis_similarity(jacobian: ArrayLike) -> NDArray[np.float64]:
     """Mean cosine between different samples' rows of the Jacobian.
 
     1 for linear models, whose Jacobian is the same everywhere; the smaller, the more a model adapts to the sample.
@@ -184,38 +192,164 @@ def basis_similarity(jacobian: Any) -> np.ndarray:
     >>> basis_similarity(basis.jacobian(X[:10])).round(6)
     array([1.])
     """
-    jacobian = check_array(jacobian, allow_nd=True, ensure_2d=False, ensure_min_samples=2, input_name="jacobian")
-    if jacobian.ndim != 3:
+    rows = check_array(read_once(jacobian), allow_nd=True, ensure_2d=False, ensure_min_samples=2, input_name="jacobian")
+    if rows.ndim != 3:
         raise ValueError(
-            f"jacobian has shape {jacobian.shape}; pass (n_samples, n_rows, n_features), as "
-            f"JacobianBasis.jacobian gives."
+            f"jacobian has shape {rows.shape}; pass (n_samples, n_rows, n_features), as JacobianBasis.jacobian gives."
         )
-    length = np.sqrt(np.einsum("nrd,nrd->nr", jacobian, jacobian, dtype=np.float64))
+    length = np.sqrt(np.einsum("nrd,nrd->nr", rows, rows, dtype=np.float64))
     n = (length > 0).sum(axis=0)  # samples that look at something
     unit = np.where(length > 0, 1 / np.where(length > 0, length, 1), 0)
-    together = np.einsum("nrd,nr->rd", jacobian, unit)
+    together = np.einsum("nrd,nr->rd", rows, unit)
     with np.errstate(invalid="ignore"):
         return ((together**2).sum(axis=1) - n) / np.where(n > 1, n * (n - 1), np.nan)
 
 
 def _shares(
-    maps: Any, image_shape: tuple[int, ...], outputs: Any, channel_axis: Any, patch: Any = 1
-) -> tuple[np.ndarray, PatchGrid, np.ndarray]:
+    maps: ArrayLike, image_shape: tuple[int, ...], outputs: Any, channel_axis: Any, patch: Any = 1
+) -> tuple[NDArray[np.float64], PatchGrid, NDArray[np.intp]]:
     """Maps as (n, n_outputs, n_pixels), each of sum 1 unless it is zero; the grid; the output pixels."""
-    if not np.iterable(image_shape):
-        raise ValueError(f"image_shape={image_shape!r} is not a shape: pass whole numbers >= 1, as in (32, 32).")
-    shape = tuple(image_shape)
-    shape, axis = resolve_shape(shape, channel_axis, n_features=int(np.prod(shape)), sample_shape=None)
-    grid = PatchGrid.build(shape, axis, patch)
+    grid = grid_of(image_shape, channel_axis, patch)
     pixels = resolve_outputs(outputs, grid)
-    maps = check_array(maps, input_name="maps", dtype=(np.float64, np.float32))
-    if maps.shape[1] != len(pixels) * grid.n_pixels:
+    rows = check_array(read_once(maps), input_name="maps", dtype=(np.float64, np.float32))
+    if rows.shape[1] != len(pixels) * grid.n_pixels:
         raise ValueError(
-            f"maps has {maps.shape[1]} columns; {len(pixels)} outputs on a grid of {grid.grid_shape} make "
+            f"maps has {rows.shape[1]} columns; {len(pixels)} outputs on a grid of {grid.grid_shape} make "
             f"{len(pixels) * grid.n_pixels}. Pass the outputs and the image_shape that the maps were made with."
         )
-    if maps.size and maps.min() < 0:
+    if rows.size and rows.min() < 0:
         raise ValueError("maps holds negative values. Pass influences, as JacobianBasis.transform gives them.")
-    maps = maps.reshape(len(maps), len(pixels), grid.n_pixels).astype(np.float64)
-    total = maps.sum(axis=2, keepdims=True)
-    return maps / np.where(total > 0, total, 1), grid, pixels
+    shares = rows.reshape(len(rows), len(pixels), grid.n_pixels).astype(np.float64)
+    total = shares.sum(axis=2, keepdims=True)
+    return shares / np.where(total > 0, total, 1), grid, pixels
+
+
+class InfluenceDisplay(CurveDisplay):
+    """Mean influence of an input pixel against its distance from the output pixel.
+
+    It is recommended to use `from_estimator` or `from_maps`. Models are compared in one axes: pass
+    ``ax=display.ax_`` to the next.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As `influence_by_distance` gives it: columns ``distance`` and ``influence``.
+    name : str or None, default=None
+        For the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    line_ : matplotlib Line2D
+
+    See Also
+    --------
+    influence_by_distance : The numbers.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearAE, LinearMAE
+    >>> from skmae.inspection import InfluenceDisplay
+    >>> X = load_digits().images
+    >>> display = InfluenceDisplay.from_estimator(LinearAE(16).fit(X), X[:1])
+    >>> display = InfluenceDisplay.from_estimator(LinearMAE(16, patch=2).fit(X), X[:1], ax=display.ax_)
+    >>> display.figure_.savefig("influence.png")  # doctest: +SKIP
+    """
+
+    _labels = {"xlabel": "Distance (pixels)", "ylabel": "Influence (share per pixel)", "yscale": "log"}
+
+    def __init__(self, table: "DataFrame", *, name: str | None = None):
+        self.table = table
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Reconstructor,
+        X: ArrayLike,
+        *,
+        outputs: Any = "all",
+        visible: Any = None,
+        n_masks: int = 1,
+        bin_width: float | None = 1.0,
+        random_state: Any = None,
+        name: str | None = None,
+        ax: "Axes | None" = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the influence curve of a fitted autoencoder.
+
+        Parameters
+        ----------
+        estimator : fitted autoencoder
+            As for `JacobianBasis`.
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+            Samples that Jacobians are taken at; one is enough for a linear model.
+        outputs, visible, n_masks, random_state
+            As in `JacobianBasis`.
+        bin_width : float or None, default=1.0
+            As in `influence_by_distance`.
+        name : str or None, default=None
+            For the legend; None takes the estimator's class.
+        ax : matplotlib Axes or None, default=None
+        **kwargs
+            For ``Axes.plot``.
+
+        Returns
+        -------
+        InfluenceDisplay
+        """
+        basis = frozen_basis(estimator, outputs=outputs, visible=visible, n_masks=n_masks, random_state=random_state)
+        maps = basis.fit_transform(X)
+        return cls.from_maps(
+            maps,
+            basis.image_shape_,
+            outputs=outputs,
+            channel_axis=basis.channel_axis_,
+            bin_width=bin_width,
+            name=type(estimator).__name__ if name is None else name,
+            ax=ax,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_maps(
+        cls,
+        maps: ArrayLike,
+        image_shape: tuple[int, ...],
+        *,
+        outputs: Any = "all",
+        channel_axis: Any = "auto",
+        bin_width: float | None = 1.0,
+        name: str | None = None,
+        ax: "Axes | None" = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Draw the influence curve of maps that `JacobianBasis` made.
+
+        Parameters
+        ----------
+        maps : array-like of shape (n_samples, n_outputs * n_pixels)
+        image_shape, outputs, channel_axis, bin_width
+            As in `influence_by_distance`.
+        name : str or None, default=None
+            For the legend.
+        ax : matplotlib Axes or None, default=None
+        **kwargs
+            For ``Axes.plot``.
+
+        Returns
+        -------
+        InfluenceDisplay
+        """
+        table = influence_by_distance(
+            maps, image_shape, outputs=outputs, channel_axis=channel_axis, bin_width=bin_width
+        )
+        return cls(table, name=name).plot(ax=ax, **kwargs)
+
+    def _curve(self) -> tuple[ArrayLike, ArrayLike]:
+        return self.table["distance"], self.table["influence"]

@@ -2,27 +2,28 @@
 
 from collections.abc import Iterator
 from functools import reduce
-from math import prod
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import qr, svd
 from sklearn import get_config
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import svd_flip
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import HasMethods, Interval, StrOptions, _fit_context, _num_samples
 from skmae._estimator import all_or_nothing
-from skmae._grid import PatchGrid, resolve_shape
-from skmae._protocol import Linearization
-from skmae._rows import flatten_samples, row_blocks
-from skmae.inspection._outputs import resolve_outputs
+from skmae._grid import PatchGrid
+from skmae._rows import row_blocks
+from skmae._samples import Samples, read_samples
+from skmae.inspection._inputs import ReadsOnce, features_of_pixels, grid_of, resolve_outputs
+from skmae.inspection._protocol import Linearization, Reconstructor, check_fitted_reconstructor, check_reconstructor
+from skmae.masking import read_visible
 
-_NEEDED = ("reconstruct", "sample_visible", "linearize")
 _EXACT = 512  # rows or columns up to which a Jacobian is formed and decomposed
 _OVERSAMPLING, _ITERATIONS = 10, 6  # of the randomized decomposition
 
@@ -37,12 +38,12 @@ class JacobianSVD(NamedTuple):
     Vh : ndarray of shape (n_samples, n_components, n_features)
     """
 
-    U: np.ndarray
-    S: np.ndarray
-    Vh: np.ndarray
+    U: NDArray[np.floating]
+    S: NDArray[np.floating]
+    Vh: NDArray[np.floating]
 
 
-class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
     """How much each input pixel influences chosen output pixels of an autoencoder, sample by sample.
 
     J(x) holds the derivatives of ``reconstruct(x, visible)`` by x (Eq. 10). A row of it is what the model looks at to
@@ -141,7 +142,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Fit the autoencoder, unless it is frozen, and draw the masks.
 
         Parameters
@@ -163,46 +164,49 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             `transform`.
         """
         check_reconstructor(self.estimator)
+        samples = read_samples(X, self)
+        X = samples.original()
         with all_or_nothing(self):
             is_frozen = isinstance(self.estimator, FrozenEstimator)
             if not is_frozen:
-                self._check_outputs_early(X)
+                self._check_outputs_early(samples)
             self.estimator_ = clone(self.estimator).fit(X, y)
-            self._check_X(X, reset=True)
+            samples.record(self)
             self.image_shape_, self.channel_axis_ = tuple(self.estimator_.image_shape_), self.estimator_.channel_axis_
-            self._grid = grid = PatchGrid.build(self.image_shape_, self.channel_axis_, self.estimator_.patch_)
+            self._grid = grid = grid_of(self.image_shape_, self.channel_axis_, self.estimator_.patch_)
             self.outputs_ = resolve_outputs(self.outputs, grid)
-            per_pixel = _features_of_pixels(grid)
             is_all = isinstance(self.outputs, str) and self.outputs == "all"
-            self.output_features_ = np.arange(grid.n_features) if is_all else per_pixel[self.outputs_].ravel()
+            of_pixels = features_of_pixels(grid)[self.outputs_].ravel()
+            self.output_features_ = np.arange(grid.n_features) if is_all else of_pixels
             self.masks_ = self._read_masks(grid)
             if is_frozen:  # its fit took any X; this refuses what `transform` would
                 next(self._linearizations(X))
         return self
 
-    def _check_outputs_early(self, X: Any) -> None:
+    def _check_outputs_early(self, samples: Samples) -> None:
         """Refuse a pixel outside the grid before an autoencoder is trained for hours."""
-        sample_shape = flatten_samples(X)[1]
-        if sample_shape is not None:
-            axis = getattr(self.estimator, "channel_axis", "auto")
-            shape, axis = resolve_shape(None, axis, n_features=prod(sample_shape), sample_shape=sample_shape)
-            resolve_outputs(self.outputs, PatchGrid.build(shape, axis, 1))
+        if samples.sample_shape is not None:
+            resolve_outputs(
+                self.outputs, grid_of(samples.sample_shape, getattr(self.estimator, "channel_axis", "auto"))
+            )
 
-    def _read_masks(self, grid: PatchGrid) -> np.ndarray | None:
+    def _read_masks(self, grid: PatchGrid) -> NDArray[np.bool_] | None:
         if self.visible is None:
             return None
         if isinstance(self.visible, str):
             return self.estimator_.sample_visible(self.n_masks, check_random_state(self.random_state))
-        mask = grid.read_visible(self.visible, 1)
+        mask = read_visible(grid, self.visible, 1)
         per_pixel = mask.shape[1] == grid.n_pixels != grid.n_patches
         return mask.reshape(1, *grid.grid_shape) if per_pixel else mask
 
-    def _check_X(self, X: Any, *, reset: bool) -> Any:
-        """Record or compare names and width; the autoencoder checks the values."""
-        validate_data(self, flatten_samples(X)[0], reset=reset, dtype="numeric", ensure_all_finite=False)
-        return X
+    def _read(self, X: Any) -> Any:
+        """X in memory, its columns compared with those of `fit`; the autoencoder checks the values."""
+        check_is_fitted(self)
+        samples = read_samples(X, self)
+        samples.compare(self)
+        return samples.original()
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: ArrayLike) -> NDArray[np.floating]:
         """Influence maps: ``|J|``, summed over the channels of the output and of the input.
 
         With ``visible="random"`` maps are averaged over the masks.
@@ -222,14 +226,13 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         ValueError
             If X has another width or sample shape than the training data, or holds NaN or infinity.
         """
-        check_is_fitted(self)
-        X = self._check_X(X, reset=False)
+        X = self._read(X)
         grid = self._grid
-        features = _features_of_pixels(grid)[self.outputs_].ravel()
-        maps = self._mean_over_masks(X, _Pieces(features, grid.n_channels, grid.pixel_of_feature, grid.n_pixels))
+        features = features_of_pixels(grid)[self.outputs_].ravel()
+        maps = self._mean_over_masks(X, _Assembler(features, grid.n_channels, grid.pixel_of_feature, grid.n_pixels))
         return maps.reshape(len(maps), -1)
 
-    def jacobian(self, X: Any) -> np.ndarray:
+    def jacobian(self, X: ArrayLike) -> NDArray[np.floating]:
         """Rows of J, signed: one per channel of each output pixel.
 
         With ``visible="random"`` averaged over the masks.
@@ -248,15 +251,14 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         ValueError
             For the same faults of X as `transform`.
         """
-        check_is_fitted(self)
-        X = self._check_X(X, reset=False)
+        X = self._read(X)
         return self._mean_over_masks(X, self._signed())
 
-    def _signed(self) -> "_Pieces":
+    def _signed(self) -> "_Assembler":
         d = self.n_features_in_
-        return _Pieces(self.output_features_, None, np.arange(d), d)
+        return _Assembler(self.output_features_, None, np.arange(d), d)
 
-    def basis(self, X: Any, n_components: int = 16) -> JacobianSVD:
+    def basis(self, X: ArrayLike, n_components: int = 16) -> JacobianSVD:
         """Leading singular vectors of J, restricted to the rows of `outputs`.
 
         They are the patterns that the model recognises in a sample (rows of Vh) and those that it draws for them
@@ -286,12 +288,12 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 f"n_components={n_components!r} must be a whole number from 1 to {smaller}, the smaller side of the "
                 f"Jacobian of {len(self.output_features_)} outputs by {self.n_features_in_} inputs."
             )
-        X = self._check_X(X, reset=False)
+        X = self._read(X)
         linearizations = list(self._linearizations(X))
         n = 1 if linearizations[0].shared else _num_samples(X)
         if smaller <= max(_EXACT, 2 * n_components):
             one_by_one = (self._mean_of(linearizations, slice(i, i + 1), self._signed())[0] for i in range(n))
-            parts = [_leading(J, n_components) for J in one_by_one]
+            parts = [_leading(*svd(J, full_matrices=False), n_components) for J in one_by_one]
         else:
             rng = check_random_state(self.random_state)
             start = rng.standard_normal((self.n_features_in_, min(n_components + _OVERSAMPLING, smaller)))
@@ -300,15 +302,15 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return JacobianSVD(*(np.repeat(np.stack(part), repeats, axis=0) for part in zip(*parts, strict=True)))
 
     def _sketch(
-        self, linearizations: list[Linearization], sample: int, start: np.ndarray, k: int
-    ) -> tuple[np.ndarray, ...]:
+        self, linearizations: list[Linearization], sample: int, start: NDArray[np.floating], k: int
+    ) -> tuple[NDArray[np.floating], ...]:
         """Leading singular vectors by subspace iteration: nothing but products with J and with its transpose."""
         features = self.output_features_
 
-        def forward(V: np.ndarray) -> np.ndarray:
+        def forward(V: NDArray[np.floating]) -> NDArray[np.floating]:
             return np.mean([part.jvp(V, sample)[features] for part in linearizations], axis=0)
 
-        def backward(U: np.ndarray) -> np.ndarray:
+        def backward(U: NDArray[np.floating]) -> NDArray[np.floating]:
             whole = np.zeros((self.n_features_in_, U.shape[1]), U.dtype)
             whole[features] = U
             return np.mean([part.vjp(whole, sample) for part in linearizations], axis=0)
@@ -319,23 +321,30 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             V, R = qr(backward(U), mode="economic")  # U' J = R' V'
         small_U, S, small_Vh = svd(R.T)
         dtype = forward(V[:, :1]).dtype
-        parts = _flipped((U @ small_U)[:, :k], S[:k], (small_Vh @ V.T)[:k])
-        return tuple(part.astype(dtype, copy=False) for part in parts)
+        leading = _leading(U @ small_U, S, small_Vh @ V.T, k)
+        return tuple(part.astype(dtype, copy=False) for part in leading)
 
-    def _mean_over_masks(self, X: Any, pieces: "_Pieces") -> np.ndarray:
+    def _mean_over_masks(self, X: Any, assembler: "_Assembler") -> NDArray[np.floating]:
         """One mask after the other, so that no more than one is linearized at a time."""
         n_masks, n_samples = 1 if self.masks_ is None else len(self.masks_), _num_samples(X)
-        parts = (pieces.of(part, slice(0, 1 if part.shared else n_samples)) for part in self._linearizations(X))
+        parts = (
+            assembler.assemble(part, slice(0, 1 if part.shared else n_samples)) for part in self._linearizations(X)
+        )
         mean = reduce(lambda total, part: np.add(total, part, out=total), parts)
         mean /= n_masks
         return mean if len(mean) == n_samples else np.repeat(mean, n_samples, axis=0)
 
-    def _mean_of(self, linearizations: list[Linearization], samples: slice, pieces: "_Pieces") -> np.ndarray:
-        return np.mean([pieces.of(part, samples) for part in linearizations], axis=0)
+    def _mean_of(
+        self, linearizations: list[Linearization], samples: slice, assembler: "_Assembler"
+    ) -> NDArray[np.floating]:
+        return np.mean([assembler.assemble(part, samples) for part in linearizations], axis=0)
 
     def _linearizations(self, X: Any) -> Iterator[Linearization]:
         for mask in [None] if self.masks_ is None else self.masks_:
-            yield self.estimator_.linearize(X, mask, batch_size=self.batch_size)
+            linearization = self.estimator_.linearize(X, mask, batch_size=self.batch_size)
+            yield linearization
+            if linearization.shared:  # one sample stands for all, which were checked with the first mask
+                X = X[:1]
 
     @property
     def _n_features_out(self) -> int:
@@ -351,94 +360,87 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return tags
 
 
-def check_reconstructor(estimator: Any) -> None:
-    """Refuse what cannot be inspected, and say what is needed."""
-    missing = [name for name in _NEEDED if not hasattr(estimator, name)]
-    if missing:
-        raise TypeError(
-            f"{type(estimator).__name__} cannot be inspected: it has no {', '.join(missing)}. An autoencoder of skmae "
-            f"is needed (LinearMAE, LinearDAE, LinearAE, ViTMAE), a torch module or function that reconstructs, as "
-            f"skmae.inspection.TorchAutoencoder(module, ...), or an estimator with the methods {', '.join(_NEEDED)}."
-        )
+def frozen_basis(estimator: Reconstructor, **parameters: Any) -> JacobianBasis:
+    """The Jacobians of a fitted autoencoder, which is used as it is."""
+    check_fitted_reconstructor(estimator)
+    return JacobianBasis(FrozenEstimator(estimator), **parameters)
 
 
-def _features_of_pixels(grid: PatchGrid) -> np.ndarray:
-    """(n_pixels, n_channels) the features of each pixel."""
-    return np.argsort(grid.pixel_of_feature, kind="stable").reshape(grid.n_pixels, grid.n_channels)
-
-
-class _Pieces:
-    """Rows of J, or maps of its absolute values, put together from what a linearization gives at a time.
+class _Assembler:
+    """Puts rows of J, or maps of its absolute values, together from what a linearization computes at a time.
 
     Parameters
     ----------
-    features : ndarray of int of shape (n_rows,)
+    outputs : ndarray of int of shape (n_rows,)
         Output features.
-    group : int or None
+    n_summed : int or None
         Rows whose absolute values are summed, the channels of one output pixel; None takes rows as they are, signed.
-    place : ndarray of int of shape (d,)
-        Where each input goes.
-    width : int
-        Number of such places.
+    place_of_input : ndarray of int of shape (d,)
+        The column that each input is added to: its own, or that of its pixel.
+    n_places : int
+        Number of such columns.
     """
 
-    def __init__(self, features: np.ndarray, group: int | None, place: np.ndarray, width: int):
-        self.features = features
-        self.group = group
-        self.place = place
-        self.width = width
+    def __init__(
+        self, outputs: NDArray[np.intp], n_summed: int | None, place_of_input: NDArray[np.intp], n_places: int
+    ):
+        self.outputs = outputs
+        self.n_summed = n_summed
+        self.place_of_input = place_of_input
+        self.n_places = n_places
 
-    def of(self, linearization: Linearization, samples: slice) -> np.ndarray:
-        """(n_samples, n_rows / group, width), by rows or by columns, whichever are cheaper."""
-        inputs = linearization.cheaper_inputs(len(self.features))
-        return (
-            self._by_rows(linearization, samples)
-            if inputs is None
-            else self._by_columns(linearization, samples, inputs)
-        )
+    def assemble(self, linearization: Linearization, samples: slice) -> NDArray[np.floating]:
+        """(n_samples, n_rows / n_summed, n_places), by rows or by columns of J, whichever are cheaper."""
+        inputs = linearization.cheaper_inputs(len(self.outputs))
+        if inputs is None:
+            return self._by_rows(linearization, samples)
+        return self._by_columns(linearization, samples, inputs)
 
-    def _by_rows(self, linearization: Linearization, samples: slice) -> np.ndarray:
+    def _by_rows(self, linearization: Linearization, samples: slice) -> NDArray[np.floating]:
         out = None
-        group, n = self.group or 1, samples.stop - samples.start
-        fitting = _values_at_once() // len(self.place)
-        rows = max(min(fitting, len(self.features)) // group, 1) * group
+        n_summed, n = self.n_summed or 1, samples.stop - samples.start
+        fitting = _values_at_once() // len(self.place_of_input)
+        rows = max(min(fitting, len(self.outputs)) // n_summed, 1) * n_summed
         for some in row_blocks(n, max(fitting // rows, 1)):
-            for chunk in row_blocks(len(self.features), rows):
+            for chunk in row_blocks(len(self.outputs), rows):
                 part = slice(samples.start + some.start, samples.start + some.stop)
-                folded = self._fold(linearization.rows(self.features[chunk], part))  # (m, c / group, d)
+                summed = self._sum_channels(linearization.rows(self.outputs[chunk], part))  # (m, c / n_summed, d)
                 if out is None:
-                    out = np.zeros((n, len(self.features) // group, self.width), folded.dtype)
-                here = out[some, chunk.start // group : chunk.stop // group]
-                for inputs in self._channels():
-                    here[:, :, self.place[inputs]] += folded[:, :, inputs]
+                    out = np.zeros((n, len(self.outputs) // n_summed, self.n_places), summed.dtype)
+                here = out[some, chunk.start // n_summed : chunk.stop // n_summed]
+                for inputs in self._inputs_of_different_places():
+                    here[:, :, self.place_of_input[inputs]] += summed[:, :, inputs]
         return np.empty((0,)) if out is None else out
 
-    def _by_columns(self, linearization: Linearization, samples: slice, inputs: np.ndarray) -> np.ndarray:
+    def _by_columns(
+        self, linearization: Linearization, samples: slice, inputs: NDArray[np.intp]
+    ) -> NDArray[np.floating]:
         out = None
-        n, d = samples.stop - samples.start, len(self.place)
-        inputs = inputs if len(inputs) else np.zeros(1, int)  # all is hidden: any column is zero, and tells the type
+        n, d = samples.stop - samples.start, len(self.place_of_input)
+        inputs = (
+            inputs if len(inputs) else np.zeros(1, int)
+        )  # all is hidden: any column is zero, and has the right type
         for i in range(n):
             for chunk in row_blocks(len(inputs), max(_values_at_once() // d, 1)):
                 some = inputs[chunk]
                 units = np.zeros((d, len(some)), np.float32)
                 units[some, np.arange(len(some))] = 1
-                columns = linearization.jvp(units, samples.start + i)[self.features]  # (n_rows, c)
-                folded = self._fold(columns[np.newaxis])[0]  # (n_rows / group, c)
+                columns = linearization.jvp(units, samples.start + i)[self.outputs]  # (n_rows, c)
+                summed = self._sum_channels(columns[np.newaxis])[0]  # (n_rows / n_summed, c)
                 if out is None:
-                    out = np.zeros((n, len(folded), self.width), folded.dtype)
-                np.add.at(out[i].T, self.place[some], folded.T)
+                    out = np.zeros((n, len(summed), self.n_places), summed.dtype)
+                np.add.at(out[i].T, self.place_of_input[some], summed.T)
         return np.empty((0,)) if out is None else out
 
-    def _fold(self, rows: np.ndarray) -> np.ndarray:
-        """(m, n_rows, c) → (m, n_rows / group, c)."""
-        if self.group is None:
+    def _sum_channels(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+        """(m, n_rows, c) → (m, n_rows / n_summed, c)."""
+        if self.n_summed is None:
             return rows
-        return np.abs(rows).reshape(len(rows), -1, self.group, rows.shape[2]).sum(axis=2)
+        return np.abs(rows).reshape(len(rows), -1, self.n_summed, rows.shape[2]).sum(axis=2)
 
-    def _channels(self) -> Iterator[np.ndarray]:
-        """Inputs in groups within which no two have the same place."""
-        per_place = np.argsort(self.place, kind="stable").reshape(self.width, -1)
-        yield from per_place.T
+    def _inputs_of_different_places(self) -> NDArray[np.intp]:
+        """(n_inputs / n_places, n_places): ``+=`` adds only one of several inputs that have the same place."""
+        return np.argsort(self.place_of_input, kind="stable").reshape(self.n_places, -1).T
 
 
 def _values_at_once() -> int:
@@ -446,11 +448,9 @@ def _values_at_once() -> int:
     return max(int(get_config()["working_memory"] * 2**20 / 4 / 16), 1)
 
 
-def _leading(J: np.ndarray, k: int) -> tuple[np.ndarray, ...]:
-    U, S, Vh = svd(J, full_matrices=False)
-    return _flipped(U[:, :k], S[:k], Vh[:k])
-
-
-def _flipped(U: np.ndarray, S: np.ndarray, Vh: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    U, Vh = svd_flip(U, Vh)
-    return U, S, Vh
+def _leading(
+    U: NDArray[np.floating], S: NDArray[np.floating], Vh: NDArray[np.floating], k: int
+) -> tuple[NDArray[np.floating], ...]:
+    """The first k singular vectors and values, with scikit-learn's signs."""
+    U, Vh = svd_flip(U[:, :k], Vh[:k])
+    return U, S[:k], Vh

@@ -1,14 +1,20 @@
 """Values by distance, as a table."""
 
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skmae._compat import import_optional
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
-def by_distance(squared: np.ndarray, totals: np.ndarray, pairs: np.ndarray, name: str, bin_width: float | None) -> Any:
+
+def by_distance(
+    squared: NDArray[Any], totals: NDArray[Any], pairs: NDArray[Any], name: str, bin_width: float | None
+) -> "DataFrame":
     """Means of values over pairs of pixels of one distance, or of one bin of distances.
 
     Parameters
@@ -32,9 +38,10 @@ def by_distance(squared: np.ndarray, totals: np.ndarray, pairs: np.ndarray, name
     distances, place = np.unique(squared, return_inverse=True)
     distances = np.sqrt(distances)
     bins = np.arange(len(distances)) if bin_width is None else np.rint(distances / bin_width).astype(int)
-    of = bins[place.ravel()]
-    n_pairs = np.bincount(of, pairs)
+    bin_of = bins[place.ravel()]
+    n_pairs = np.bincount(bin_of, pairs)
     kept = n_pairs > 0
-    means = (np.bincount(of, weights)[kept] / n_pairs[kept] for weights in (distances[place.ravel()] * pairs, totals))
-    distance, value = means
+    distance, value = (
+        np.bincount(bin_of, weights)[kept] / n_pairs[kept] for weights in (distances[place.ravel()] * pairs, totals)
+    )
     return pandas.DataFrame({"distance": distance, name: value, "n_pairs": np.rint(n_pairs[kept]).astype(np.int64)})

@@ -21,6 +21,7 @@ from skmae.inspection import (
     own_patch_share,
     spatial_autocorrelation,
 )
+from skmae.masking import Blocks, Stripes, Tubes, resolve_sampler
 
 # -- influence --------------------------------------------------------------------------------------------------
 
@@ -199,6 +200,65 @@ def test_spectrum_of_masks_by_all_masks_and_by_sampling(shape, patch, sampling):
     weights = 0.4**shown * 0.6 ** (n - shown) if sampling == "bernoulli" else (shown == K) / np.sum(shown == K)
     power = np.abs(np.fft.fftn(masks[:, patch_of], axes=range(1, 1 + len(shape)))) ** 2
     assert_allclose(expected, np.tensordot(weights, power, 1), atol=1e-9 * expected.max())
+
+
+class OneOf:
+    """A few masks, each as likely as the others."""
+
+    def __init__(self, masks):
+        self.masks = masks
+
+    def __call__(self, n_samples, _grid, _mask, random_state):
+        return self.masks[random_state.randint(len(self.masks), size=n_samples)]
+
+    def moments(self, *_):
+        visible = self.masks.astype(float)
+        return visible.mean(axis=0), visible.T @ visible / len(visible)
+
+
+@pytest.mark.parametrize(("shape", "patch"), [((10,), 4), ((6, 8), (2, 3)), ((7, 5), 2), ((4, 2, 5), 2)])
+def test_spectrum_of_a_sampler_is_the_mean_over_its_masks(shape, patch, rng):
+    along = [np.arange(s) // p for s, p in zip(shape, np.broadcast_to(patch, len(shape)), strict=True)]
+    patch_of = np.ravel_multi_index(np.meshgrid(*along, indexing="ij"), [a.max() + 1 for a in along])
+    masks = rng.random((5, patch_of.max() + 1)) < rng.random(patch_of.max() + 1)
+    power = np.abs(np.fft.fftn(masks[:, patch_of], axes=range(1, 1 + len(shape)))) ** 2
+    expected = mask_power_spectrum(shape, patch, channel_axis=None, mask_sampling=OneOf(masks))
+    assert_allclose(expected, power.mean(axis=0), atol=1e-9 * expected.max())
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "exact"])
+def test_spectrum_of_equal_pairs_is_that_of_the_sum_over_pairs(kind):
+    named = resolve_sampler(kind)
+
+    def other(*given):
+        return named(*given)
+
+    other.moments = named.moments
+    for patch in (4, 5):
+        ours, by_pairs = (mask_power_spectrum((12, 15), patch, 0.6, mask_sampling=s) for s in (kind, other))
+        assert_allclose(ours, by_pairs, atol=1e-9 * ours.max())
+
+
+def all_but_one(n_samples, grid, *_):
+    """One patch after the other hidden."""
+    return ~np.eye(grid.n_patches, dtype=bool)[np.arange(n_samples) % grid.n_patches]
+
+
+@pytest.mark.parametrize("sampler", [Stripes(axis=1), Tubes(sampling="bernoulli"), Blocks(size=2), all_but_one])
+def test_spectrum_of_a_sampler_is_near_that_of_masks_drawn(sampler):
+    expected = mask_power_spectrum((9, 12), 3, 0.6, mask_sampling=sampler)
+    drawn = mask_power_spectrum((9, 12), 3, 0.6, mask_sampling=sampler, n_samples=20_000, random_state=0)
+    assert_allclose(drawn, expected, rtol=0.05, atol=0.03 * expected.ravel()[1:].max())
+
+
+def test_a_sampler_on_too_many_patches_is_refused_with_a_remedy():
+    with pytest.raises(ValueError, match=r"16384 x 16384 pairs of patches.*n_samples=1000"):
+        mask_power_spectrum((128, 128), 1, mask_sampling=Stripes())
+    drawn = mask_power_spectrum((128, 128), 1, mask_sampling=Stripes(), n_samples=2, random_state=0)
+    assert drawn[0, 0] == pytest.approx(32**2 * 128**2)
+    assert mask_power_spectrum((1024, 1024), 1)[0, 0] > 0
+    with pytest.raises(ValueError, match="An object is needed, not its class"):
+        mask_power_spectrum((8, 8), 2, mask_sampling=Stripes)
 
 
 def test_spectrum_at_the_limits():

@@ -1,15 +1,20 @@
 """Scores of a search over mask and patch as a picture."""
 
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import import_optional
-from skmae.inspection._displays._pictures import axes_for, write_numbers
+from skmae.inspection._plotting import ImageDisplay, Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-class SearchDisplay:
+class SearchDisplay(ImageDisplay):
     """Scores of a grid search, mask against patch.
 
     It is recommended to use `from_estimator`. The best cell is outlined; a cell without a score is left blank.
@@ -53,14 +58,16 @@ class SearchDisplay:
     (3, 3)
     """
 
-    def __init__(self, scores: Any, *, masks: Any, patches: Any, score_name: str = "Mean test score"):
+    def __init__(
+        self, scores: ArrayLike, *, masks: Sequence[Any], patches: Sequence[Any], score_name: str = "Mean test score"
+    ):
         self.scores = scores
         self.masks = masks
         self.patches = patches
         self.score_name = score_name
 
     @classmethod
-    def from_estimator(cls, search: Any, *, metric: str = "score", ax: Any = None, **kwargs: Any) -> Self:
+    def from_estimator(cls, search: Any, *, metric: str = "score", ax: "Axes | None" = None, **kwargs: Any) -> Self:
         """Draw the scores of a fitted search.
 
         Parameters
@@ -101,36 +108,21 @@ class SearchDisplay:
         name = "Mean test score" if metric == "score" else f"Mean test {metric}"
         return cls(scores, masks=masks or ["-"], patches=patches or ["-"], score_name=name).plot(ax=ax, **kwargs)
 
-    def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            None makes a new figure.
-        **kwargs
-            For ``Axes.imshow``.
-
-        Returns
-        -------
-        self
-        """
+    def _picture(self) -> Picture:
         scores = np.asarray(self.scores, dtype=float)
-        self.figure_, self.ax_ = axes_for(
-            ax, type(self).__name__, figsize=(1.8 + scores.shape[1], 1.8 + scores.shape[0])
-        )
-        self.im_ = self.ax_.imshow(scores, **{"cmap": "viridis", "aspect": "auto", **kwargs})
+        size = (1.8 + scores.shape[1], 1.8 + scores.shape[0])
+        return Picture(scores, size, {"cmap": "viridis", "aspect": "auto"}, bar={"label": self.score_name})
+
+    def _annotate(self) -> None:
         self.ax_.set(xlabel="Mask (share of patches hidden)", ylabel="Patch (pixels)")
-        self.ax_.set_xticks(range(scores.shape[1]), [str(mask) for mask in self.masks])
-        self.ax_.set_yticks(range(scores.shape[0]), [str(patch) for patch in self.patches])
-        self.text_ = write_numbers(self.ax_, self.im_, scores, "{:.3g}")
+        self._name_cells(self.patches, self.masks)
+        self._write_cells(self.scores, "{:.3g}")
+        scores = np.asarray(self.scores, dtype=float)
         if np.isfinite(scores).any():
             row, column = np.unravel_index(np.nanargmax(scores), scores.shape)
             outline = {"fill": False, "edgecolor": "crimson", "linewidth": 2.5}
             rectangle = import_optional("matplotlib.patches", extra="plot", purpose="SearchDisplay.plot").Rectangle
             self.ax_.add_patch(rectangle((column - 0.5, row - 0.5), 1, 1, **outline))
-        self.figure_.colorbar(self.im_, ax=self.ax_, label=self.score_name)
-        return self
 
 
 def _values(search: Any, name: str) -> tuple[list[Any], list[int]]:
@@ -139,13 +131,11 @@ def _values(search: Any, name: str) -> tuple[list[Any], list[int]]:
     keys = _searched(candidates, name)
     if not keys:
         return [], [0] * len(candidates)
-    own = search.estimator.get_params().get(keys[0])
-    of_candidates = [
-        _plain(next((candidate[key] for key in keys if key in candidate), own)) for candidate in candidates
-    ]
-    distinct = sorted(set(of_candidates), key=lambda value: np.mean(value) if value is not None else np.inf)
+    default = search.estimator.get_params().get(keys[0])
+    values = [_plain(next((candidate[key] for key in keys if key in candidate), default)) for candidate in candidates]
+    distinct = sorted(set(values), key=lambda value: np.mean(value) if value is not None else np.inf)
     place = {value: number for number, value in enumerate(distinct)}
-    return distinct, [place[value] for value in of_candidates]
+    return distinct, [place[value] for value in values]
 
 
 def _searched(candidates: list[dict[str, Any]], name: str) -> list[str]:

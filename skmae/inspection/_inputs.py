@@ -1,15 +1,76 @@
-"""Output pixels, as a user names them."""
+"""How samples, shapes and output pixels come in."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import TransformerMixin
+from sklearn.utils import check_array
 
-from skmae._grid import PatchGrid
+from skmae._grid import PatchGrid, check_shape, resolve_shape
+from skmae._samples import read_samples
 
 _GRID_SIZE = 4  # pixels along an axis of outputs="grid"
 
 
-def resolve_outputs(outputs: Any, grid: PatchGrid) -> np.ndarray:
+def read_once(X: Any) -> Any:
+    """X in memory, so that whatever follows may look at it again: an array, or the data frame that it is."""
+    return read_samples(X, "skmae.inspection").original()
+
+
+def read_rows(X: ArrayLike, name: str = "X") -> NDArray[Any]:
+    """(n_samples, n_features), finite; more axes are flattened."""
+    return check_array(read_samples(X, "skmae.inspection").rows(), input_name=name)
+
+
+def read_rows_on_grid(
+    X: ArrayLike, image_shape: Sequence[int] | None, channel_axis: Any, patch: Any = 1
+) -> tuple[NDArray[Any], PatchGrid]:
+    """Rows (n_samples, n_features), finite, and the grid that each of them is."""
+    samples = read_samples(X, "skmae.inspection")
+    rows = check_array(samples.rows(), input_name="X")
+    shape, axis = resolve_shape(
+        image_shape, channel_axis, n_features=samples.n_features, sample_shape=samples.sample_shape
+    )
+    return rows, PatchGrid.build(shape, axis, patch)
+
+
+def grid_of(image_shape: Sequence[int], channel_axis: Any, patch: Any = 1) -> PatchGrid:
+    """The grid of samples of which nothing but the shape is known."""
+    shape = check_shape(image_shape)
+    shape, axis = resolve_shape(shape, channel_axis, n_features=int(np.prod(shape)), sample_shape=shape)
+    return PatchGrid.build(shape, axis, patch)
+
+
+def features_of_pixels(grid: PatchGrid) -> NDArray[np.intp]:
+    """(n_pixels, n_channels) the features of each pixel."""
+    return np.argsort(grid.pixel_of_feature, kind="stable").reshape(grid.n_pixels, grid.n_channels)
+
+
+class ReadsOnce(TransformerMixin):
+    """A transformer whose `fit_transform` reads X once for `fit` and for `transform`."""
+
+    def fit_transform(self, X: Any, y: Any = None) -> Any:
+        """Fit, and transform the same samples.
+
+        Parameters
+        ----------
+        X : array-like
+            As in `fit`.
+        y : array-like or None, default=None
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray
+            As `transform` returns.
+        """
+        X = read_once(X)
+        return self.fit(X, y).transform(X)
+
+
+def resolve_outputs(outputs: Any, grid: PatchGrid) -> NDArray[np.intp]:
     """Numbers of pixels, in C order over the grid.
 
     Parameters
@@ -67,6 +128,6 @@ def resolve_outputs(outputs: Any, grid: PatchGrid) -> np.ndarray:
     return pixels.astype(np.intp)
 
 
-def _spread(size: int, count: int) -> np.ndarray:
+def _spread(size: int, count: int) -> NDArray[np.intp]:
     """The middles of `count` equal parts of an axis."""
     return ((2 * np.arange(count) + 1) * size) // (2 * count)

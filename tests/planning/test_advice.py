@@ -10,9 +10,10 @@ from sklearn.model_selection import ShuffleSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmae import LinearMAE, _suggest, suggest_masking
+from skmae import LinearMAE, suggest_masking
 from skmae._grid import PatchGrid
-from skmae._suggest import _hiding, _ranked
+from skmae.planning import _advice
+from skmae.planning._advice import _hiding, _ranked
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_an_estimator_that_cannot_be_trained_is_not_priced(bad, digits):
 def test_distance_and_correlation_of_hidden_pixels(monkeypatch):
     """Against the nearest visible pixel found by brute force."""
     pandas = pytest.importorskip("pandas")
-    monkeypatch.setattr(_suggest, "_MASKS_DRAWN", 4000)
+    monkeypatch.setattr(_advice, "_MASKS_DRAWN", 4000)
     correlation = pandas.DataFrame({"distance": [0.0, 1.0, 20.0], "correlation": [1.0, 0.5, 0.0]})
     grid = PatchGrid.build_regular((12,), None, 3)
     told = _hiding(0.5, grid, correlation, np.random.RandomState(0))

@@ -1,22 +1,28 @@
 """Samples beside what a model makes of them when patches are hidden."""
 
 from numbers import Integral
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import Interval
 from skmae._grid import PatchGrid
-from skmae._rows import flatten_samples
-from skmae.inspection._displays._pictures import as_pictures, axes_for, image_style, montage, value_range
+from skmae._samples import read_samples
+from skmae.inspection._plotting import ImageDisplay, Picture, as_pictures, between_black_and_white, montage
+from skmae.inspection._protocol import Reconstructor
+from skmae.masking import read_visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _HIDDEN_GREY = 0.5
 _LABELS = ("Original", "Visible part", "Reconstructed")
 
 
-class ReconstructionDisplay:
+class ReconstructionDisplay(ImageDisplay):
     """Three rows: samples, what the model may see of them, and its reconstruction.
 
     It is recommended to use `from_estimator`. All rows share the scale of the originals: 0 to 255 for 8-bit data, their
@@ -58,9 +64,9 @@ class ReconstructionDisplay:
 
     def __init__(
         self,
-        originals: Any,
-        visible: Any,
-        reconstructions: Any,
+        originals: ArrayLike,
+        visible: ArrayLike,
+        reconstructions: ArrayLike,
         *,
         image_shape: tuple[int, ...],
         channel_axis: int | None = None,
@@ -75,14 +81,14 @@ class ReconstructionDisplay:
     @validate_params({"n_samples": [Interval(Integral, 1, None, closed="left")]}, prefer_skip_nested_validation=False)
     def from_estimator(
         cls,
-        estimator: Any,
+        estimator: Reconstructor,
         X: Any,
         *,
         visible: Any = None,
         paste_visible: bool = False,
         n_samples: int = 8,
         random_state: Any = 0,
-        ax: Any = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
         """Hide parts of some samples and draw what a fitted estimator makes of the rest.
@@ -118,58 +124,37 @@ class ReconstructionDisplay:
         check_is_fitted(estimator)
         shape, channel_axis = estimator.image_shape_, estimator.channel_axis_
         grid = PatchGrid.build(shape, channel_axis, estimator.patch_)
-        drawn = X[:n_samples]
+        samples = read_samples(X[:n_samples], cls.__name__)
         if visible is None:
-            visible = estimator.sample_visible(len(drawn), random_state)
-        elif np.ndim(visible) > 1 and len(visible) == len(X) and len(grid.read_visible(visible, len(X))) == len(X):
+            visible = estimator.sample_visible(len(samples), random_state)
+        elif np.ndim(visible) > 1 and len(visible) == len(X) and len(read_visible(grid, visible, len(X))) == len(X):
             visible = visible[:n_samples]
-        reconstructions = np.asarray(estimator.reconstruct(drawn, visible)).reshape(len(drawn), -1)
-        rows = np.asarray(flatten_samples(drawn)[0])
-        shown = np.broadcast_to(grid.per_feature(grid.read_visible(visible, len(rows))), rows.shape)
+        rows = samples.rows()
+        reconstructions = np.asarray(estimator.reconstruct(samples.original(), visible)).reshape(rows.shape)
+        visible_features = np.broadcast_to(grid.per_feature(read_visible(grid, visible, len(rows))), rows.shape)
         if paste_visible:
-            reconstructions = np.where(shown, rows, reconstructions)
-        display = cls(rows, shown, reconstructions, image_shape=shape, channel_axis=channel_axis)
+            reconstructions = np.where(visible_features, rows, reconstructions)
+        display = cls(rows, visible_features, reconstructions, image_shape=shape, channel_axis=channel_axis)
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, *, ax: Any = None, **kwargs: Any) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or None, default=None
-            None makes a new figure.
-        **kwargs
-            For ``Axes.imshow``.
-
-        Returns
-        -------
-        self
-        """
-        low, high = value_range(self.originals)
-        originals, reconstructions = (
-            np.clip((np.asarray(rows, dtype=float) - low) / (high - low), 0, 1)
-            for rows in (self.originals, self.reconstructions)
-        )
+    def _picture(self) -> Picture:
+        originals, reconstructions = between_black_and_white(self.originals, self.reconstructions)
         bands = [
             as_pictures(rows, self.image_shape, self.channel_axis)
             for rows in (originals, np.where(self.visible, originals, _HIDDEN_GREY), reconstructions)
         ]
         n, height, width = bands[0].shape[:3]
+        style = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
         if height == 1:  # signals: a band of n lines each
-            bands, columns = [band[:, 0][np.newaxis] for band in bands], 1
-            height, size = n, (6.0, 4.0)
-        else:
-            columns, size = (
-                n,
-                (1.2 * n * width / max(height, width) + 1, 3.6 * height / max(height, width) + 0.2),
-            )
-        canvas = montage(np.concatenate(bands), columns, fill=1.0)
-        self.figure_, self.ax_ = axes_for(ax, type(self).__name__, figsize=size)
-        style = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest", "aspect": "equal"}
-        if len(bands[0]) == 1:
-            style["aspect"] = "auto"
-        self.im_ = self.ax_.imshow(canvas, **image_style(style, kwargs))
-        self.ax_.set(xticks=[], yticks=[height / 2 + (height + 1) * i for i in range(3)], yticklabels=_LABELS)
+            lines = np.stack([band[:, 0] for band in bands])
+            return Picture(montage(lines, 1, fill=1.0), (6.0, 4.0), style | {"aspect": "auto"})
+        longer = max(height, width)
+        size = (1.2 * n * width / longer + 1, 3.6 * height / longer + 0.2)
+        return Picture(montage(np.concatenate(bands), n, fill=1.0), size, style | {"aspect": "equal"})
+
+    def _annotate(self) -> None:
+        step = (self.im_.get_size()[0] + 1) / len(_LABELS)  # of a band, and the line below it
+        middles = [(step - 1) / 2 + step * band for band in range(len(_LABELS))]
+        self.ax_.set(xticks=[], yticks=middles, yticklabels=_LABELS)
         self.ax_.tick_params(length=0)
         self.ax_.spines[:].set_visible(False)
-        return self

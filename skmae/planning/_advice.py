@@ -2,37 +2,42 @@
 
 from math import prod
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import distance_transform_edt
 from sklearn.base import is_classifier
 from sklearn.linear_model import RidgeClassifierCV, RidgeCV
 from sklearn.model_selection import check_cv
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skmae._compat import import_optional
 from skmae._constraints import MASKING
-from skmae._cost import Architecture
-from skmae._grid import PatchGrid, resolve_shape
-from skmae._rows import flatten_samples
+from skmae._grid import PatchGrid
 from skmae.inspection import spatial_autocorrelation
+from skmae.inspection._inputs import read_rows_on_grid
 from skmae.linear import LinearMAE, LinearMAESearchCV
+from skmae.masking import ExactCount, draw_visible
+from skmae.planning._cost import NETWORK_SIZES, DefaultNetwork, Workload, count_visible
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from skmae.vit import ViTMAE
 
 _PENALTIES = np.logspace(-3, 5, 9)
 _MASKS_DRAWN = 32  # over which the distance to what is visible is averaged
 _USUAL_CORRELATION = 0.75  # of hidden pixels with the nearest visible ones, at the settings that are common for images
-# ViTMAE's own defaults, which are not asked for here where PyTorch may be missing
-_SIZES = {"embed_dim": 192, "encoder_layers": 12, "decoder_dim": None, "decoder_layers": 4, "mlp_ratio": 4}
 
 
 def suggest_masking(
-    X: Any,
-    y: Any = None,
+    X: ArrayLike,
+    y: ArrayLike | None = None,
     *,
     masks: Any = (0.25, 0.5, 0.75, 0.9),
     patches: Any = None,
@@ -41,9 +46,9 @@ def suggest_masking(
     n_components: int = 64,
     probe: Any = None,
     cv: Any = 5,
-    estimator: Any = None,
+    estimator: "ViTMAE | None" = None,
     random_state: Any = 0,
-) -> Any:
+) -> "DataFrame":
     """Rank masks and patches for a `ViTMAE` before any is trained, by cost and by what linear models make of them.
 
     With targets, each `LinearMAE` is scored by how well its features predict them, in one search that reads the data
@@ -112,12 +117,11 @@ def suggest_masking(
     The cheapest within a standard error of the best score...
     """
     pandas = import_optional("pandas", extra="plot", purpose="suggest_masking")
-    rows, sample_shape = flatten_samples(X)
-    rows = check_array(rows, dtype="numeric", input_name="X")
-    shape, axis = resolve_shape(image_shape, channel_axis, n_features=rows.shape[1], sample_shape=sample_shape)
+    rows, pixels = read_rows_on_grid(X, image_shape, channel_axis)
+    shape, axis = pixels.image_shape, pixels.channel_axis
     _check_n_components(n_components)
     _check_estimator(estimator)
-    patches = _dividing(shape, axis) if patches is None else _listed("patches", patches, (2, 4))
+    patches = _dividing(pixels.grid_shape) if patches is None else _listed("patches", patches, (2, 4))
     settings = _settings(_listed("masks", masks, (0.5, 0.75)), patches)
     grids = {patch: PatchGrid.build_regular(shape, axis, patch) for _, patch in settings}
     correlation = spatial_autocorrelation(rows, shape, channel_axis=axis)
@@ -155,7 +159,7 @@ def _check_n_components(n_components: Any) -> None:
 def _check_estimator(estimator: Any) -> None:
     if estimator is None:
         return
-    if not all(hasattr(estimator, name) for name in _SIZES):
+    if not all(hasattr(estimator, name) for name in NETWORK_SIZES):
         raise TypeError(f"estimator is a {type(estimator).__name__}. Pass a ViTMAE, whose sizes the costs are for.")
     estimator._validate_params()
 
@@ -174,12 +178,11 @@ def _check_folds(folds: list[Any]) -> None:
         raise ValueError(f"cv gives {len(folds)} of the 2 or more folds that a standard error takes. Pass cv=5, say.")
 
 
-def _dividing(shape: tuple[int, ...], axis: int | None) -> list[int]:
+def _dividing(sizes: tuple[int, ...]) -> list[int]:
     """Usual patches that divide the grid and leave some to choose from."""
-    sizes = [size for i, size in enumerate(shape) if i != axis]
     fitting = [p for p in (2, 4, 8) if all(size % p == 0 for size in sizes) and prod(sizes) >= 4 * p ** len(sizes)]
     if not fitting:
-        raise ValueError(f"None of the patches 2, 4 and 8 suits a grid of {tuple(sizes)}. Pass patches that divide it.")
+        raise ValueError(f"None of the patches 2, 4 and 8 suits a grid of {sizes}. Pass patches that divide it.")
     return fitting
 
 
@@ -200,30 +203,26 @@ def _settings(masks: list[Any], patches: list[Any]) -> list[tuple[float, Any]]:
     return settings
 
 
-def _costs(mask: float, patch: Any, grid: PatchGrid, estimator: Any) -> dict[str, Any]:
-    sizes: dict[str, Any] = {
-        name: value if estimator is None else getattr(estimator, name) for name, value in _SIZES.items()
-    }
-    architecture = Architecture.of(grid, mask=mask, **sizes)
-    flops = architecture.training_flops()
-    return {"mask": mask, "patch": patch, "tokens": architecture.encoder_tokens, "gflops": flops / 1e9}
+def _costs(mask: float, patch: Any, grid: PatchGrid, network: "ViTMAE | None") -> dict[str, Any]:
+    workload = Workload(grid, count_visible(grid, mask), DefaultNetwork() if network is None else network)
+    gflops = workload.training_flops() / 1e9
+    return {"mask": mask, "patch": patch, "tokens": workload.encoder.n_tokens, "gflops": gflops}
 
 
-def _hiding(mask: float, grid: PatchGrid, correlation: Any, rng: np.random.RandomState) -> dict[str, float]:
+def _hiding(mask: float, grid: PatchGrid, correlation: "DataFrame", rng: np.random.RandomState) -> dict[str, float]:
     """How far hidden pixels are from visible ones, and how they correlate with them."""
-    n_visible = grid.count_visible(mask)
-    if n_visible == grid.n_patches:
+    if count_visible(grid, mask) == grid.n_patches:
         return {"distance": 0.0, "correlation": 1.0}
-    level = rng.random_sample((_MASKS_DRAWN, grid.n_patches)).argsort(axis=1).argsort(axis=1)
-    hidden = (level >= n_visible)[:, grid.patch_of_pixel].reshape(-1, *grid.grid_shape)
-    distances = np.concatenate([distance_transform_edt(one)[one] for one in hidden])
+    visible = draw_visible(ExactCount(), _MASKS_DRAWN, grid, mask, rng)
+    hidden = ~visible[:, grid.patch_of_pixel].reshape(-1, *grid.grid_shape)
+    distances = np.concatenate([distance_transform_edt(picture)[picture] for picture in hidden])
     correlations = np.interp(distances, correlation["distance"], correlation["correlation"])
     return {"distance": float(distances.mean()), "correlation": float(correlations.mean())}
 
 
 def _linear_scores(
-    rows: np.ndarray, y: Any, settings: list[tuple[float, Any]], mae: LinearMAE, probe: Any, cv: list[Any]
-) -> tuple[np.ndarray, np.ndarray]:
+    rows: NDArray[Any], y: ArrayLike, settings: list[tuple[float, Any]], mae: LinearMAE, probe: Any, cv: list[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean score over folds and its standard error, for each setting."""
     pipeline = make_pipeline(mae, probe)
     grid = [{"linearmae__mask": [mask], "linearmae__patch": [patch]} for mask, patch in settings]
@@ -232,7 +231,7 @@ def _linear_scores(
     return folds.mean(axis=0), folds.std(axis=0, ddof=1) / np.sqrt(len(folds))
 
 
-def _ranked(table: Any) -> Any:
+def _ranked(table: "DataFrame") -> "DataFrame":
     """Those within a standard error of the best by cost, then the others by score."""
     best = table["score"].idxmax()
     behind = table["score"][best] - table["score"]
@@ -245,10 +244,10 @@ def _ranked(table: Any) -> Any:
 
 def _reason(row: Any, *, first: bool) -> str:
     if first:
-        return "The cheapest within a standard error of the best score." + _seen(row)
+        return "The cheapest within a standard error of the best score." + _where_hidden(row)
     if row["near"]:
         return f"Within a standard error of the best score, at {row['relative_cost']:.1f} times the least cost."
-    return f"Scores {row['behind']:.3f} less than the best." + _seen(row)
+    return f"Scores {row['behind']:.3f} less than the best." + _where_hidden(row)
 
 
 def _reason_without(row: Any, usual: float) -> str:
@@ -256,10 +255,10 @@ def _reason_without(row: Any, usual: float) -> str:
     says = (
         "about as in usual trainings" if abs(away) < 0.05 else "easier than usual" if away > 0 else "harder than usual"
     )
-    return f"To fill in hidden pixels is {says}." + _seen(row)
+    return f"To fill in hidden pixels is {says}." + _where_hidden(row)
 
 
-def _seen(row: Any) -> str:
+def _where_hidden(row: Any) -> str:
     return (
         f" A hidden pixel is {row['distance']:.1f} pixels from the nearest visible one, with which it correlates by "
         f"{row['correlation']:.2f}."

@@ -1,17 +1,21 @@
 """The features of a linear autoencoder as pictures."""
 
 from numbers import Integral
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import Interval
-from skmae.inspection._displays._pictures import as_pictures, axes_for, image_style, montage
+from skmae.inspection._plotting import ImageDisplay, Picture, as_pictures, montage
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
-class ComponentsDisplay:
+class ComponentsDisplay(ImageDisplay):
     """What each feature looks for, or what it draws.
 
     It is recommended to use `from_estimator`. Every component is scaled by its own largest entry: grey or 1-D ones
@@ -48,7 +52,7 @@ class ComponentsDisplay:
     >>> display.figure_.savefig("components.png")  # doctest: +SKIP
     """
 
-    def __init__(self, components: Any, *, image_shape: tuple[int, ...], channel_axis: int | None = None):
+    def __init__(self, components: ArrayLike, *, image_shape: tuple[int, ...], channel_axis: int | None = None):
         self.components = components
         self.image_shape = image_shape
         self.channel_axis = channel_axis
@@ -63,7 +67,7 @@ class ComponentsDisplay:
         *,
         which: str = "decoder",
         n_components: int | None = None,
-        ax: Any = None,
+        ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
         """Draw the components of a fitted estimator.
@@ -107,7 +111,7 @@ class ComponentsDisplay:
         )
         return display.plot(ax=ax, **kwargs)
 
-    def plot(self, *, ax: Any = None, n_columns: int | None = None, **kwargs: Any) -> Self:
+    def plot(self, *, ax: "Axes | None" = None, n_columns: int | None = None, **kwargs: Any) -> Self:
         """Draw.
 
         Parameters
@@ -123,26 +127,25 @@ class ComponentsDisplay:
         -------
         self
         """
+        return self._show(self._picture(n_columns), ax, kwargs)
+
+    def _picture(self, n_columns: int | None = None) -> Picture:
         pictures = as_pictures(self.components, self.image_shape, self.channel_axis)
-        in_colour = pictures.ndim == 4
-        axes = tuple(range(1, pictures.ndim))
-        largest = np.abs(pictures).max(axis=axes, keepdims=True)
+        largest = np.abs(pictures).max(axis=tuple(range(1, pictures.ndim)), keepdims=True)
         pictures = pictures / np.where(largest > 0, largest, 1)
-        is_signal = pictures.shape[1] == 1
-        columns = 1 if is_signal else (n_columns or int(np.ceil(np.sqrt(len(pictures)))))
-        if in_colour:
-            canvas = montage(pictures / 2 + 0.5, columns, fill=1.0)
-            style: dict[str, Any] = {}
-        else:
-            canvas = pictures[:, 0] if is_signal else montage(pictures, columns, fill=0.0)
-            style = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1}
-        self.figure_, self.ax_ = axes_for(ax, type(self).__name__, figsize=(5, 5))
-        style |= {"interpolation": "nearest", "aspect": "auto" if is_signal else "equal"}
-        self.im_ = self.ax_.imshow(canvas, **image_style(style, kwargs))
-        if is_signal:
+        n_columns = n_columns or int(np.ceil(np.sqrt(len(pictures))))
+        style: dict[str, Any] = {"interpolation": "nearest", "aspect": "auto" if self._are_signals() else "equal"}
+        if pictures.ndim == 4:  # in colour
+            return Picture(montage(pictures / 2 + 0.5, n_columns, fill=1.0), (5, 5), style)
+        canvas = pictures[:, 0] if self._are_signals() else montage(pictures, n_columns, fill=0.0)
+        style |= {"cmap": "RdBu_r", "vmin": -1, "vmax": 1}
+        return Picture(canvas, (5, 5), style, bar={"label": "Weight / largest weight of the component", "shrink": 0.8})
+
+    def _annotate(self) -> None:
+        if self._are_signals():
             self.ax_.set(xlabel="Position", ylabel="Component")
         else:
             self.ax_.set_axis_off()
-        if not in_colour:
-            self.figure_.colorbar(self.im_, ax=self.ax_, label="Weight / largest weight of the component", shrink=0.8)
-        return self
+
+    def _are_signals(self) -> bool:
+        return len(self.image_shape) - (self.channel_axis is not None) == 1

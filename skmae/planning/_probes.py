@@ -5,27 +5,36 @@ from collections.abc import Sequence
 from copy import copy
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
-from torch import Tensor
 
 from skmae._compat import import_optional
-from skmae.vit._autoencoder import DeepAutoencoder
-from skmae.vit._inference import over_batches
-from skmae.vit._network import layers_of
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from torch import Tensor
+
+    from skmae.vit import DeepAutoencoder
 
 
 def probe_layers(
-    estimator: DeepAutoencoder, X: Any, y: Any, X_test: Any, y_test: Any, *, weights: Any = None, probe: Any = None
-) -> Any:
+    estimator: "DeepAutoencoder",
+    X: ArrayLike,
+    y: ArrayLike,
+    X_test: ArrayLike,
+    y_test: ArrayLike,
+    *,
+    weights: Any = None,
+    probe: Any = None,
+) -> "DataFrame":
     """Score a probe on the features of every layer, at every checkpoint of a training.
 
     The samples are read, and passed through each checkpoint, once.
@@ -75,6 +84,9 @@ def probe_layers(
     (['weights', 'epoch', 'layer', 'score'], [0, 1, 2])
     """
     pandas = import_optional("pandas", extra="plot", purpose="probe_layers")
+    import_optional("torch", extra="deep", purpose="probe_layers")
+    from skmae.vit import DeepAutoencoder
+
     if not isinstance(estimator, DeepAutoencoder):
         raise TypeError(f"probe_layers takes a ViTMAE or another DeepAutoencoder; got {type(estimator).__name__}.")
     check_is_fitted(estimator)
@@ -113,24 +125,28 @@ def _files(weights: Any) -> Sequence[Path | None]:
     return series
 
 
-def _epoch(path: Path | None, estimator: DeepAutoencoder) -> int | None:
+def _epoch(path: Path | None, estimator: "DeepAutoencoder") -> int | None:
     if path is None:
         return len(estimator.history_)
-    told = re.fullmatch(r"epoch-(\d+)", path.stem)
-    return int(told[1]) if told else None
+    match = re.fullmatch(r"epoch-(\d+)", path.stem)
+    return int(match[1]) if match else None
 
 
-def _with_weights(estimator: DeepAutoencoder, path: Path | None) -> Any:
+def _with_weights(estimator: "DeepAutoencoder", path: Path | None) -> Any:
     other = copy(estimator)
     other.image_shape, other.channel_axis = estimator.image_shape_, estimator.channel_axis_
     other.random_state = 0  # a generator of the estimator's own would be drawn from
     return other.load_weights(path).net_.plain_module.to(estimator.net_.where)
 
 
-def _features(estimator: DeepAutoencoder, modules: list[Any], X: Any) -> np.ndarray:
+def _features(estimator: "DeepAutoencoder", modules: list[Any], X: ArrayLike) -> NDArray[Any]:
     """(n, checkpoints, layers, D)."""
+    import torch
 
-    def of_all(_: Any, images: Tensor, rows: slice) -> Tensor:  # noqa: ARG001
+    from skmae.vit._inference import over_batches
+    from skmae.vit._network import layers_of
+
+    def of_all(_: Any, images: "Tensor", rows: slice) -> "Tensor":  # noqa: ARG001
         net = estimator.net_
         pixels = net.plain_module.standardize.undo(images)
         layers = [layers_of(m, m.standardize(pixels), estimator.pool, net.grid.n_patches) for m in modules]

@@ -14,7 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from skmae import ViTMAE, training_cost
-from skmae.vit import _cost
+from skmae.planning import _timing
+from skmae.planning._cost import DefaultNetwork, Workload
 from skmae.vit._training import ReconstructionLoss
 
 SIZES = {"embed_dim": 32, "encoder_layers": 3, "encoder_heads": 4, "decoder_layers": 2, "decoder_heads": 3}
@@ -81,12 +82,13 @@ def formula(monkeypatch):
         return 1e-4 + batch * (1e-6 * n * dim + 3e-9 * n * n)
 
     def training(_self, model, image_shape):
-        a = _cost.architecture_of(model, image_shape)
-        blocks = sum(count * block(None, None, k[0], model.batch_size, n) for k, count, n in _cost.blocks_of(model, a))
+        workload = Workload.of_model(model, image_shape)
+        stacks = (workload.encoder, workload.decoder)
+        blocks = sum(s.n_blocks * block(None, None, s.width, model.batch_size, s.n_tokens) for s in stacks)
         return blocks + 2e-3 + 5e-5 * model.batch_size
 
-    monkeypatch.setattr(_cost._StepTimes, "_time_block", block)
-    monkeypatch.setattr(_cost._StepTimes, "_time_training", training)
+    monkeypatch.setattr(_timing.StepTimes, "_time_block", block)
+    monkeypatch.setattr(_timing.StepTimes, "_time_training", training)
     return block, training
 
 
@@ -112,10 +114,10 @@ def test_one_step_that_takes_less_than_its_blocks_does_not_undo_the_others(dip, 
         timed.append((model, training(None, model, image_shape) + around))
         return timed[-1][1] - 1.01 * (around + 2e-3 + 5e-5 * model.batch_size) * (len(timed) == dip + 1)
 
-    monkeypatch.setattr(_cost._StepTimes, "_time_training", with_a_dip)
-    times = _cost._StepTimes(models, [_cost.architecture_of(model, (32, 32)) for model in models], (32, 32))
+    monkeypatch.setattr(_timing.StepTimes, "_time_training", with_a_dip)
+    times = _timing.StepTimes(models, [Workload.of_model(model, (32, 32)) for model in models], (32, 32))
     for model, seconds in timed:
-        assert times.step(model, _cost.architecture_of(model, (32, 32))) == pytest.approx(seconds, rel=0.05)
+        assert times.step(Workload.of_model(model, (32, 32)), model.batch_size) == pytest.approx(seconds, rel=0.05)
     assert len(timed) == 4
 
 
@@ -147,7 +149,7 @@ def test_signals_are_timed_on_their_own_grid_and_nothing_is_drawn():
 def test_what_fit_refuses_is_not_priced(bad, monkeypatch):
     with pytest.raises(ValueError, match=next(iter(bad))) as refused:
         ViTMAE(**bad).fit(np.zeros((2, 8, 8)))
-    monkeypatch.setattr(_cost, "_fastest", lambda *_: pytest.fail("measured before it was checked"))
+    monkeypatch.setattr(_timing, "_fastest", lambda *_: pytest.fail("measured before it was checked"))
     grid = {name: [value] for name, value in bad.items()}
     for measure in (False, True):
         for model, param_grid in ((ViTMAE(), grid), (ViTMAE(**bad), None)):
@@ -182,3 +184,8 @@ def test_bad_input():
         training_cost(ViTMAE(), (8, 8), param_grid={"masks": [0.5]}, measure=False)
     with pytest.raises(ValueError, match="image_shape=8 is not a shape: pass the sizes of one sample"):
         training_cost(ViTMAE(), 8)
+
+
+def test_what_is_counted_without_torch_are_the_defaults_of_the_vit():
+    model, network = ViTMAE(), DefaultNetwork()
+    assert {name: getattr(model, name) for name in vars(network)} == vars(network)

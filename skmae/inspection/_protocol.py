@@ -3,6 +3,8 @@
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
 
 
 class Linearization(Protocol):
@@ -14,13 +16,13 @@ class Linearization(Protocol):
     shared: bool
     """Whether all samples have the same Jacobian, as those of linear models have."""
 
-    def cheaper_inputs(self, n_outputs: int) -> np.ndarray | None:
-        """Input features by whose columns so many rows of J are computed more cheaply, with `jvp`; None if by `rows`.
+    def cheaper_inputs(self, n_outputs: int) -> NDArray[np.intp] | None:
+        """The inputs to take columns of J for, by `jvp`, where that is cheaper than `n_outputs` rows; None where not.
 
         All columns that are not zero are among them.
         """
 
-    def rows(self, outputs: np.ndarray, samples: slice = ...) -> np.ndarray:
+    def rows(self, outputs: NDArray[np.intp], samples: slice = ...) -> NDArray[Any]:
         """Rows of J: derivatives of some output features by all inputs.
 
         Parameters
@@ -36,10 +38,10 @@ class Linearization(Protocol):
             It may be read-only.
         """
 
-    def jvp(self, vectors: np.ndarray, sample: int) -> np.ndarray:
+    def jvp(self, vectors: NDArray[Any], sample: int) -> NDArray[Any]:
         """J @ vectors for one sample; vectors and result are (d, k)."""
 
-    def vjp(self, vectors: np.ndarray, sample: int) -> np.ndarray:
+    def vjp(self, vectors: NDArray[Any], sample: int) -> NDArray[Any]:
         """J.T @ vectors for one sample; vectors and result are (d, k)."""
 
 
@@ -50,14 +52,36 @@ class Reconstructor(Protocol):
     channel_axis_: int | None
     patch_: tuple[int, ...]
 
-    def reconstruct(self, X: Any, visible: Any = None) -> np.ndarray:
+    def reconstruct(self, X: ArrayLike, visible: ArrayLike | None = None) -> NDArray[Any]:
         """Reconstruct what is hidden, and what is visible, in the shape that X came in."""
 
-    def sample_visible(self, n_samples: int, random_state: Any = None) -> np.ndarray:
+    def sample_visible(self, n_samples: int, random_state: Any = None) -> NDArray[np.bool_]:
         """(n_samples, n_patches) bool, drawn as training draws it."""
 
-    def linearize(self, X: Any, visible: Any = None, *, batch_size: int | None = None) -> Linearization:
+    def linearize(
+        self, X: ArrayLike, visible: ArrayLike | None = None, *, batch_size: int | None = None
+    ) -> Linearization:
         """Linearize `reconstruct` at samples, under one mask for all of them.
 
         `batch_size` is the number of products with J that are computed at a time; None chooses.
         """
+
+
+_NEEDED = ("reconstruct", "sample_visible", "linearize")
+
+
+def check_reconstructor(estimator: Any) -> None:
+    """Refuse what cannot be inspected, and say what is needed."""
+    missing = [name for name in _NEEDED if not hasattr(estimator, name)]
+    if missing:
+        raise TypeError(
+            f"{type(estimator).__name__} cannot be inspected: it has no {', '.join(missing)}. An autoencoder of skmae "
+            f"is needed (LinearMAE, LinearDAE, LinearAE, ViTMAE), a torch module or function that reconstructs, as "
+            f"skmae.inspection.TorchAutoencoder(module, ...), or an estimator with the methods {', '.join(_NEEDED)}."
+        )
+
+
+def check_fitted_reconstructor(estimator: Any) -> None:
+    """Refuse, too, what is not fitted."""
+    check_reconstructor(estimator)
+    check_is_fitted(estimator)
