@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.func import jvp, vjp, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from skmae._rows import floating_dtype, row_blocks
+from skmae._samples import floating_dtype, row_blocks
 
 Function = Callable[[Tensor], Tensor]
 

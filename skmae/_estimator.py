@@ -1,17 +1,13 @@
 """What all estimators on grids of pixels share: how samples come in, and that a failed fit changes nothing."""
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from inspect import cleandoc
-from textwrap import indent
-from typing import Any, TypeVar
+from typing import Any
 
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skmae._grid import resolve_shape
-from skmae._rows import check_numeric_columns, flatten_samples
 from skmae._samples import Samples, read_samples
 
 Shape = tuple[int, ...]
@@ -19,25 +15,9 @@ Shape = tuple[int, ...]
 
 def store_parameters(estimator: BaseEstimator, arguments: dict[str, Any]) -> None:
     """Keep what ``__init__`` was given: ``store_parameters(self, locals())``."""
-    for name in type(estimator)._get_param_names():
-        setattr(estimator, name, arguments[name])
-
-
-Class = TypeVar("Class", bound=type)
-
-
-def documented(**sections: str) -> Callable[[Class], Class]:
-    """Put sections that several docstrings share where a line says ``[name]``, as far to the right as that line."""
-
-    def fill(cls: Class) -> Class:
-        def section(placeholder: re.Match[str]) -> str:
-            return indent(cleandoc(sections[placeholder["name"]]), placeholder["margin"])
-
-        pattern = rf"^(?P<margin> *)\[(?P<name>{'|'.join(sections)})\]$"
-        cls.__doc__ = re.sub(pattern, section, cleandoc(cls.__doc__ or ""), flags=re.MULTILINE) + "\n"
-        return cls
-
-    return fill
+    for name, value in arguments.items():
+        if name not in ("self", "__class__"):  # the latter is there where ``super()`` is
+            setattr(estimator, name, value)
 
 
 @contextmanager
@@ -71,7 +51,7 @@ class GridEstimator(BaseEstimator):
     def _as_fitted_samples(self, X: Any) -> Samples:
         """The same, of the shape and with the names that the estimator was fitted on."""
         check_is_fitted(self)
-        samples = read_samples(X, self)
+        samples = self._as_samples(X)
         samples.compare(self)
         self._check_shape(samples)
         return samples
@@ -87,32 +67,3 @@ class GridEstimator(BaseEstimator):
     def _resolve_shape(self, n_features: int, sample_shape: Shape | None) -> tuple[Shape, int | None]:
         """The shape of one sample, and the axis of it that holds channels."""
         return resolve_shape(self.image_shape, self.channel_axis, n_features=n_features, sample_shape=sample_shape)
-
-    def _check_rows(self, X: Any, *, reset: bool) -> Any:
-        """Rows in the type they came in, not yet checked for NaN; with `reset`, the grid is learned from them."""
-        X, sample_shape = flatten_samples(X)
-        check_numeric_columns(X, type(self).__name__)
-        X = validate_data(self, X, reset=reset, dtype="numeric", ensure_all_finite=False)
-        if reset:
-            self._set_grid(sample_shape)
-        else:
-            self._check_sample_shape(sample_shape)
-        return X
-
-    def _check_sample_shape(self, sample_shape: tuple[int, ...] | None) -> None:
-        if sample_shape is not None and sample_shape != self.image_shape_:
-            raise ValueError(
-                f"The samples of X have shape {sample_shape}, but {type(self).__name__} was fitted on samples of shape "
-                f"{self.image_shape_}. Pass samples of that shape, or flat rows of {self.n_features_in_} features."
-            )
-
-    def _expect(self, n_features: int, sample_shape: tuple[int, ...] | None) -> None:
-        """Learn the shape of data that came without names."""
-        self.__dict__.pop("feature_names_in_", None)
-        self.n_features_in_ = n_features
-        self._set_grid(sample_shape)
-
-    def _set_grid(self, sample_shape: tuple[int, ...] | None) -> None:
-        self.image_shape_, self.channel_axis_ = resolve_shape(
-            self.image_shape, self.channel_axis, n_features=self.n_features_in_, sample_shape=sample_shape
-        )

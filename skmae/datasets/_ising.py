@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Options, validate_params
 
 from skmae._compat import Interval
-from skmae._rows import row_blocks
+from skmae._samples import row_blocks
 
 _SPINS_AT_A_TIME = 2**20
 

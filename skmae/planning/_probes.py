@@ -152,7 +152,7 @@ def _features(estimator: "DeepAutoencoder", modules: list[Any], X: ArrayLike) ->
         layers = [layers_of(m, m.standardize(pixels), estimator.pool, net.grid.n_patches) for m in modules]
         return torch.stack(layers, dim=1)
 
-    return over_batches(estimator.net_, estimator._read_fitted(X), estimator.batch_size, of_all)
+    return over_batches(estimator.net_, estimator._as_fitted_samples(X), estimator.batch_size, of_all)
 
 
 def _default_probe(y: Any) -> Any:

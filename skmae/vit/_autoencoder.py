@@ -19,18 +19,18 @@ from torch.utils.data import Dataset
 
 from skmae._autodiff import TorchLinearization
 from skmae._compat import HasMethods, Interval, StrOptions, fit_context
-from skmae._constraints import GRID, MASKING
-from skmae._estimator import GridEstimator, all_or_nothing, documented, store_parameters
-from skmae._grid import PatchGrid
-from skmae._rows import check_finite
+from skmae._estimator import GridEstimator, store_parameters
+from skmae._grid import PatchGrid, check_shape
+from skmae._parameters import GRID, MASKING, shared_docs
 from skmae.masking import read_visible_patches
-from skmae.vit._build import TRAINING, module_params, peak_rate
+from skmae.vit._build import module_params, peak_rate
 from skmae.vit._checkpoint import Checkpointer, fingerprint_of, train
-from skmae.vit._data import ChannelStatistics, dataset_of, first_sample, to_array
+from skmae.vit._data import ChannelStatistics, DatasetSamples, dataset_of, to_array
 from skmae.vit._inference import draw_visible, linearize, module_in, over_batches, predict_pixels
 from skmae.vit._masking import hidden_share, run_masked
 from skmae.vit._net import WarmupCosine, drawing_weights, naming_net_params
 from skmae.vit._network import check_network, pool_features
+from skmae.vit._parameters import AUTOENCODER_DOCS, TRAINING
 from skmae.vit._training import MAENet, build_net
 from skmae.vit._weights import load_state, per_channel, read_weights
 
@@ -46,88 +46,6 @@ _NOT_IN_FINGERPRINT = {"verbose", "checkpoint", "checkpoint_every", "device", "c
     "random_state",
 }
 
-MASKING_PARAMETERS = """
-    mask : float, default=0.75
-        Share of patches hidden during training, 0 <= mask < 1. round((1 - mask) * n_patches) stay visible, at least
-        one; ``mask_`` is the share that this leaves hidden. With 0, all patches count in the loss; otherwise the hidden
-        ones.
-    patch : int or tuple of int, default=4
-        Pixels of a patch along each axis of the grid, or one number for all axes. It must divide the grid.
-    image_shape : tuple of int or None, default=None
-        Shape of one sample, channels included. None takes it from X if X has more than two axes; flat rows are read as
-        a square image, a square RGB image, or a 1-D signal. That guess can be wrong: pass image_shape unless square.
-    channel_axis : "auto", int or None, default="auto"
-        Axis of one sample (not of X) that holds its channels. "auto": the last of 3 axes if its size is at most 4, the
-        last of 4 axes, none of 1 or 2 axes. Pass 0 if channels come first, as in many Datasets.
-    mask_sampling : {"exact", "bernoulli"}, sampler or callable, default="exact"
-        How patches are hidden in training: the same number of them in every sample; each with probability `mask`, all
-        of a sample's perhaps; as an object of `skmae.masking` says; or as a function ``(n_samples, grid, mask,
-        random_state)`` draws, which returns bool of shape (n_samples, n_patches), True where visible. The encoder sees
-        the visible patches and nothing else, however many they are.
-"""
-TRAINING_PARAMETERS = """
-    normalize_target : bool, default=False
-        Predict each patch less its mean, over its standard deviation.
-    pool : {"mean", "cls"}, default="mean"
-        What `transform` gives: the mean of the patches' features, or the class token.
-    max_epochs : int, default=200
-        Passes over the data.
-    batch_size : int, default=256
-        Samples per step of training, and samples encoded at a time.
-    learning_rate : float, default=1.5e-4
-        Highest learning rate per 256 samples: the optimizer's is ``learning_rate * batch_size / 256``.
-    warmup_epochs : int, default=10
-        Epochs in which the learning rate rises, before it falls along a cosine. Where `max_epochs` is not larger it
-        only rises.
-    weight_decay : float, default=0.05
-        Of AdamW; not for biases and norms.
-    augment : "auto", callable or None, default="auto"
-        "auto": random resized crop and horizontal flip (kornia) for grids of two axes, nothing for others. A callable
-        takes and returns standardised batches of shape (n, channels, \\*grid).
-    device : str or torch.device, default="auto"
-        "auto" is "cuda" where there is one, else "cpu".
-    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Type of the matrix products in training. "auto" is bfloat16 on a GPU that has it, else float32. Weights stay in
-        float32, and `transform` works in float32, or float64 where X is.
-    compile : bool, default=False
-        Compile the module (``torch.compile``) for training.
-    checkpoint : str, path or None, default=None
-        Folder that `fit` writes its state to after every epoch. Killed at any instant, the next `fit` with the same
-        parameters and data goes on to the same result; each pair of parameters and data has a folder within it.
-    checkpoint_every : int or None, default=None
-        Also keep the state of every so many epochs, as ``epoch-00010.pt`` and so on, for `load_weights`.
-    callbacks : list of skorch callbacks or None, default=None
-        They are copied. A `skorch.callbacks.LRScheduler` takes the place of warm-up and cosine. After a resumed
-        training they begin anew.
-    net_params : dict or None, default=None
-        Parameters of the skorch net that the estimator does not have itself, such as ``optimizer``,
-        ``optimizer__eps``, ``iterator_train__num_workers`` or ``train_split``; of `ViTMAE` ``module__norm_eps``, too.
-    accelerator : accelerate.Accelerator or None, default=None
-        Train in several processes (``torchrun`` or ``accelerate launch``), each of which calls `fit` with all of the
-        data and takes its part of each batch; `batch_size` is that of all together. It decides on device and
-        precision.
-    verbose : int, default=0
-        1 prints a line per epoch, 2 draws a progress bar, too.
-    random_state : int, RandomState instance or None, default=None
-        For weights, order, masks, crops, and the masks of `score`. PyTorch's own generator is left alone.
-"""
-ATTRIBUTES = """
-    net_ : skorch.NeuralNet
-        ``net_.module_`` is the PyTorch module.
-    history_ : skorch.history.History
-        Losses and times: ``history_[:, "train_loss"]``. Single batches are kept for the last epoch only.
-    mask_ : float
-        Share of patches hidden in training, on average.
-    patch_ : tuple of int
-    mean_, scale_ : ndarray of shape (n_channels,)
-        Mean and standard deviation of the pixels, with which they are standardised.
-    image_shape_ : tuple of int
-    channel_axis_ : int or None
-    n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Only where X has column names.
-"""
-
 
 @dataclass(frozen=True)
 class Training:
@@ -139,7 +57,7 @@ class Training:
     """Whether it can predict: weights may come without a decoder."""
 
 
-@documented(masking=MASKING_PARAMETERS, training=TRAINING_PARAMETERS, attributes=ATTRIBUTES)
+@shared_docs(AUTOENCODER_DOCS)
 class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator, ABC):
     """A masked autoencoder around any torch module: all that is not the network.
 
@@ -163,12 +81,15 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
 
     Parameters
     ----------
-    [masking]
-    [training]
+    %(mask_and_patch)s
+    %(image_shape)s
+    %(channel_axis)s
+    %(mask_sampling)s
+    %(training)s
 
     Attributes
     ----------
-    [attributes]
+    %(attributes)s
 
     See Also
     --------
@@ -208,7 +129,6 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
     _parameter_constraints: dict[str, list[Any]] = {
         **MASKING,
         **GRID,
-        "mask_sampling": [StrOptions({"exact", "bernoulli"}), callable],
         "normalize_target": ["boolean"],
         **TRAINING,
         "augment": [StrOptions({"auto"}), callable, None],
@@ -289,13 +209,12 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
         OSError
             If the checkpoint cannot be written. The one before it is whole then.
         """
-        with all_or_nothing(self):
-            data = self._read(X, reset=True)
-            training = self._begin(data)
-            net, checkpointer, stopped = training.net, self._checkpointer(training, data), None
-            if not checkpointer.resume(net):
-                stopped = train(net, _dataset(data, net), checkpointer, self.max_epochs - len(net.history))
-            self._training = training
+        samples = self._as_samples(X)
+        training = self._begin(samples, self._draw_seed())
+        net, checkpointer, stopped = training.net, self._checkpointer(training, samples), None
+        if not checkpointer.resume(net):
+            stopped = train(net, dataset_of(samples, net.where), checkpointer, self.max_epochs - len(net.history))
+        self._keep(training, samples)
         if stopped is not None:
             raise stopped
         return self
@@ -325,38 +244,26 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
         FloatingPointError, KeyboardInterrupt
             As `fit`.
         """
-        with all_or_nothing(self):
-            first = not self.__sklearn_is_fitted__()
-            data = self._read(X, reset=first)
-            training = self._begin(data) if first else self._go_on(data)
-            stopped = train(training.net, _dataset(data, training.net), Checkpointer(), 1)
-            self._training = training if stopped else replace(training, has_decoder=True)
+        first = not self.__sklearn_is_fitted__()
+        samples = self._as_samples(X) if first else self._as_fitted_samples(X)
+        training = self._begin(samples, self._draw_seed()) if first else self._go_on(samples)
+        stopped = train(training.net, dataset_of(samples, training.net.where), Checkpointer(), 1)
+        self._keep(training if stopped else replace(training, has_decoder=True), samples if first else None)
         if stopped is not None:
             raise stopped
         return self
 
-    def _read(self, X: Any, *, reset: bool) -> Any:
-        """Rows of an array, or a Dataset; with `reset`, the grid is learned from them."""
-        if isinstance(X, Tensor):
-            X = to_array(X)
-        if not isinstance(X, Dataset):
-            return self._check_rows(X, reset=reset)
-        shape = tuple(first_sample(X).shape)
-        sample_shape = shape if len(shape) > 1 else None
-        if reset:
-            self._expect(prod(shape), sample_shape)
-        elif prod(shape) != self.n_features_in_:
-            raise ValueError(
-                f"X has samples of {prod(shape)} features, but {type(self).__name__} is expecting "
-                f"{self.n_features_in_} features as input."
-            )
-        else:
-            self._check_sample_shape(sample_shape)
-        return X
+    def _keep(self, training: Training, samples: Any = None) -> None:
+        """Be what was trained, on samples of this width and with these names; all at once."""
+        if samples is not None:
+            samples.record(self)
+        self._training = training
 
-    def _read_fitted(self, X: Any) -> Any:
-        check_is_fitted(self)
-        return self._read(X, reset=False)
+    def _as_samples(self, X: Any) -> Any:
+        """Samples of an array, or of a Dataset, not yet checked for NaN."""
+        if isinstance(X, Dataset):
+            return DatasetSamples(X)
+        return X if isinstance(X, DatasetSamples) else super()._as_samples(to_array(X) if isinstance(X, Tensor) else X)
 
     def _draw_seed(self) -> int:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -373,27 +280,27 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
 
     def _untrained(self, X: Any, seed: int) -> Self:
         """Fit nothing but the statistics of the pixels: the weights are fresh."""
-        self._training = self._begin(self._read(X, reset=True), seed)
+        samples = self._as_samples(X)
+        self._keep(self._begin(samples, seed), samples)
         return self
 
-    def _begin(self, data: Any, seed: int | None = None) -> Training:
+    def _begin(self, samples: Any, seed: int) -> Training:
         """A net with fresh weights, which knows the statistics of the pixels."""
-        training = self._build(self._draw_seed() if seed is None else seed)
+        training = self._build(samples.n_features, samples.sample_shape, seed)
         net = training.net
-        _check_rows_finite(data)
-        if isinstance(data, np.ndarray):
-            statistics = ChannelStatistics.of_rows(data, net.grid)
-        else:
-            statistics = ChannelStatistics.of_dataset(data, net.grid)
+        samples.check_finite()
+        statistics = ChannelStatistics.of(samples, net.grid)
         net.plain_module.standardize.learn(statistics.mean, statistics.scale)
         return training
 
-    def _build(self, seed: int) -> Training:
-        """A net with fresh weights, on the grid that the data came on."""
+    def _build(self, n_features: int, sample_shape: tuple[int, ...] | None, seed: int) -> Training:
+        """A net with fresh weights, for samples of a shape."""
         self._validate_params()
-        parameters = self._parameters()
-        grid = PatchGrid.build_regular(self.image_shape_, self.channel_axis_, self.patch)
+        parameters, grid = self._parameters(), self._grid_for(n_features, sample_shape)
         return Training(build_net(parameters, self._fresh_module(grid, seed), grid, seed), parameters)
+
+    def _grid_for(self, n_features: int, sample_shape: tuple[int, ...] | None) -> PatchGrid:
+        return PatchGrid.build_regular(*self._resolve_shape(n_features, sample_shape), self.patch)
 
     def _fresh_module(self, grid: PatchGrid, seed: int) -> Any:
         parameters = self._parameters()
@@ -402,31 +309,29 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
             module = self._make_module(grid, **params)
         return check_network(module, f"{type(self).__name__}._make_module")
 
-    def _network_for(self, X: Any) -> Any:
+    def _network_for(self, samples: Any) -> Any:
         """A fresh network for samples like these, to ask what it offers."""
-        self._read(X, reset=True)
-        grid = PatchGrid.build_regular(self.image_shape_, self.channel_axis_, self.patch)
-        return self._fresh_module(grid, seed=0)
+        return self._fresh_module(self._grid_for(samples.n_features, samples.sample_shape), seed=0)
 
-    def _checkpointer(self, training: Training, data: Any) -> Checkpointer:
+    def _checkpointer(self, training: Training, samples: Any) -> Checkpointer:
         """What keeps the state of `fit`: in a folder of its own for these parameters and these data."""
         if self.checkpoint is None:
             return Checkpointer()
         parameters = {name: value for name, value in training.parameters.items() if name not in _NOT_IN_FINGERPRINT}
         parameters["estimator"] = f"{type(self).__module__}.{type(self).__qualname__}"
         parameters["mask_sampling"] = training.net.sampler
-        parameters["grid"] = (self.image_shape_, self.channel_axis_)
+        parameters["grid"] = (training.net.grid.image_shape, training.net.grid.channel_axis)
         parameters["seed"] = None if self.random_state is None else training.net.seed
-        fingerprint = fingerprint_of(parameters, data)
+        fingerprint = fingerprint_of(parameters, samples)
         folder = Path(self.checkpoint) / fingerprint
         return Checkpointer(folder, self.checkpoint_every, fingerprint, training.net.writes())
 
-    def _go_on(self, data: Any) -> Training:
+    def _go_on(self, samples: Any) -> Training:
         """The training that was begun, with the parameters that may change as they are now."""
         self._validate_params()
         parameters = self._parameters()
         _check_unchanged(self._training.parameters, parameters)
-        _check_rows_finite(data)
+        samples.check_finite()
         net = self._training.net
         net.batch_size = self.batch_size
         if net.verbose != self.verbose:
@@ -461,8 +366,8 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
 
     def _encode(self, X: Any, function: Any) -> np.ndarray:
         """Rows of ``function(module, standardised images)``."""
-        X = self._read_fitted(X)
-        return over_batches(self.net_, X, self.batch_size, lambda module, images, _: function(module, images))
+        samples = self._as_fitted_samples(X)
+        return over_batches(self.net_, samples, self.batch_size, lambda module, images, _: function(module, images))
 
     def _pool(self, features: Tensor) -> Tensor:
         return pool_features(features, self.pool, self.net_.grid.n_patches)
@@ -495,15 +400,15 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
             decoder; for the same faults of X as `transform`.
         """
         self._check_decoder("reconstruct")
-        shape, X = _shape(X), self._read_fitted(X)
-        _check_rows_finite(X)  # in hidden patches, too, which no output depends on
-        masks = None if visible is None else torch.from_numpy(self._read_visible(visible, len(X)))
+        samples = self._as_fitted_samples(X)
+        samples.check_finite()  # in hidden patches, too, which no output depends on
+        masks = None if visible is None else torch.from_numpy(self._read_visible(visible, len(samples)))
 
         def rebuild(module: Any, images: Tensor, rows: slice) -> Tensor:
-            some = masks if masks is None or len(masks) < len(X) else masks[rows]
+            some = masks if masks is None or len(masks) < len(samples) else masks[rows]
             return predict_pixels(self.net_, module, images, some)
 
-        return over_batches(self.net_, X, self.batch_size, rebuild).reshape(shape)
+        return over_batches(self.net_, samples, self.batch_size, rebuild).reshape(samples.original_shape)
 
     def _read_visible(self, visible: ArrayLike, n_samples: int) -> np.ndarray:
         may_be_empty = self.net_.n_visible is None  # as in training, perhaps
@@ -533,9 +438,10 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
             For the same faults as `reconstruct`.
         """
         self._check_decoder("linearize")
-        X = self._read_fitted(X)
-        check_finite(X)
-        return linearize(self.net_, X, None if visible is None else self._read_visible(visible, 1), batch_size)
+        samples = self._as_fitted_samples(X)
+        samples.check_finite()
+        mask = None if visible is None else self._read_visible(visible, 1)
+        return linearize(self.net_, samples.rows(), mask, batch_size)
 
     def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
         """Minus the loss of training on X, with masks that are the same at every call.
@@ -560,14 +466,14 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
             If the weights came without a decoder; for the same faults of X as `transform`.
         """
         self._check_decoder("score")
-        X, net = self._read_fitted(X), self.net_
-        visible = draw_visible(net, len(X), net.seed)
+        samples, net = self._as_fitted_samples(X), self.net_
+        visible = draw_visible(net, len(samples), net.seed)
 
         def errors(module: Any, images: Tensor, rows: slice) -> Tensor:
             prediction, hidden = run_masked(module, images, visible[rows].to(images.device), net.n_visible)
             return net.criterion_.per_sample(prediction, module.patchify(images), hidden)
 
-        return -float(over_batches(net, X, self.batch_size, errors).mean(dtype=np.float64))
+        return -float(over_batches(net, samples, self.batch_size, errors).mean(dtype=np.float64))
 
     def sample_visible(self, n_samples: int, random_state: Any = None) -> np.ndarray:
         """Draw what is visible of `n_samples` samples, as training hides it.
@@ -628,20 +534,22 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
             if `mean` or `scale` does not fit; if `image_shape` is not known. The estimator is then as it was.
         """
         state, notes = read_weights(weights)
-        with all_or_nothing(self):
-            fitted = self.net_ if self.__sklearn_is_fitted__() else None
-            self._expect_image_shape()
-            training = self._build(self._draw_seed())
-            module, n_channels = training.net.plain_module, training.net.grid.n_channels
-            standardize = module.standardize
-            if fitted is not None and fitted.grid.n_channels == n_channels:
-                known = fitted.plain_module.standardize
-                standardize.learn(known.mean.flatten(), known.scale.flatten())
-            has_decoder = self._load_state(module, state, notes)
-            mean = notes.get("mean", standardize.mean.flatten()) if mean is None else mean
-            scale = notes.get("scale", standardize.scale.flatten()) if scale is None else scale
-            standardize.learn(per_channel("mean", mean, n_channels), per_channel("scale", scale, n_channels))
-            self._training = replace(training, has_decoder=has_decoder)
+        fitted = self.net_ if self.__sklearn_is_fitted__() else None
+        shape = self._image_shape_of_weights()
+        training = self._build(prod(shape), shape, self._draw_seed())
+        module, n_channels = training.net.plain_module, training.net.grid.n_channels
+        standardize = module.standardize
+        if fitted is not None and fitted.grid.n_channels == n_channels:
+            known = fitted.plain_module.standardize
+            standardize.learn(known.mean.flatten(), known.scale.flatten())
+        has_decoder = self._load_state(module, state, notes)
+        mean = notes.get("mean", standardize.mean.flatten()) if mean is None else mean
+        scale = notes.get("scale", standardize.scale.flatten()) if scale is None else scale
+        standardize.learn(per_channel("mean", mean, n_channels), per_channel("scale", scale, n_channels))
+        if self.image_shape is not None:
+            self.__dict__.pop("feature_names_in_", None)
+            self.n_features_in_ = prod(shape)
+        self._keep(replace(training, has_decoder=has_decoder))
         return self
 
     def _load_state(self, module: Any, state: dict[str, Tensor], notes: dict[str, Any]) -> bool:  # noqa: ARG002
@@ -653,18 +561,17 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
         """Names of the parameters that say what the network is, and of the shapes that it is made for."""
         return [*sorted(set(self._get_param_names()) - set(DeepAutoencoder._get_param_names())), "patch", "image_shape"]
 
-    def _expect_image_shape(self) -> None:
-        """The grid that weights are loaded for: the parameter's, or that of the samples that were fitted."""
+    def _image_shape_of_weights(self) -> tuple[int, ...]:
+        """The shape that weights are loaded for: the parameter's, or that of the samples that were fitted."""
         if self.image_shape is not None:
-            self._expect(prod(self.image_shape), None)
-        elif self.__sklearn_is_fitted__():
-            self._set_grid(self.image_shape_)
-        else:
-            name = type(self).__name__
-            raise ValueError(
-                f"load_weights of a {name} that was not fitted needs image_shape: pass the shape of one sample, "
-                f"channels included, for example {name}(image_shape=(224, 224, 3), ...)."
-            )
+            return check_shape(self.image_shape)
+        if self.__sklearn_is_fitted__():
+            return self.image_shape_
+        name = type(self).__name__
+        raise ValueError(
+            f"load_weights of a {name} that was not fitted needs image_shape: pass the shape of one sample, "
+            f"channels included, for example {name}(image_shape=(224, 224, 3), ...)."
+        )
 
     # -- what is known ------------------------------------------------------------------------------------------
 
@@ -672,6 +579,14 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEst
     def net_(self) -> MAENet:
         check_is_fitted(self)
         return self._training.net
+
+    @property
+    def image_shape_(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.net_.grid.image_shape
+
+    @property
+    def channel_axis_(self) -> int | None:  # type: ignore[override]
+        return self.net_.grid.channel_axis
 
     @property
     def history_(self) -> Any:
@@ -727,19 +642,3 @@ def _check_unchanged(before: dict[str, Any], now: dict[str, Any]) -> None:
                 f"{name} was {before[name]!r} when this training began and is {value!r} now. Set it back, or call fit "
                 f"to begin anew. These may change within a training: {', '.join(sorted(_LIVE))}."
             )
-
-
-def _dataset(data: Any, net: MAENet) -> Any:
-    return dataset_of(data, net.where) if isinstance(data, np.ndarray) else data
-
-
-def _check_rows_finite(data: Any) -> None:
-    """Refuse NaN in an array; a Dataset is checked as it is read."""
-    if isinstance(data, np.ndarray):
-        check_finite(data)
-
-
-def _shape(X: Any) -> tuple[int, ...]:
-    if isinstance(X, Dataset):
-        return (X.__len__(), *first_sample(X).shape)  # type: ignore[attr-defined]
-    return tuple(X.shape) if hasattr(X, "shape") else np.shape(X)

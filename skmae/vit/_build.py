@@ -4,38 +4,17 @@ import inspect
 from collections.abc import Container
 from copy import deepcopy
 from dataclasses import fields
-from numbers import Integral, Real
-from os import PathLike
 from typing import Any
 
 import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch.utils.data import DataLoader
 
-from skmae._compat import Interval, StrOptions
 from skmae.vit._module import ViTConfig
 from skmae.vit._net import WarmupCosine
+from skmae.vit._parameters import PRECISIONS
 
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _BATCH_OF_LEARNING_RATE = 256  # samples that `learning_rate` is given for
-_COUNT = [Interval(Integral, 1, None, closed="left")]
-#: Constraints of the parameters that all deep estimators train by.
-TRAINING: dict[str, list[Any]] = {
-    "pool": [StrOptions({"mean", "cls"})],
-    "max_epochs": _COUNT,
-    "batch_size": _COUNT,
-    "learning_rate": [Interval(Real, 0, None, closed="neither")],
-    "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
-    "weight_decay": [Interval(Real, 0, None, closed="left")],
-    "device": [str, torch.device],
-    "precision": [StrOptions({"auto", *PRECISIONS})],
-    "compile": ["boolean"],
-    "checkpoint": [str, PathLike, None],
-    "callbacks": [list, tuple, None],
-    "net_params": [dict, None],
-    "verbose": ["verbose"],
-    "random_state": ["random_state"],
-}
 _REPEATED = {
     **{f"module__{field.name}": field.name for field in fields(ViTConfig)},
     **{name: name for name in ("max_epochs", "batch_size", "device", "compile", "callbacks", "verbose")},

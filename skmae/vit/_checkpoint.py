@@ -14,7 +14,8 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from skmae._rows import row_blocks
+from skmae._samples import Samples
+from skmae.vit._data import DatasetSamples
 
 FORMAT = "skmae.vit 2"
 LAST = "last.pt"
@@ -204,7 +205,7 @@ def first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0].partition(" In PyTorch")[0].partition(" This file can still")[0].rstrip(".")
 
 
-def fingerprint_of(parameters: dict[str, Any], data: Any) -> str:
+def fingerprint_of(parameters: dict[str, Any], data: Samples | DatasetSamples) -> str:
     """A name for a training: the same for the same parameters and data."""
     try:
         described = joblib.hash({name: _described(value) for name, value in parameters.items()})
@@ -222,13 +223,13 @@ def _described(value: Any) -> Any:
     return (type(value).__qualname__, value.get_params()) if isinstance(value, Callback) else value
 
 
-def _data_digest(data: Any) -> str:
-    """Of all rows of an array; of the type and the length of a Dataset."""
+def _data_digest(data: Samples | DatasetSamples) -> str:
+    """Of all samples of an array; of the type and the length of a Dataset."""
     digest = hashlib.blake2b(digest_size=16)
-    if not isinstance(data, np.ndarray):
-        digest.update(f"{type(data).__qualname__} {len(data)}".encode())
+    if isinstance(data, DatasetSamples):
+        digest.update(f"{type(data.dataset).__qualname__} {len(data)}".encode())
         return digest.hexdigest()
-    digest.update(f"{data.shape} {data.dtype.str}".encode())
-    for block in row_blocks(len(data)):
-        digest.update(np.ascontiguousarray(data[block]).data)
+    digest.update(f"{(len(data), data.n_features)} {data.dtype.str}".encode())
+    for _, block in data.blocks():
+        digest.update(np.ascontiguousarray(block).data)
     return digest.hexdigest()

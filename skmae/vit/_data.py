@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
 from skmae._grid import PatchGrid
-from skmae._rows import row_blocks
+from skmae._samples import Samples
 
 _TORCH_DTYPES = {np.dtype(name) for name in ("u1", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "?")}
 _SHARE_OF_DEVICE = 0.25  # share of the free memory of a device that data may take for good
@@ -18,35 +19,89 @@ _VALUES_WIDENED = 2**21  # at a time, to float64
 _MAX_SAMPLES_READ = 4096  # of a Dataset, for its statistics
 
 
-class RowsDataset(Dataset):
-    """Rows of an array, of a type that may be narrow, or on a disk; they are copied batch by batch.
+class DatasetSamples:
+    """Samples that a ``torch.utils.data.Dataset`` gives: what `Samples` are to an array, but checked as they are read.
 
     Parameters
     ----------
-    rows : ndarray of shape (n_samples, n_features)
+    dataset : Dataset
+        Its samples have one shape, or are tuples that begin with one that has.
     """
 
-    def __init__(self, rows: np.ndarray):
-        self.rows = rows
+    def __init__(self, dataset: Any):
+        self.dataset = dataset
+        shape = tuple(first_sample(dataset).shape)
+        self.n_features = prod(shape)
+        self.sample_shape = shape if len(shape) > 1 else None
+        self.original_shape = (len(dataset), *shape)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.dataset)
+
+    def record(self, estimator: Any) -> None:
+        """Let an estimator remember the width; there are no names."""
+        estimator.__dict__.pop("feature_names_in_", None)
+        estimator.n_features_in_ = self.n_features
+
+    def compare(self, estimator: Any) -> None:
+        """Refuse another width than an estimator remembers."""
+        if self.n_features != estimator.n_features_in_:
+            raise ValueError(
+                f"X has samples of {self.n_features} features, but {type(estimator).__name__} is expecting "
+                f"{estimator.n_features_in_} features as input."
+            )
+
+    def rows(self) -> np.ndarray:
+        """All samples, (n, d)."""
+        rows = [to_array(collate([self.dataset[index]])[0]) for index in range(len(self))]
+        return np.concatenate(rows).reshape(len(self), -1)
+
+    def check_finite(self) -> None:
+        """Nothing: samples are checked batch by batch, as they are read."""
+
+
+class RowsDataset(Dataset):
+    """Samples of a type that may be narrow, or on a disk; they are copied batch by batch.
+
+    Parameters
+    ----------
+    samples : Samples
+    """
+
+    def __init__(self, samples: Samples):
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
 
     def __getitem__(self, index: int) -> Tensor:
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: list[int]) -> Tensor:
-        return as_tensor(self.rows[indices])
+        order = np.argsort(indices)  # files are read in order only
+        ascending = self.samples.read(np.asarray(indices)[order])
+        return as_tensor(ascending[np.argsort(order)])
 
 
 class ResidentDataset(Dataset):
-    """Rows that lie on a device, whole, in the type they came in."""
+    """Samples that lie on a device, whole.
 
-    def __init__(self, rows: np.ndarray, device: torch.device):
-        first = as_tensor(rows[:1])
-        self.rows = torch.empty(rows.shape, dtype=first.dtype, device=device)
-        for block in row_blocks(len(rows)):
-            self.rows[block] = as_tensor(rows[block]).to(device)
+    Parameters
+    ----------
+    rows : Tensor of shape (n_samples, ...)
+    """
+
+    def __init__(self, rows: Tensor):
+        self.rows = rows
+
+    @classmethod
+    def of(cls, samples: Samples, device: torch.device) -> "ResidentDataset":
+        """In the type they came in, copied block by block."""
+        first = as_tensor(samples.read(slice(0, 1)))
+        tensor = torch.empty(len(samples), samples.n_features, dtype=first.dtype, device=device)
+        for rows, block in samples.blocks():
+            tensor[rows] = as_tensor(block).to(device)
+        return cls(tensor)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -118,11 +173,14 @@ def to_array(tensor: Tensor) -> np.ndarray:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def dataset_of(rows: np.ndarray, device: torch.device) -> Dataset:
-    """The dataset that serves these rows fastest: on the device where they fit, else read batch by batch."""
-    if device.type == "cuda" and fits(rows.nbytes, device):
-        return ResidentDataset(rows, device)
-    return RowsDataset(rows)
+def dataset_of(samples: Samples | DatasetSamples | np.ndarray, device: torch.device) -> Dataset:
+    """The dataset that serves these samples fastest: on the device where they fit, else read batch by batch."""
+    if isinstance(samples, DatasetSamples):
+        return samples.dataset
+    samples = Samples(samples) if isinstance(samples, np.ndarray) else samples
+    if device.type == "cuda" and fits(len(samples) * samples.n_features * samples.dtype.itemsize, device):
+        return ResidentDataset.of(samples, device)
+    return RowsDataset(samples)
 
 
 def is_resident(dataset: Any) -> bool:
@@ -239,15 +297,17 @@ class ChannelStatistics:
         return np.where(spread > 1e-7 * np.abs(self.mean), spread, 1.0)
 
     @classmethod
-    def of_rows(cls, rows: np.ndarray, grid: PatchGrid) -> "ChannelStatistics":
+    def of(cls, samples: Samples | DatasetSamples, grid: PatchGrid) -> "ChannelStatistics":
+        """From all samples; from some of a Dataset, evenly spaced, if there are many."""
+        if isinstance(samples, DatasetSamples):
+            return cls._of_dataset(samples.dataset, grid)
         statistics = cls(grid)
-        for block in row_blocks(len(rows), max(_VALUES_WIDENED // rows.shape[1], 1)):
-            statistics.update(rows[block])
+        for _, block in samples.blocks(max(_VALUES_WIDENED // samples.n_features, 1)):
+            statistics.update(block)
         return statistics
 
     @classmethod
-    def of_dataset(cls, dataset: Any, grid: PatchGrid) -> "ChannelStatistics":
-        """From samples of a Dataset, evenly spaced if there are many."""
+    def _of_dataset(cls, dataset: Any, grid: PatchGrid) -> "ChannelStatistics":
         statistics = cls(grid)
         count = min(len(dataset), _MAX_SAMPLES_READ)
         for index in np.linspace(0, len(dataset) - 1, count).astype(int).tolist():

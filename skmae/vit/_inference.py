@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from skmae._autodiff import TorchLinearization
-from skmae._rows import check_finite, floating_dtype, row_blocks
-from skmae.vit._data import as_tensor, collate
+from skmae._samples import Samples, row_blocks
+from skmae.vit._data import DatasetSamples, as_tensor, collate
 from skmae.vit._masking import patch_numbers, run_masked
 from skmae.vit._net import SeededNet
 from skmae.vit._network import check_prediction
@@ -20,23 +20,24 @@ from skmae.vit._training import MAENet, normalize_patches
 Function = Callable[[Any, Tensor, slice], Tensor]
 
 
-def over_batches(net: SeededNet, X: Any, batch_size: int, function: Function) -> np.ndarray:
-    """Rows of ``function(module, standardised images, rows)`` for an array or a Dataset.
+def over_batches(net: SeededNet, samples: Samples | DatasetSamples, batch_size: int, function: Function) -> np.ndarray:
+    """Rows of ``function(module, standardised images, rows)`` for samples.
 
-    In float64 where X is, else in float32.
+    In float64 where they are, else in float32.
     """
     module, out = None, None
-    for rows, batch in _batches(net, X, batch_size):
+    for rows, batch in _batches(net, samples, batch_size):
         dtype = torch.float64 if batch.dtype == torch.float64 else torch.float32
         if module is None:
             module = module_in(net, dtype)
         with torch.inference_mode():
             images = module.standardize(batch.to(net.where, non_blocking=True), dtype)
             result = function(module, images, rows).cpu().numpy()
-        if isinstance(X, np.ndarray) and not np.isfinite(result).all():
-            check_finite(X)
+        if not np.isfinite(result).all():
+            samples.check_finite()
         if out is None:
-            out = np.empty((len(X), *result.shape[1:]), _output_dtype(X, result))
+            dtypes = (result.dtype,) if isinstance(samples, DatasetSamples) else (samples.dtype, np.float32)
+            out = np.empty((len(samples), *result.shape[1:]), np.result_type(*dtypes))
         out[rows] = result
     return np.empty((0,)) if out is None else out
 
@@ -48,7 +49,7 @@ def module_in(net: SeededNet, dtype: torch.dtype) -> Any:
 
 
 def linearize(net: MAENet, X: np.ndarray, visible: np.ndarray | None, batch_size: int | None) -> TorchLinearization:
-    """`predict_pixels` linearized at rows of X, under one mask of (1, N) or none."""
+    """`predict_pixels` linearized at rows (n, d), under one mask of (1, N) or none."""
     dtype = torch.float64 if X.dtype == np.float64 else torch.float32
     module, grid = module_in(net, dtype), net.grid
     shared = np.ones((1, grid.n_patches), bool) if visible is None else visible
@@ -96,18 +97,14 @@ def _denormalize(prediction: Tensor, patches: Tensor, hidden: Tensor) -> Tensor:
     return prediction * std + mean
 
 
-def _output_dtype(X: Any, result: np.ndarray) -> np.dtype:
-    return floating_dtype(X) if isinstance(X, np.ndarray) else result.dtype
-
-
-def _batches(net: SeededNet, X: Any, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
-    if isinstance(X, np.ndarray):
-        for rows in row_blocks(len(X), batch_size):
-            yield rows, as_tensor(X[rows])
+def _batches(net: SeededNet, samples: Samples | DatasetSamples, batch_size: int) -> Iterator[tuple[slice, Tensor]]:
+    if not isinstance(samples, DatasetSamples):
+        for rows, block in samples.blocks(batch_size):
+            yield rows, as_tensor(block)
         return
     start = 0
     parameters = net.get_params_for("iterator_valid")
-    for batch, _ in DataLoader(X, batch_size=batch_size, collate_fn=collate, **parameters):
+    for batch, _ in DataLoader(samples.dataset, batch_size=batch_size, collate_fn=collate, **parameters):
         yield slice(start, start + len(batch)), batch
         start += len(batch)
 

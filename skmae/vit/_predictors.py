@@ -23,13 +23,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from skmae._compat import Interval, StrOptions, _num_samples, fit_context
-from skmae._constraints import GRID, MASKING
-from skmae._estimator import GridEstimator, all_or_nothing, documented, store_parameters
+from skmae._estimator import GridEstimator, store_parameters
 from skmae._grid import PatchGrid
-from skmae._rows import check_finite
+from skmae._parameters import GRID, MASKING, shared_docs
+from skmae._samples import Samples
 from skmae.vit._augmentation import Augment, Mixing, make_supervised_augment
 from skmae.vit._autoencoder import DeepAutoencoder
-from skmae.vit._build import TRAINING, module_params, net_settings, resolve_device
+from skmae.vit._build import module_params, net_settings, resolve_device
 from skmae.vit._checkpoint import Checkpointer, fingerprint_of, train
 from skmae.vit._data import ChannelStatistics, LabelledRows, ResidentDataset, dataset_of, fits, to_array
 from skmae.vit._finetuning import (
@@ -44,6 +44,7 @@ from skmae.vit._finetuning import (
 from skmae.vit._inference import over_batches
 from skmae.vit._module import SIZES, MaskedAutoencoder, ViTConfig
 from skmae.vit._net import drawing_weights, naming_net_params
+from skmae.vit._parameters import PREDICTOR_DOCS, TRAINING
 
 _SAMPLES_FOR_HEAD = 2048  # that mean and spread of the features are learned from
 # what does not change the result of a training; encoder, grid, targets and seed stand for the rest
@@ -51,78 +52,6 @@ _NOT_IN_FINGERPRINT = {"encoder", "image_shape", "channel_axis", "device", "comp
     "random_state"
 }
 _ENCODER_SIZES = ("embed_dim", "encoder_layers", "encoder_heads", "mlp_ratio")
-
-ENCODER_PARAMETERS = """
-    encoder : ViTMAE, other DeepAutoencoder, FrozenEstimator or None, default=None
-        The autoencoder whose encoder is taken. A fitted one is used as it is and not changed; one that is not fitted is
-        cloned and pretrained on X first. ``clone``, and so `cross_val_score` and `GridSearchCV`, forget what was
-        fitted: there, a fitted one must come inside a ``sklearn.frozen.FrozenEstimator``. None trains from scratch.
-    trainable_blocks : int or None, default=None
-        Blocks of the encoder that learn, the last ones, with the norm behind them. 0 trains the head alone, None all of
-        the encoder, patch embedding included. What comes before is run without gradients, and only once for each
-        sample where it gives the same in every epoch (``augment=None``, nothing mixed), if that fits into a quarter of
-        the free memory. A network that does not name its blocks takes 0 or None.
-    layer_decay : float, default=0.75
-        Learning rate of a block over that of the block above it; the head's is `learning_rate`.
-    drop_path : float, default=0.0
-        Share of samples for which a branch of the last block is left out in a step of training, growing from 0 at the
-        first block (stochastic depth).
-"""
-POOL_PARAMETER = """
-    pool : {"mean", "cls"}, default="mean"
-        What the head is given: the mean of the patches' features, or the class token.
-"""
-AUGMENTATIONS = """
-        "auto": pictures are shifted by up to an eighth of an axis (rounded up to pixels) and flipped horizontally
-        (kornia), other grids left as they are.
-        "randaugment": two operations of RandAugment after that. A callable takes and returns standardised batches of
-        shape (n, channels, \\*grid).
-"""
-FINE_TUNING_PARAMETERS = """
-    max_epochs : int, default=50
-        Passes over the data.
-    batch_size : int, default=256
-        Samples per step of training, and samples predicted at a time.
-    learning_rate : float, default=1e-3
-        Highest learning rate per 256 samples: the optimizer's is ``learning_rate * batch_size / 256``.
-    warmup_epochs : int, default=5
-        Epochs in which the learning rate rises, before it falls along a cosine.
-    weight_decay : float, default=0.05
-        Of AdamW; not for biases and norms.
-    early_stopping : bool, default=False
-        Stop when the loss on a part of the data that is set aside, drawn by the seed (and, of classes, stratified), has
-        not fallen for `n_iter_no_change` epochs, and take the best weights.
-    validation_fraction : float, default=0.1
-        The share set aside.
-    n_iter_no_change : int, default=10
-        Epochs to wait.
-    patch, image_shape, channel_axis, embed_dim, encoder_layers, encoder_heads, mlp_ratio
-        Of the encoder trained from scratch, as in `ViTMAE`. With an `encoder` they have no effect.
-    device : str or torch.device, default="auto"
-        "auto" is "cuda" where there is one, else "cpu".
-    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Type of the matrix products in training, as in `ViTMAE`.
-    compile : bool, default=False
-        Compile the part that learns (``torch.compile``).
-    checkpoint : str, path or None, default=None
-        Folder for the state after every epoch; a killed `fit` goes on from there, as in `ViTMAE`. Not together with
-        `early_stopping`.
-    callbacks : list of skorch callbacks or None, default=None
-        They are copied.
-    net_params : dict or None, default=None
-        Parameters of the skorch net that this estimator does not have itself, as in `ViTMAE`.
-    verbose : int, default=0
-        1 prints a line per epoch, 2 draws a progress bar, too.
-    random_state : int, RandomState instance or None, default=None
-        For fresh weights, order, augmentation and the part set aside.
-"""
-ATTRIBUTES = """
-    image_shape_ : tuple of int
-    channel_axis_ : int or None
-    n_features_in_ : int
-    feature_names_in_ : ndarray of str
-        Only where X has column names.
-"""
 
 
 @dataclass(frozen=True)
@@ -246,51 +175,58 @@ class FineTuner(GridEstimator, ABC):
         KeyboardInterrupt
             On Ctrl-C, with the weights of the last whole epoch, after the checkpoint was written.
         """
-        with all_or_nothing(self):
-            X = _as_array(X)
-            rows = self._check_rows(X, reset=True)
-            check_finite(rows)
-            targets, values = self._read_targets(_as_long_as(y, len(rows)))
-            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-            self._check_before_pretraining(X, seed)
-            split, criterion = self._split(values, seed), self._criterion(targets, values)
-            pretrained, grid = self._pretrained(X, rows, seed)
-            self.image_shape_, self.channel_axis_ = grid.image_shape, grid.channel_axis
-            predictor = self._predictor(pretrained, grid, targets.n_outputs, seed)
-            augment = self._augment(predictor, rows)
-            parameters = self.get_params(deep=False)
-            net = build_predictor_net(parameters, predictor, criterion, augment, self._mixing(grid), split, seed)
-            checkpointer, stopped = self._checkpointer(net, rows, values, seed), None
-            self._learn_head(net, rows)
-            if not checkpointer.resume(net):
-                try:
-                    dataset = self._dataset(net, rows, values)
-                    stopped = train(net, dataset, checkpointer, self.max_epochs - len(net.history))
-                finally:
-                    net.reads_frozen = False
-            self._fine_tuned = FineTuned(net, targets)
+        samples = self._as_samples(X)
+        samples.check_finite()
+        targets, values = self._read_targets(_as_long_as(y, len(samples)))
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._check_before_pretraining(samples, seed)
+        split, criterion = self._split(values, seed), self._criterion(targets, values)
+        pretrained, grid = self._pretrained(samples, seed)
+        predictor = self._predictor(pretrained, grid, targets.n_outputs, seed)
+        augment = self._augment(predictor, samples)
+        parameters = self.get_params(deep=False)
+        net = build_predictor_net(parameters, predictor, criterion, augment, self._mixing(grid), split, seed)
+        checkpointer, stopped = self._checkpointer(net, samples, values, seed), None
+        self._learn_head(net, samples)
+        if not checkpointer.resume(net):
+            try:
+                dataset = self._dataset(net, samples, values)
+                stopped = train(net, dataset, checkpointer, self.max_epochs - len(net.history))
+            finally:
+                net.reads_frozen = False
+        samples.record(self)
+        self._fine_tuned = FineTuned(net, targets)
         if stopped is not None:
             raise stopped
         return self
 
-    def _dataset(self, net: PredictorNet, rows: np.ndarray, values: np.ndarray) -> LabelledRows:
-        samples, y = self._samples(net, rows), torch.from_numpy(values)
-        y = y.to(net.where) if isinstance(samples, ResidentDataset) else y
-        return LabelledRows(samples, y, np.arange(len(rows)))
+    def _as_samples(self, X: Any) -> Samples:
+        if isinstance(X, Dataset):
+            raise TypeError(
+                f"X is a Dataset, {type(X).__name__}. A predictor takes arrays, memory-mapped ones too, with y beside "
+                f"them."
+            )
+        return super()._as_samples(to_array(X) if isinstance(X, Tensor) else X)
 
-    def _pretrained(self, X: Any, rows: np.ndarray, seed: int) -> tuple[Any, PatchGrid]:
+    def _dataset(self, net: PredictorNet, samples: Samples, values: np.ndarray) -> LabelledRows:
+        inputs, y = self._inputs(net, samples), torch.from_numpy(values)
+        y = y.to(net.where) if isinstance(inputs, ResidentDataset) else y
+        return LabelledRows(inputs, y, np.arange(len(samples)))
+
+    def _pretrained(self, samples: Samples, seed: int) -> tuple[Any, PatchGrid]:
         """The network whose encoder is taken, which knows the statistics of the pixels, and its grid."""
         encoder = _unfrozen(self.encoder)
         if encoder is None:
-            grid = PatchGrid.build_regular(self.image_shape_, self.channel_axis_, self.patch)
+            shape = self._resolve_shape(samples.n_features, samples.sample_shape)
+            grid = PatchGrid.build_regular(*shape, self.patch)
             network = self._fresh_network(grid, seed)
-            statistics = ChannelStatistics.of_rows(rows, grid)
+            statistics = ChannelStatistics.of(samples, grid)
             network.standardize.learn(statistics.mean, statistics.scale)
             return network, grid
         if encoder is self.encoder and not encoder.__sklearn_is_fitted__():
-            encoder = clone(encoder).fit(X)
+            encoder = clone(encoder).fit(samples)
         else:
-            encoder._read_fitted(X)
+            encoder._as_fitted_samples(samples)
         return encoder.net_.plain_module, encoder.net_.grid
 
     def _fresh_network(self, grid: PatchGrid, seed: int) -> MaskedAutoencoder:
@@ -303,11 +239,6 @@ class FineTuner(GridEstimator, ABC):
     def _predictor(self, pretrained: Any, grid: PatchGrid, n_outputs: int, seed: int) -> Predictor:
         with drawing_weights(seed):
             return Predictor(pretrained, grid, n_outputs, self.trainable_blocks, self.pool, self.drop_path)
-
-    def _set_grid(self, sample_shape: tuple[int, ...] | None) -> None:
-        """From X where there is no encoder, which knows it."""
-        if self.encoder is None:
-            super()._set_grid(sample_shape)
 
     def _split(self, values: np.ndarray, seed: int) -> Split | None:
         if not self.early_stopping:
@@ -322,7 +253,7 @@ class FineTuner(GridEstimator, ABC):
                 f"more samples, at least 2 of each class if there are classes, or early_stopping=False."
             ) from error
 
-    def _check_before_pretraining(self, X: Any, seed: int) -> None:
+    def _check_before_pretraining(self, samples: Samples, seed: int) -> None:
         """Refuse what is known to be wrong before an encoder is pretrained for hours."""
         if self.checkpoint is not None and self.early_stopping:
             raise ValueError(
@@ -340,9 +271,9 @@ class FineTuner(GridEstimator, ABC):
                 f"Pass them to the encoder, or encoder=None."
             )
         if not encoder.__sklearn_is_fitted__():
-            self._check_unfitted(encoder, X)
+            self._check_unfitted(encoder, samples)
 
-    def _check_unfitted(self, encoder: DeepAutoencoder, X: Any) -> None:
+    def _check_unfitted(self, encoder: DeepAutoencoder, samples: Samples) -> None:
         encoder._validate_params()
         if self.checkpoint is not None and encoder.checkpoint is None and encoder.random_state is None:
             raise ValueError(
@@ -350,19 +281,20 @@ class FineTuner(GridEstimator, ABC):
                 "checkpoint to the encoder, or a fitted encoder."
             )
         if self.trainable_blocks or self.drop_path:
-            check_blocks(clone(encoder)._network_for(X), self.trainable_blocks, self.drop_path)
+            check_blocks(clone(encoder)._network_for(samples), self.trainable_blocks, self.drop_path)
 
-    def _augment(self, predictor: Predictor, rows: np.ndarray) -> Augment | None:
+    def _augment(self, predictor: Predictor, samples: Samples) -> Augment | None:
         low, high = 0.0, 255.0
-        if self.augment == "randaugment" and rows.dtype != np.uint8:
-            low, high = float(rows.min()), float(rows.max())
+        if self.augment == "randaugment" and samples.dtype != np.uint8:
+            extremes = [(block.min(), block.max()) for _, block in samples.blocks()]
+            low, high = float(min(lows for lows, _ in extremes)), float(max(highs for _, highs in extremes))
             high = high if high > low else low + 1
         standardize = predictor.standardize
         mean, scale = (buffer.flatten().cpu() for buffer in (standardize.mean, standardize.scale))
         bounds = ((bound - mean) / scale for bound in (low, high))
         return make_supervised_augment(self.augment, predictor.grid, *bounds)
 
-    def _checkpointer(self, net: PredictorNet, rows: np.ndarray, values: np.ndarray, seed: int) -> Checkpointer:
+    def _checkpointer(self, net: PredictorNet, samples: Samples, values: np.ndarray, seed: int) -> Checkpointer:
         """What keeps the state of `fit`: in a folder of its own for these parameters, data and encoder."""
         if self.checkpoint is None:
             return Checkpointer()
@@ -370,41 +302,50 @@ class FineTuner(GridEstimator, ABC):
         if self.encoder is not None:  # fresh weights follow from the seed
             weights = net.plain_module.state_dict()
             parameters["weights"] = {name: value.cpu().numpy() for name, value in weights.items()}
-        parameters["grid"] = (self.image_shape_, self.channel_axis_)
+        grid = net.plain_module.grid
+        parameters["grid"] = (grid.image_shape, grid.channel_axis)
         parameters["targets"] = values
         parameters["seed"] = None if self.random_state is None else seed
-        fingerprint = fingerprint_of(parameters, rows)
+        fingerprint = fingerprint_of(parameters, samples)
         return Checkpointer(Path(self.checkpoint) / fingerprint, None, fingerprint)
 
-    def _learn_head(self, net: PredictorNet, rows: np.ndarray) -> None:
-        some = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLES_FOR_HEAD)).astype(int))
+    def _learn_head(self, net: PredictorNet, samples: Samples) -> None:
+        n = len(samples)
+        some = Samples(samples.read(np.unique(np.linspace(0, n - 1, min(n, _SAMPLES_FOR_HEAD)).astype(int))))
         features = over_batches(
-            net, rows[some], self.batch_size, lambda module, images, _: module.features(module.freeze(images))
+            net, some, self.batch_size, lambda module, images, _: module.features(module.freeze(images))
         )
         net.plain_module.head.learn(features)
 
-    def _samples(self, net: PredictorNet, rows: np.ndarray) -> Any:
+    def _inputs(self, net: PredictorNet, samples: Samples) -> Any:
         """What is read in training: images, or what the frozen part makes of them, where that is always the same."""
         module = net.plain_module
         same = module.n_frozen is not None and net.augment is None and net.mixing is None
-        if not same or not fits(4 * len(rows) * module.n_frozen_values, net.where):
-            return dataset_of(rows, net.where)
+        if not same or not fits(4 * len(samples) * module.n_frozen_values, net.where):
+            return dataset_of(samples, net.where)
         net.reads_frozen = True
-        frozen = over_batches(net, rows, self.batch_size, lambda module, images, _: module.freeze(images))
-        return dataset_of(frozen.astype(np.float32, copy=False), net.where)
+        frozen = over_batches(net, samples, self.batch_size, lambda module, images, _: module.freeze(images))
+        return ResidentDataset(torch.from_numpy(frozen.astype(np.float32, copy=False)).to(net.where))
 
     # -- using ----------------------------------------------------------------------------------------------------
 
     def _outputs(self, X: Any) -> np.ndarray:
         """(n_samples, n_outputs), computed in float64 where X is, else in float32."""
-        check_is_fitted(self)
-        rows = self._check_rows(_as_array(X), reset=False)
-        return over_batches(self.net_, rows, self.batch_size, lambda module, images, _: module.predict(images))
+        samples = self._as_fitted_samples(X)
+        return over_batches(self.net_, samples, self.batch_size, lambda module, images, _: module.predict(images))
 
     @property
     def net_(self) -> PredictorNet:
         check_is_fitted(self)
         return self._fine_tuned.net
+
+    @property
+    def image_shape_(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.net_.plain_module.grid.image_shape
+
+    @property
+    def channel_axis_(self) -> int | None:  # type: ignore[override]
+        return self.net_.plain_module.grid.channel_axis
 
     @property
     def history_(self) -> Any:
@@ -425,19 +366,13 @@ class FineTuner(GridEstimator, ABC):
         return tags
 
 
-@documented(
-    encoder=ENCODER_PARAMETERS,
-    pool=POOL_PARAMETER,
-    augmentations=AUGMENTATIONS,
-    fine_tuning=FINE_TUNING_PARAMETERS,
-    attributes=ATTRIBUTES,
-)
+@shared_docs(PREDICTOR_DOCS)
 class ViTMAEClassifier(ClassifierMixin, FineTuner):
     """Classifier on top of the encoder of a masked autoencoder, fine-tuned in whole or in part.
 
     Parameters
     ----------
-    [encoder]
+    %(encoder)s
     mixup, cutmix : float, default=0.0
         Above 0, batches are mixed: pictures blended, or a box of one pasted into another, by a share drawn from a beta
         distribution with this parameter (0.8 and 1.0 are common). With both, each batch is mixed in one of the ways.
@@ -445,10 +380,10 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         Share of each label that is spread over all classes.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss, as in scikit-learn's classifiers.
-    [pool]
+    %(pool)s
     augment : {"auto", "randaugment"}, callable or None, default="auto"
-        [augmentations]
-    [fine_tuning]
+        %(augmentations)s
+    %(fine_tuning)s
 
     Attributes
     ----------
@@ -457,7 +392,7 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
     history_ : skorch.history.History
         Losses and times: ``history_[:, "train_loss"]``.
     classes_ : ndarray of shape (n_classes,)
-    [attributes]
+    %(attributes)s
 
     See Also
     --------
@@ -619,13 +554,7 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         return self._targets.labels
 
 
-@documented(
-    encoder=ENCODER_PARAMETERS,
-    pool=POOL_PARAMETER,
-    augmentations=AUGMENTATIONS,
-    fine_tuning=FINE_TUNING_PARAMETERS,
-    attributes=ATTRIBUTES,
-)
+@shared_docs(PREDICTOR_DOCS)
 class ViTMAERegressor(RegressorMixin, FineTuner):
     """Regressor on top of the encoder of a masked autoencoder, fine-tuned in whole or in part.
 
@@ -633,12 +562,12 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
 
     Parameters
     ----------
-    [encoder]
-    [pool]
+    %(encoder)s
+    %(pool)s
     augment : {"auto", "randaugment"}, callable or None, default=None
-        [augmentations]
+        %(augmentations)s
         Only X is changed, not y: none of this is for targets that have a place in the picture.
-    [fine_tuning]
+    %(fine_tuning)s
 
     Attributes
     ----------
@@ -650,7 +579,7 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
         Mean and standard deviation of the targets, with which they are standardised in training.
     target_shape_ : tuple of int
         Shape of the target of one sample: () for a number.
-    [attributes]
+    %(attributes)s
 
     See Also
     --------
@@ -788,14 +717,6 @@ def _unfrozen(encoder: Any) -> Any:
             f"inside a FrozenEstimator, or None to train from scratch."
         )
     return encoder
-
-
-def _as_array(X: Any) -> Any:
-    if isinstance(X, Dataset):
-        raise TypeError(
-            f"X is a Dataset, {type(X).__name__}. A predictor takes arrays, memory-mapped ones too, with y beside them."
-        )
-    return to_array(X) if isinstance(X, Tensor) else X
 
 
 def _as_long_as(y: Any, n_samples: int) -> Any:

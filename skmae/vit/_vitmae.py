@@ -7,15 +7,17 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skmae._estimator import documented, store_parameters
+from skmae._estimator import store_parameters
 from skmae._grid import PatchGrid
-from skmae.vit._autoencoder import ATTRIBUTES, MASKING_PARAMETERS, TRAINING_PARAMETERS, DeepAutoencoder
+from skmae._parameters import shared_docs
+from skmae.vit._autoencoder import DeepAutoencoder
 from skmae.vit._module import SIZES, MaskedAutoencoder, ViTConfig
 from skmae.vit._network import layers_of
+from skmae.vit._parameters import AUTOENCODER_DOCS
 from skmae.vit._weights import LAYOUTS, load_into, write_weights
 
 
-@documented(masking=MASKING_PARAMETERS, training=TRAINING_PARAMETERS, attributes=ATTRIBUTES)
+@shared_docs(AUTOENCODER_DOCS)
 class ViTMAE(DeepAutoencoder):
     """Masked autoencoder with a Vision Transformer, trained by PyTorch.
 
@@ -25,7 +27,10 @@ class ViTMAE(DeepAutoencoder):
 
     Parameters
     ----------
-    [masking]
+    %(mask_and_patch)s
+    %(image_shape)s
+    %(channel_axis)s
+    %(mask_sampling)s
     embed_dim : int, default=192
         Width of the encoder, and number of features that `transform` gives.
     encoder_layers, encoder_heads : int, default=12
@@ -38,11 +43,11 @@ class ViTMAE(DeepAutoencoder):
         Heads of each; their number must divide the width of the decoder.
     mlp_ratio : float, default=4
         Width of the hidden layer of a block over that of the block.
-    [training]
+    %(training)s
 
     Attributes
     ----------
-    [attributes]
+    %(attributes)s
 
     See Also
     --------

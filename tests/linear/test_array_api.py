@@ -15,7 +15,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from skmae import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, Moments
-from skmae._arrays import to_numpy
+from skmae._samples import to_numpy
 
 LIBRARIES = {
     "torch": torch.asarray,
