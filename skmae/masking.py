@@ -7,7 +7,7 @@ and the rate at which each pair is visible together. For any other callable they
 N patches in G groups that are hidden as a whole.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from numbers import Integral
@@ -66,9 +66,8 @@ class _ByGroup:
         groups = self.groups(grid)
         if self.sampling == "bernoulli":
             return (levels >= mask)[:, groups]
-        n_groups = levels.shape[1]
         rank = levels.argsort(1).argsort(1)
-        return (rank >= n_groups - _count_visible(n_groups, mask))[:, groups]
+        return (rank < _count_visible(levels.shape[1], mask))[:, groups]
 
     def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: Any = None, /) -> BoolArray:
         """Draw masks; (n_samples, n_patches) bool, True where visible."""
@@ -496,25 +495,6 @@ def read_visible_patches(grid: PatchGrid, visible: Any, n_samples: int, *, may_b
             f"visible shows no patch of sample {int(np.argmin(some))}. Show at least one of its {grid.n_patches}."
         )
     return patches
-
-
-def by_count(visible: BoolArray) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Group samples by how many of their patches are visible.
-
-    Parameters
-    ----------
-    visible : ndarray of bool of shape (n_samples, n_patches)
-
-    Yields
-    ------
-    rows : ndarray of int of shape (m,)
-    keep : ndarray of int of shape (m, n_visible)
-        Numbers of their visible patches, ascending.
-    """
-    counts = visible.sum(axis=1)
-    for count in np.unique(counts):
-        rows = np.flatnonzero(counts == count)
-        yield rows, np.nonzero(visible[rows])[1].reshape(len(rows), count)
 
 
 def _count_visible(n_groups: int, mask: float) -> int:

@@ -16,7 +16,6 @@ from skmae.masking import (
     Sampled,
     Stripes,
     Tubes,
-    by_count,
     draw_visible,
     moments_of,
     read_visible_patches,
@@ -225,9 +224,3 @@ def test_whole_patches_are_read_from_pixels_and_features():
         read_visible_patches(PICTURE, pixels, 1)
     with pytest.raises(ValueError, match="no patch of sample 1"):
         read_visible_patches(PICTURE, np.array([[True] * 6, [False] * 6]), 2)
-
-
-def test_samples_are_put_together_by_their_number_of_visible_patches():
-    visible = np.array([[1, 0, 1], [0, 1, 0], [1, 1, 0], [0, 0, 0]], bool)
-    groups = {keep.shape[1]: (rows.tolist(), keep.tolist()) for rows, keep in by_count(visible)}
-    assert groups == {0: ([3], [[]]), 1: ([1], [[1]]), 2: ([0, 2], [[0, 2], [0, 1]])}
