@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import dgemm, dsyrk
 
 from skmae._linalg import EPS, mirror_lower, symmetric_eigen, variance_of_rounding
-from skmae._samples import refuse_not_finite
+from skmae._samples import Samples, refuse_not_finite
 from skmae.linear._corruptions import Corruption
 from skmae.linear._primal import Factor, Minimiser, Rank, factorise, no_signal, rank_of, signs
 from skmae.moments import Moments
@@ -141,7 +141,9 @@ class _Blocks:
         features, noise = self.features[number], self._corruption.noise
         within = self._corruption.within_of(self._labels[features])
         if self._is_coupled:
-            D = Moments.from_data(columns, sample_weight=self._rows.weights).second
+            moments = Moments(len(features))
+            moments._add(Samples(columns), self._rows.weights)  # they have been checked; groups may be many
+            D = moments._release_second()
             D *= within[0]
             D[np.diag_indices_from(D)] += noise
             return factorise(D, "auto")

@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 
 from skmae._grid import PatchGrid
 from skmae.linear import Corruption
+from skmae.linear._corruptions import Masks
 from skmae.linear._losses import AllFeatures, HiddenFeatures
 from skmae.linear._problem import FromSummary, Problem, Summary
 from skmae.linear._solvers import choose_solver, solve
@@ -393,6 +394,16 @@ def test_masks_that_differ_in_threes_alone_are_told_apart(rng):
         _, found = solve_it(corruption, grid, S, HiddenFeatures())
         assert_allclose(loss * 6, hidden_loss(found.decoder @ found.components, S, scaled, sampler.probability))
     assert losses[0] < 0.99 * losses[1]
+
+
+@pytest.mark.parametrize("sampler", [Bernoulli(), ExactCount(), Stripes(), Tubes()])
+def test_masks_of_groups_need_nothing_for_each_pair_of_patches(sampler):
+    grid = PatchGrid.build((1000, 1000), None, 1)  # 8 TB, if they did
+    masks, corruption = Masks(sampler, grid, 0.75), Corruption.of_masks(sampler, grid, 0.75)
+    assert_allclose(masks.rates, 0.25)
+    assert masks.rates_are_equal
+    assert_allclose(corruption.hidden, 0.75)
+    assert not Masks(unequal(RAGGED), RAGGED, 0.5).rates_are_equal
 
 
 # -- as keys -----------------------------------------------------------------------------------------------------
