@@ -415,8 +415,6 @@ def test_data_that_do_not_fit(mae, digits):
     with pytest.raises(ValueError, match="Input X contains NaN"):
         classifier(mae).fit(np.where(X == 3, np.nan, X), y)
     with pytest.raises(ValueError, match="X has 144 features, but ViTMAE is expecting 64 features"):
-        classifier(mae).fit(np.zeros((4, 144)), [0, 1, 0, 1])
-    with pytest.raises(ValueError, match=r"samples of X have shape \(12, 12\), but ViTMAE was fitted on samples of"):
         classifier(mae).fit(np.zeros((4, 12, 12)), [0, 1, 0, 1])
     with pytest.raises(
         ValueError, match=r"samples of X have shape \(4, 16\), but ViTMAE was fitted on samples of shape"
