@@ -1,10 +1,8 @@
-"""What all estimators on grids of pixels share: how samples come in, and that a failed fit changes nothing."""
+"""What estimators share: how their parameters are kept, and how samples come in."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._grid import resolve_shape
@@ -20,22 +18,36 @@ def store_parameters(estimator: BaseEstimator, arguments: dict[str, Any]) -> Non
             setattr(estimator, name, value)
 
 
-@contextmanager
-def all_or_nothing(estimator: BaseEstimator, but: tuple[type[BaseException], ...] = ()) -> Iterator[None]:
-    """Give the estimator its old state back if the block fails, but for some errors, after which its state is good."""
-    before = dict(estimator.__dict__)
-    try:
-        yield
-    except but:
-        raise
-    except BaseException:
-        for name in estimator.__dict__.keys() - before.keys():
-            del estimator.__dict__[name]
-        estimator.__dict__.update(before)
-        raise
+class SampleReader:
+    """Whatever takes samples."""
+
+    def _as_samples(self, X: Any) -> Samples:
+        """Samples of any shape, checked to be real numbers, not yet checked for NaN."""
+        return read_samples(X, self)
 
 
-class GridEstimator(BaseEstimator):
+class ReadsOnce(SampleReader, TransformerMixin):
+    """A transformer whose `fit_transform` reads X once for `fit` and for `transform`."""
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Fit, and transform the same samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        y : array-like or None, default=None
+        **fit_params : dict
+            For `fit`.
+
+        Returns
+        -------
+        ndarray
+            As `transform` returns.
+        """
+        return super().fit_transform(self._as_samples(X).instead_of(X), y, **fit_params)
+
+
+class GridEstimator(SampleReader, BaseEstimator):
     """An estimator whose samples are grids of pixels, with the parameters `image_shape` and `channel_axis`."""
 
     image_shape: Shape | None
@@ -43,10 +55,6 @@ class GridEstimator(BaseEstimator):
     image_shape_: Shape
     channel_axis_: int | None
     n_features_in_: int
-
-    def _as_samples(self, X: Any) -> Samples:
-        """Samples of any shape, checked to be real numbers, not yet checked for NaN."""
-        return read_samples(X, self)
 
     def _as_fitted_samples(self, X: Any) -> Samples:
         """The same, of the shape and with the names that the estimator was fitted on."""

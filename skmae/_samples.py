@@ -79,6 +79,7 @@ class Samples:
         self.sample_shape = sample_shape
         self.frame = frame
         self.library = library
+        self._is_finite = False  # as far as is known
 
     # -- what they look like --------------------------------------------------------------------------------------
 
@@ -139,6 +140,10 @@ class Samples:
         """What others may read in place of what came in: the data frame, or an array in the shape that came in."""
         return self.rows().reshape(self.original_shape) if self.frame is None else self.frame
 
+    def instead_of(self, X: Any) -> Any:
+        """What may be read again in place of X: `original` if reading X made an array of it, else X itself."""
+        return self.original() if isinstance(self.values, np.ndarray) and self.library is None else X
+
     def blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, Array]]:
         """Slices of rows, and these rows (m, d), in order."""
         for rows in row_blocks(len(self), size):
@@ -156,11 +161,12 @@ class Samples:
             yield rows, block
 
     def check_finite(self) -> None:
-        """Refuse NaN and infinity, saying where the first one is."""
-        if self.dtype.kind != "f":
+        """Refuse NaN and infinity, saying where the first one is; look no more than once."""
+        if self._is_finite or self.dtype.kind != "f":
             return
         for rows, block in self.blocks():
             refuse_not_finite(block, rows.start)
+        self._is_finite = True
 
     def check_weights(self, sample_weight: Any) -> Weights:
         """Weights of the samples, (n,) float64, or None if every sample counts once."""
@@ -264,7 +270,7 @@ class DeviceSamples(Samples):
         return array_to_numpy(self.values[rows, :])
 
     def check_finite(self) -> None:
-        if not self._is_finite(self.values):
+        if not self._all_finite(self.values):
             super().check_finite()
 
     def project(self, components: FloatArray, mean: FloatArray) -> Any:
@@ -272,7 +278,7 @@ class DeviceSamples(Samples):
         dtype = xp.float64 if self.values.dtype == xp.float64 else xp.float32
         encoder = xp.astype(self.adopt(components.T), dtype)
         Z = xp.astype(self.values, dtype) @ encoder - xp.astype(self.adopt(mean), dtype) @ encoder
-        if not self._is_finite(Z):
+        if not self._all_finite(Z):
             self.check_finite()
         return Z
 
@@ -318,7 +324,7 @@ class DeviceSamples(Samples):
         is_8_bit = xp.isdtype(self.values.dtype, ("bool", xp.uint8, xp.int8))
         return dtype == np.float32 or is_8_bit or self.library.widest == xp.float32
 
-    def _is_finite(self, array: Any) -> bool:
+    def _all_finite(self, array: Any) -> bool:
         xp = self.library.xp
         return not xp.isdtype(array.dtype, "real floating") or bool(xp.all(xp.isfinite(array)))
 

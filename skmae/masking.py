@@ -41,7 +41,7 @@ class Sampler(Protocol):
         """Rates (N,) at which patches are visible, and rates (N, N) at which pairs of them are visible together."""
 
 
-class _ByGroup:
+class GroupSampler:
     """Patches in groups that are hidden as a whole: each group by itself, or a fixed number of groups."""
 
     sampling: ClassVar[str]
@@ -76,13 +76,13 @@ class _ByGroup:
 
     def moments(self, grid: PatchGrid, mask: float) -> tuple[FloatArray, FloatArray]:
         """Rates (n_patches,) of visible patches and (n_patches, n_patches) of pairs that are visible together."""
-        groups, (one, two, _) = self.groups(grid), self._chances(grid, mask)
+        groups, (one, two, _) = self.groups(grid), self.chances(grid, mask)
         same = groups[:, np.newaxis] == groups
         return np.full(grid.n_patches, one), np.where(same, one, two)
 
     def moments_given_hidden(self, patch: int, grid: PatchGrid, mask: float) -> tuple[float, FloatArray, FloatArray]:
         """The chance that a patch is hidden, and `moments` of the others given that it is."""
-        groups, (one, two, three) = self.groups(grid), self._chances(grid, mask)
+        groups, (one, two, three) = self.groups(grid), self.chances(grid, mask)
         if one == 1:
             return 0.0, np.ones(grid.n_patches), np.ones((grid.n_patches, grid.n_patches))
         other = groups != groups[patch]
@@ -91,7 +91,7 @@ class _ByGroup:
         pair = np.where(same, single, (two - three) / (1 - one))
         return 1 - one, single * other, pair * np.outer(other, other)
 
-    def _chances(self, grid: PatchGrid, mask: float) -> tuple[float, float, float]:
+    def chances(self, grid: PatchGrid, mask: float) -> tuple[float, float, float]:
         """That one, two and three different groups are visible together."""
         if self.sampling == "bernoulli":
             q = 1 - mask
@@ -104,7 +104,7 @@ class _ByGroup:
 
 
 @dataclass(frozen=True)
-class Bernoulli(_ByGroup):
+class Bernoulli(GroupSampler):
     """Every patch hidden with probability `mask`, independently of the others, as in the paper (Eq. 1).
 
     All patches of a sample may be hidden.
@@ -121,7 +121,7 @@ class Bernoulli(_ByGroup):
 
 
 @dataclass(frozen=True)
-class ExactCount(_ByGroup):
+class ExactCount(GroupSampler):
     """The same number of patches hidden in every sample, every set of them alike, as training code does.
 
     round((1 - mask) * n_patches) patches stay visible, at least one.
@@ -138,7 +138,7 @@ class ExactCount(_ByGroup):
 
 
 @dataclass(frozen=True)
-class Stripes(_ByGroup):
+class Stripes(GroupSampler):
     """Whole lines of patches hidden together: rows of an image, frequencies of a spectrogram, slices of a volume.
 
     Parameters
@@ -174,7 +174,7 @@ class Stripes(_ByGroup):
 
 
 @dataclass(frozen=True)
-class Tubes(_ByGroup):
+class Tubes(GroupSampler):
     """Patches that differ only in their place along one axis hidden together: the same part of every video frame.
 
     Parameters

@@ -11,9 +11,10 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
 from skmae._compat import Interval, _fit_context
+from skmae._estimator import ReadsOnce
 from skmae._parameters import GRID
 from skmae._samples import floating_dtype, row_blocks
-from skmae.inspection._inputs import ReadsOnce, grid_of, read_once
+from skmae.inspection._inputs import grid_of, read_once
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import COLOURS, CurveDisplay
 from skmae.inspection._protocol import Reconstructor

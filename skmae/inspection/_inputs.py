@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import TransformerMixin
 from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid, check_shape, resolve_shape
@@ -46,28 +45,6 @@ def grid_of(image_shape: Sequence[int], channel_axis: Any, patch: Any = 1) -> Pa
 def features_of_pixels(grid: PatchGrid) -> NDArray[np.intp]:
     """(n_pixels, n_channels) the features of each pixel."""
     return np.argsort(grid.pixel_of_feature, kind="stable").reshape(grid.n_pixels, grid.n_channels)
-
-
-class ReadsOnce(TransformerMixin):
-    """A transformer whose `fit_transform` reads X once for `fit` and for `transform`."""
-
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Fit, and transform the same samples.
-
-        Parameters
-        ----------
-        X : array-like
-            As in `fit`.
-        y : array-like or None, default=None
-            As in `fit`.
-
-        Returns
-        -------
-        ndarray
-            As `transform` returns.
-        """
-        X = read_once(X)
-        return self.fit(X, y).transform(X)
 
 
 def resolve_outputs(outputs: Any, grid: PatchGrid) -> NDArray[np.intp]:

@@ -16,10 +16,10 @@ from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import HasMethods, Interval, StrOptions, _fit_context, _num_samples
-from skmae._estimator import all_or_nothing
+from skmae._estimator import GridEstimator, ReadsOnce
 from skmae._grid import PatchGrid
 from skmae._samples import Samples, read_samples, row_blocks
-from skmae.inspection._inputs import ReadsOnce, features_of_pixels, grid_of, resolve_outputs
+from skmae.inspection._inputs import features_of_pixels, grid_of, resolve_outputs
 from skmae.inspection._protocol import Linearization, Reconstructor, check_fitted_reconstructor, check_reconstructor
 from skmae.masking import read_visible
 
@@ -164,22 +164,22 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         """
         check_reconstructor(self.estimator)
         samples = read_samples(X, self)
-        X = samples.original()
-        with all_or_nothing(self):
-            is_frozen = isinstance(self.estimator, FrozenEstimator)
-            if not is_frozen:
-                self._check_outputs_early(samples)
-            self.estimator_ = clone(self.estimator).fit(X, y)
-            samples.record(self)
-            self.image_shape_, self.channel_axis_ = tuple(self.estimator_.image_shape_), self.estimator_.channel_axis_
-            self._grid = grid = grid_of(self.image_shape_, self.channel_axis_, self.estimator_.patch_)
-            self.outputs_ = resolve_outputs(self.outputs, grid)
-            is_all = isinstance(self.outputs, str) and self.outputs == "all"
-            of_pixels = features_of_pixels(grid)[self.outputs_].ravel()
-            self.output_features_ = np.arange(grid.n_features) if is_all else of_pixels
-            self.masks_ = self._read_masks(grid)
-            if is_frozen:  # its fit took any X; this refuses what `transform` would
-                next(self._linearizations(X))
+        is_frozen = isinstance(self.estimator, FrozenEstimator)
+        if not is_frozen:
+            self._check_outputs_early(samples)
+        estimator = clone(self.estimator).fit(_for(self.estimator, samples), y)
+        shape, channel_axis = tuple(estimator.image_shape_), estimator.channel_axis_
+        grid = grid_of(shape, channel_axis, estimator.patch_)
+        outputs = resolve_outputs(self.outputs, grid)
+        is_all = isinstance(self.outputs, str) and self.outputs == "all"
+        of_pixels = features_of_pixels(grid)[outputs].ravel()
+        masks = self._read_masks(grid, estimator)
+        if is_frozen:  # its fit took any X; this refuses what `transform` would
+            estimator.linearize(_for(estimator, samples), None if masks is None else masks[0])
+        samples.record(self)
+        self.estimator_, self._grid, self.outputs_, self.masks_ = estimator, grid, outputs, masks
+        self.image_shape_, self.channel_axis_ = shape, channel_axis
+        self.output_features_ = np.arange(grid.n_features) if is_all else of_pixels
         return self
 
     def _check_outputs_early(self, samples: Samples) -> None:
@@ -189,21 +189,21 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
                 self.outputs, grid_of(samples.sample_shape, getattr(self.estimator, "channel_axis", "auto"))
             )
 
-    def _read_masks(self, grid: PatchGrid) -> NDArray[np.bool_] | None:
+    def _read_masks(self, grid: PatchGrid, estimator: Any) -> NDArray[np.bool_] | None:
         if self.visible is None:
             return None
         if isinstance(self.visible, str):
-            return self.estimator_.sample_visible(self.n_masks, check_random_state(self.random_state))
+            return estimator.sample_visible(self.n_masks, check_random_state(self.random_state))
         mask = read_visible(grid, self.visible, 1)
         per_pixel = mask.shape[1] == grid.n_pixels != grid.n_patches
         return mask.reshape(1, *grid.grid_shape) if per_pixel else mask
 
     def _read(self, X: Any) -> Any:
-        """X in memory, its columns compared with those of `fit`; the autoencoder checks the values."""
+        """X as the autoencoder takes it, with the columns of `fit`; the autoencoder checks the values."""
         check_is_fitted(self)
         samples = read_samples(X, self)
         samples.compare(self)
-        return samples.original()
+        return _for(self.estimator_, samples)
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
         """Influence maps: ``|J|``, summed over the channels of the output and of the input.
@@ -340,10 +340,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
 
     def _linearizations(self, X: Any) -> Iterator[Linearization]:
         for mask in [None] if self.masks_ is None else self.masks_:
-            linearization = self.estimator_.linearize(X, mask, batch_size=self.batch_size)
-            yield linearization
-            if linearization.shared:  # one sample stands for all, which were checked with the first mask
-                X = X[:1]
+            yield self.estimator_.linearize(X, mask, batch_size=self.batch_size)
 
     @property
     def _n_features_out(self) -> int:
@@ -363,6 +360,12 @@ def frozen_basis(estimator: Reconstructor, **parameters: Any) -> JacobianBasis:
     """The Jacobians of a fitted autoencoder, which is used as it is."""
     check_fitted_reconstructor(estimator)
     return JacobianBasis(FrozenEstimator(estimator), **parameters)
+
+
+def _for(estimator: Any, samples: Samples) -> Any:
+    """Samples as an estimator takes them: this package's need not read them a second time."""
+    estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+    return samples if isinstance(estimator, GridEstimator) else samples.original()
 
 
 class _Assembler:

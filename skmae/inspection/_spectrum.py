@@ -97,7 +97,7 @@ def mask_power_spectrum(
         return _mean_of_drawn(sampler, grid, mask, n_samples, check_random_state(random_state))
     if not isinstance(sampler, Bernoulli | ExactCount):
         return _of_pairs(grid, _joint_rates(sampler, grid, mask))
-    one, two, _ = sampler._chances(grid, mask)  # any two patches are visible together at the same rate
+    one, two, _ = sampler.chances(grid, mask)  # any two patches are visible together at the same rate
     spectrum = (one - two) * _of_single_patches(grid)
     spectrum[(0,) * spectrum.ndim] += two * grid.n_pixels**2
     return spectrum

@@ -11,13 +11,13 @@ from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import HasMethods, Interval, RealNotInt, StrOptions, check_same_namespace, fit_context
-from skmae._estimator import GridEstimator
+from skmae._estimator import GridEstimator, ReadsOnce
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID
 from skmae._samples import Samples, Weights, count_rows, floating_dtype, library_of, to_numpy
@@ -150,7 +150,7 @@ def _hidden_after_fit(method: Method) -> Method:
     return cast(Method, _HiddenAfterFit(method))
 
 
-class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator):
+class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator):
     """Base of the linear autoencoders: a subclass says how it corrupts samples.
 
     To add a corruption, write a subclass with ``__init__`` and `_corruption`; to add a distribution of masks, a sampler

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg.blas import dgemm
 
 from skmae._grid import PatchGrid
-from skmae.masking import Sampled, _ByGroup, moments_of
+from skmae.masking import GroupSampler, Sampled, moments_of
 
 FloatArray = NDArray[np.float64]
 
@@ -38,8 +38,8 @@ class Masks:
     @cached_property
     def rates(self) -> FloatArray:
         """(N,) the rates at which patches are visible."""
-        if isinstance(self.sampler, _ByGroup):  # without anything N × N
-            return np.full(self.grid.n_patches, self.sampler._chances(self.grid, self.mask)[0])
+        if isinstance(self.sampler, GroupSampler):  # without anything N × N
+            return np.full(self.grid.n_patches, self.sampler.chances(self.grid, self.mask)[0])
         return moments_of(self.sampler, self.grid, self.mask)[0]
 
     @property
@@ -178,9 +178,9 @@ class Corruption:
         ValueError
             If a patch is never visible, or the sampler states moments that no masks have.
         """
-        if isinstance(sampler, _ByGroup):
+        if isinstance(sampler, GroupSampler):
             groups = sampler.groups(grid)[grid.patch_of_feature]
-            return replace(cls._of_chances(*sampler._chances(grid, mask)), groups=groups)
+            return replace(cls._of_chances(*sampler.chances(grid, mask)), groups=groups)
         rates, joint = moments_of(sampler, grid, mask)
         if not rates.all():
             raise ValueError(

@@ -30,7 +30,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skmae._linalg import EPS, symmetric_eigen
 from skmae.linear._corruptions import WhileHidden
-from skmae.linear._primal import Factorisation, Minimiser, Rank, factorise, no_signal, signs, solve
+from skmae.linear._primal import Factorisation, Minimiser, Rank, factorise, no_signal, reduced_rank_regression, signs
 
 FloatArray = NDArray[np.float64]
 Block = slice | NDArray[np.intp]
@@ -391,12 +391,12 @@ def solve_hidden(
     cross = B @ V
     if (np.abs(cross) <= len(S) * EPS * np.sqrt(np.outer(S.diagonal(), V.diagonal()))).all():  # unrelated groups
         return no_signal(len(S), n_components if isinstance(n_components, Integral) else 1), moments.total
-    truncated = solve(cross, V.copy(order="F"), n_components, how)
+    truncated = reduced_rank_regression(cross, V.copy(order="F"), n_components, how)
     has_signal = truncated.eigenvalues[:, np.newaxis] > 0
     truncated = replace(truncated, encoder=np.where(has_signal, truncated.decoder.T @ B, 0))
     found = [truncated]
     if n_components is not None and has_signal.all():
-        found.append(solve(S, V.copy(order="F"), len(has_signal), how))
+        found.append(reduced_rank_regression(S, V.copy(order="F"), len(has_signal), how))
         starts = [space.encoder(start.encoder) for start in found]
         W1, W2 = descent.run(min(starts, key=lambda W: descent.loss_and_gradient(W)[0]))
         found.append(_split(W1, W2, V, truncated))

@@ -39,7 +39,7 @@ def solve_dual(
     corruption : Corruption
         Not a dense one; its D is zero, or regular wherever S is not zero.
     n_components : int, float or None
-        As in `_primal.solve`.
+        As in `reduced_rank_regression`.
     weights : ndarray of shape (n,) or None
         Of the samples; those with weight zero are left out.
 

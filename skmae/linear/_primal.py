@@ -99,7 +99,9 @@ class Factor:
         return image
 
 
-def solve(cross: FloatArray, second: FloatArray, n_components: Rank, how: Factorisation = "auto") -> Minimiser:
+def reduced_rank_regression(
+    cross: FloatArray, second: FloatArray, n_components: Rank, how: Factorisation = "auto"
+) -> Minimiser:
     """Minimise E‖x − W2 W1 x̃‖² at a given rank.
 
     Parameters
@@ -132,7 +134,7 @@ def solve_together(
     how: Factorisation = "auto",
     remainders: list[Remainder | None] | None = None,
 ) -> list[Minimiser]:
-    """`solve` for several V with one `cross` and the same constant features: products with `cross` are shared.
+    """`reduced_rank_regression` for several V of the same constant features: products with `cross` are shared.
 
     With what each V is beside `cross`, one product with `cross` does where two are needed without.
     """

@@ -17,13 +17,14 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skmae._compat import import_optional
+from skmae._config import SIZES, ViTConfig
 from skmae._grid import PatchGrid
 from skmae._parameters import MASKING
 from skmae.inspection import spatial_autocorrelation
 from skmae.inspection._inputs import read_rows_on_grid
 from skmae.linear import LinearMAE, LinearMAESearchCV
 from skmae.masking import ExactCount, draw_visible
-from skmae.planning._cost import NETWORK_SIZES, DefaultNetwork, Workload, count_visible
+from skmae.planning._cost import Workload, count_visible
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -159,7 +160,7 @@ def _check_n_components(n_components: Any) -> None:
 def _check_estimator(estimator: Any) -> None:
     if estimator is None:
         return
-    if not all(hasattr(estimator, name) for name in NETWORK_SIZES):
+    if not all(hasattr(estimator, name) for name in SIZES):
         raise TypeError(f"estimator is a {type(estimator).__name__}. Pass a ViTMAE, whose sizes the costs are for.")
     estimator._validate_params()
 
@@ -204,7 +205,7 @@ def _settings(masks: list[Any], patches: list[Any]) -> list[tuple[float, Any]]:
 
 
 def _costs(mask: float, patch: Any, grid: PatchGrid, network: "ViTMAE | None") -> dict[str, Any]:
-    workload = Workload(grid, count_visible(grid, mask), DefaultNetwork() if network is None else network)
+    workload = Workload(grid, count_visible(grid, mask), ViTConfig() if network is None else network)
     gflops = workload.training_flops() / 1e9
     return {"mask": mask, "patch": patch, "tokens": workload.encoder.n_tokens, "gflops": gflops}
 

@@ -3,7 +3,7 @@
 n tokens of width D; N patches of P values, K of them visible.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import ceil
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +13,7 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
 from skmae._compat import import_optional
+from skmae._config import SIZES, ViTConfig
 from skmae._grid import PatchGrid, check_shape, resolve_shape
 from skmae.masking import resolve_sampler
 
@@ -134,22 +135,6 @@ def training_cost(
     return pandas.DataFrame(rows)
 
 
-@dataclass(frozen=True)
-class DefaultNetwork:
-    """The defaults of `ViTMAE`, which cannot be asked for them where PyTorch is missing."""
-
-    embed_dim: int = 192
-    encoder_layers: int = 12
-    encoder_heads: int = 12
-    decoder_dim: int | None = None
-    decoder_layers: int = 4
-    decoder_heads: int = 16
-    mlp_ratio: float = 4
-
-
-NETWORK_SIZES = tuple(field.name for field in fields(DefaultNetwork))
-
-
 class Stack(NamedTuple):
     """Equal transformer blocks, one after the other, over the tokens of one sample.
 
@@ -201,12 +186,12 @@ class Workload:
         Of patches that are all of one size.
     n_visible : int
         Visible patches; on average, where their number differs between samples.
-    network : ViTMAE, DefaultNetwork, or whatever has their sizes by the same names
+    network : ViTMAE, ViTConfig, or whatever has their sizes by the same names
     """
 
     grid: PatchGrid
     n_visible: int
-    network: "ViTMAE | DefaultNetwork"
+    network: "ViTMAE | ViTConfig"
 
     @classmethod
     def of_model(cls, model: "ViTMAE", image_shape: tuple[int, ...]) -> "Workload":
@@ -258,7 +243,7 @@ def _check_n_samples(n_samples: Any) -> None:
 
 
 def _check_can_be_measured(settings: list[dict[str, Any]]) -> None:
-    measured = {"mask", "patch", "batch_size", "max_epochs", *NETWORK_SIZES}
+    measured = {"mask", "patch", "batch_size", "max_epochs", *SIZES}
     other = sorted({name for setting in settings for name in setting} - measured)
     if other:
         raise ValueError(
@@ -269,8 +254,6 @@ def _check_can_be_measured(settings: list[dict[str, Any]]) -> None:
 
 def _check_parameters(model: "ViTMAE") -> None:
     """Refuse what `fit` refuses whatever the data."""
-    from skmae.vit import ViTConfig
-
     model._validate_params()
     ViTConfig.from_parameters(model.get_params(deep=False))
 

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from skmae._config import ViTConfig
 from skmae.vit._autoencoder import DeepAutoencoder
-from skmae.vit._module import ViTConfig
 from skmae.vit._network import PatchModule, Standardize
 from skmae.vit._predictors import ViTMAEClassifier, ViTMAERegressor
 from skmae.vit._vitmae import ViTMAE

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils import check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from skmae._autodiff import TorchLinearization
 from skmae._compat import HasMethods, Interval, StrOptions, fit_context
-from skmae._estimator import GridEstimator, store_parameters
+from skmae._estimator import GridEstimator, ReadsOnce, store_parameters
 from skmae._grid import PatchGrid, check_shape
 from skmae._parameters import GRID, MASKING, shared_docs
 from skmae.masking import read_visible_patches
@@ -58,7 +58,7 @@ class Training:
 
 
 @shared_docs(AUTOENCODER_DOCS)
-class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, GridEstimator, ABC):
+class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator, ABC):
     """A masked autoencoder around any torch module: all that is not the network.
 
     A subclass says what the network is, in one method, ``_make_module(grid)``. It returns a ``torch.nn.Module`` with

@@ -10,7 +10,7 @@ import torch
 from skorch.callbacks import Callback, LRScheduler
 from torch.utils.data import DataLoader
 
-from skmae.vit._module import ViTConfig
+from skmae._config import ViTConfig
 from skmae.vit._net import WarmupCosine
 from skmae.vit._parameters import PRECISIONS
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from skmae._compat import Interval, StrOptions, _num_samples, fit_context
+from skmae._config import SIZES, ViTConfig
 from skmae._estimator import GridEstimator, store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID, MASKING, shared_docs
@@ -42,7 +43,7 @@ from skmae.vit._finetuning import (
     check_blocks,
 )
 from skmae.vit._inference import over_batches
-from skmae.vit._module import SIZES, MaskedAutoencoder, ViTConfig
+from skmae.vit._module import MaskedAutoencoder
 from skmae.vit._net import drawing_weights, naming_net_params
 from skmae.vit._network import Network
 from skmae.vit._parameters import PREDICTOR_DOCS, TRAINING

@@ -7,11 +7,12 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from skmae._config import SIZES, ViTConfig
 from skmae._estimator import store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import shared_docs
 from skmae.vit._autoencoder import DeepAutoencoder
-from skmae.vit._module import SIZES, MaskedAutoencoder, ViTConfig
+from skmae.vit._module import MaskedAutoencoder
 from skmae.vit._network import layers_of
 from skmae.vit._parameters import AUTOENCODER_DOCS
 from skmae.vit._weights import LAYOUTS, load_into, write_weights

@@ -9,7 +9,7 @@ from scipy.optimize import minimize
 
 from skmae import LinearMAE
 from skmae.linear import _krylov, _primal
-from skmae.linear._primal import solve
+from skmae.linear._primal import reduced_rank_regression
 
 
 def problem(rng, d, rank=None):
@@ -33,7 +33,7 @@ def gradients(W1, W2, cross, V):
 def test_the_solution_is_a_critical_point_with_the_promised_loss(d, data):
     k = data.draw(st.integers(1, d))
     cross, V, trace = problem(np.random.default_rng(data.draw(st.integers(0, 99))), d)
-    found = solve(cross, V.copy(), k)
+    found = reduced_rank_regression(cross, V.copy(), k)
     scale = np.linalg.norm(cross)
     for gradient in gradients(found.encoder, found.decoder, cross, V):
         assert np.abs(gradient).max() < 1e-8 * scale
@@ -47,7 +47,7 @@ def test_the_solution_is_a_critical_point_with_the_promised_loss(d, data):
 def test_descent_from_random_starts_ends_where_the_closed_form_is(d, k, rng):
     cross, V, trace = problem(rng, d)
     scale = trace
-    best = solve(cross, V.copy(), k)
+    best = reduced_rank_regression(cross, V.copy(), k)
 
     def objective(w):
         W1, W2 = w[: k * d].reshape(k, d), w[k * d :].reshape(d, k)
@@ -70,7 +70,7 @@ def test_any_subset_of_eigenvectors_is_critical_and_only_the_top_is_lowest(rng):
     d, k = 7, 3
     cross, V, trace = problem(rng, d)
     values, E = np.linalg.eigh(cross @ np.linalg.solve(V, cross.T))
-    best = loss(*(lambda s: (s.encoder, s.decoder))(solve(cross, V.copy(), k)), cross, V, trace)
+    best = loss(*(lambda s: (s.encoder, s.decoder))(reduced_rank_regression(cross, V.copy(), k)), cross, V, trace)
     for _ in range(20):
         subset = rng.choice(d, k, replace=False)
         A = rng.normal(size=(k, k))
@@ -87,7 +87,7 @@ def test_any_subset_of_eigenvectors_is_critical_and_only_the_top_is_lowest(rng):
 
 def test_the_encoder_solves_the_generalised_eigenproblem(rng):
     cross, V, _ = problem(rng, 8)
-    found = solve(cross, V.copy(), 4)
+    found = reduced_rank_regression(cross, V.copy(), 4)
     U = found.encoder.T / np.sqrt(found.eigenvalues)
     np.testing.assert_allclose(cross.T @ cross @ U, V @ U * found.eigenvalues, atol=1e-8 * np.linalg.norm(cross) ** 2)
     np.testing.assert_allclose(U.T @ V @ U, np.eye(4), atol=1e-9)
@@ -95,7 +95,7 @@ def test_the_encoder_solves_the_generalised_eigenproblem(rng):
 
 def test_factorisations_agree(rng):
     cross, V, _ = problem(rng, 30)
-    a, b = (solve(cross, V.copy(), 5, solver) for solver in ("cholesky", "eigh"))
+    a, b = (reduced_rank_regression(cross, V.copy(), 5, solver) for solver in ("cholesky", "eigh"))
     assert (a.solver, b.solver) == ("cholesky", "eigh")
     np.testing.assert_allclose(a.encoder, b.encoder, atol=1e-8 * np.abs(a.encoder).max())
     np.testing.assert_allclose(a.decoder, b.decoder, atol=1e-8)
@@ -119,7 +119,7 @@ def test_a_singular_moment_gets_the_minimum_norm_minimiser(fault, rng):
     S = x.T @ x / len(x)
     blocks = np.kron(np.eye(5), np.ones((4, 4)))
     V = S + 3 * S * blocks if fault == "constant" else S
-    found = solve(S, V.copy(), 6)
+    found = reduced_rank_regression(S, V.copy(), 6)
     B, values = pseudo_inverse_solution(S, V, 6)
     np.testing.assert_allclose(found.eigenvalues, values, rtol=1e-8)
     np.testing.assert_allclose(found.decoder @ found.encoder, B, atol=1e-7 * np.abs(B).max())
@@ -129,33 +129,33 @@ def test_a_singular_moment_gets_the_minimum_norm_minimiser(fault, rng):
         with pytest.raises(
             ValueError, match=r'solver="cholesky" needs a second moment of full rank.*Use solver="auto"'
         ):
-            solve(S, V.copy(), 6, "cholesky")
+            reduced_rank_regression(S, V.copy(), 6, "cholesky")
 
 
 def test_directions_without_signal_are_zero(rng):
     x = rng.normal(size=(4, 10))
     S = x.T @ x / 4  # rank 4
-    found = solve(S, S.copy(), 7)
+    found = reduced_rank_regression(S, S.copy(), 7)
     assert np.count_nonzero(found.eigenvalues) == 4
     assert not found.encoder[4:].any()
     np.testing.assert_allclose(found.decoder.T @ found.decoder, np.eye(7), atol=1e-10)
-    assert len(solve(S, S.copy(), None).eigenvalues) == 4
+    assert len(reduced_rank_regression(S, S.copy(), None).eigenvalues) == 4
 
 
 def test_no_signal_at_all():
     nothing = np.zeros((5, 5))
-    found = solve(nothing, nothing.copy(), 2)
+    found = reduced_rank_regression(nothing, nothing.copy(), 2)
     assert not found.encoder.any()
     assert found.decoder.shape == (5, 2)
     with pytest.raises(ValueError, match=r"X carries no signal.*n_components=None"):
-        solve(nothing, nothing.copy(), None)
+        reduced_rank_regression(nothing, nothing.copy(), None)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
 def test_a_share_is_reached_by_the_fewest_components(share, rng):
     cross, V, _ = problem(rng, 15)
-    every = solve(cross, V.copy(), None).eigenvalues
-    k = len(solve(cross, V.copy(), share).eigenvalues)
+    every = reduced_rank_regression(cross, V.copy(), None).eigenvalues
+    k = len(reduced_rank_regression(cross, V.copy(), share).eigenvalues)
     assert every[:k].sum() >= share * every.sum() > every[: k - 1].sum()
 
 
@@ -173,10 +173,10 @@ def test_the_krylov_space_finds_what_a_dense_solver_finds(rng, monkeypatch):
     original = _primal.leading_eigenpairs
     monkeypatch.setattr(_krylov, "_MIN_FEATURES", 500)
     monkeypatch.setattr(_primal, "leading_eigenpairs", lambda *a: calls.append(1) or original(*a))
-    fast = solve(S, V.copy(), k)
+    fast = reduced_rank_regression(S, V.copy(), k)
     assert calls == [1]
     monkeypatch.setattr(_krylov, "_MIN_FEATURES", d + 1)
-    dense = solve(S, V.copy(), k)
+    dense = reduced_rank_regression(S, V.copy(), k)
     assert calls == [1]
     np.testing.assert_allclose(fast.eigenvalues, dense.eigenvalues, rtol=1e-10)
     np.testing.assert_allclose(fast.decoder, dense.decoder, atol=1e-6)
@@ -190,7 +190,7 @@ def test_a_dominant_direction_does_not_hide_errors_of_the_others(small, rng, mon
     basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
     values = np.r_[1.0, small / np.arange(1, d)]
     S = basis * values @ basis.T
-    found = solve(S, S.copy(), k)
+    found = reduced_rank_regression(S, S.copy(), k)
     np.testing.assert_allclose(found.eigenvalues, values[:k], rtol=1e-6)
     cosines = np.abs(np.sum(found.decoder * basis[:, :k], axis=0))
     assert cosines.min() > 1 - 1e-6
@@ -204,7 +204,7 @@ def test_where_the_krylov_space_fails_the_dense_solver_takes_over(spectrum, rng,
     values = flat if spectrum == "flat" else low_rank
     basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
     S = basis * values @ basis.T
-    found = solve(S, S.copy(), k)
+    found = reduced_rank_regression(S, S.copy(), k)
     np.testing.assert_allclose(found.eigenvalues, np.sort(values)[::-1][:k], rtol=1e-8, atol=1e-12)
 
 

@@ -10,8 +10,7 @@ from skmae import LinearAE, LinearMAE, Moments
 from skmae._grid import PatchGrid
 from skmae.linear import Corruption
 from skmae.linear._losses import AllFeatures, HiddenFeatures, Loss, resolve_loss
-from skmae.linear._primal import Minimiser
-from skmae.linear._primal import solve as minimise
+from skmae.linear._primal import Minimiser, reduced_rank_regression
 from skmae.linear._problem import FromSummary, Problem, Solution, Summary
 from skmae.linear._solvers import Cost, Solver, choose_solver, solve, solve_many, together_key
 
@@ -205,7 +204,9 @@ class WeightedFeatures(Loss):
 
     def minimise(self, corruption, S, n_components, how="auto"):
         root = np.sqrt(self.weights)[:, None]
-        found = minimise(root * S, corruption.second(S), n_components, how)  # of D B, where D = diag(root)
+        found = reduced_rank_regression(
+            root * S, corruption.second(S), n_components, how
+        )  # of D B, where D = diag(root)
         error = np.trace(root * S * root.T) - found.eigenvalues.sum()
         return replace(found, decoder=found.decoder / root), float(error)
 

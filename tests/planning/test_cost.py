@@ -13,9 +13,9 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from skmae import ViTMAE, training_cost
+from skmae import ViTMAE, _config, training_cost
 from skmae.planning import _timing
-from skmae.planning._cost import DefaultNetwork, Workload
+from skmae.planning._cost import Workload
 from skmae.vit._training import ReconstructionLoss
 
 SIZES = {"embed_dim": 32, "encoder_layers": 3, "encoder_heads": 4, "decoder_layers": 2, "decoder_heads": 3}
@@ -187,5 +187,7 @@ def test_bad_input():
 
 
 def test_what_is_counted_without_torch_are_the_defaults_of_the_vit():
-    model, network = ViTMAE(), DefaultNetwork()
-    assert {name: getattr(model, name) for name in vars(network)} == vars(network)
+    model, config = ViTMAE(), _config.ViTConfig()
+    assert {name: getattr(model, name) for name in _config.SIZES} == {
+        name: getattr(config, name) for name in _config.SIZES
+    }

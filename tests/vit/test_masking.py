@@ -7,10 +7,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 torch = pytest.importorskip("torch")
 
 from skmae import JacobianBasis, ViTMAE
+from skmae._config import ViTConfig
 from skmae._grid import PatchGrid
 from skmae.masking import Bernoulli, Blocks, ExactCount, Sampled, Stripes, Tubes
 from skmae.vit._masking import draw, run_masked
-from skmae.vit._module import MaskedAutoencoder, ViTConfig
+from skmae.vit._module import MaskedAutoencoder
 from skmae.vit._training import ReconstructionLoss
 
 TINY = {

@@ -11,8 +11,9 @@ transformers = pytest.importorskip("transformers")
 import safetensors.torch
 
 from skmae import ViTMAE
+from skmae._config import ViTConfig
 from skmae._grid import PatchGrid
-from skmae.vit._module import MaskedAutoencoder, ViTConfig, sincos_positions
+from skmae.vit._module import MaskedAutoencoder, sincos_positions
 from skmae.vit._training import ReconstructionLoss
 from skmae.vit._weights import from_module, interpolate_positions, load_into
 
