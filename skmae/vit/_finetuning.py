@@ -4,7 +4,6 @@ n samples, N patches, D features, C outputs.
 """
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from fnmatch import fnmatch
 from math import prod
 from typing import Any
@@ -15,11 +14,12 @@ import torch.nn.functional as F
 from skorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 
+from skmae._grid import PatchGrid
 from skmae.vit._augmentation import Augment, Mixing, drawing_from
 from skmae.vit._build import net_settings, other_net_params, peak_rate, resolve_device
 from skmae.vit._data import LabelledRows
 from skmae.vit._net import NO_DECAY, Prebuilt, SeededNet, naming_net_params
-from skmae.vit._network import blocks_of, pool_features
+from skmae.vit._network import Network, blocks_of, encoder_of, pool_features
 
 Batch = tuple[Tensor, Tensor]
 Mixed = tuple[Tensor, float]  # outputs, and the share of each sample's first target
@@ -42,10 +42,16 @@ class Predictor(nn.Module):
     """
 
     def __init__(
-        self, pretrained: Any, grid: Any, n_outputs: int, trainable_blocks: int | None, pool: str, drop_path: float
+        self,
+        pretrained: Network,
+        grid: PatchGrid,
+        n_outputs: int,
+        trainable_blocks: int | None,
+        pool: str,
+        drop_path: float,
     ):
         super().__init__()
-        self.network = pretrained.without_decoder() if hasattr(pretrained, "without_decoder") else deepcopy(pretrained)
+        self.network = encoder_of(pretrained)
         self.grid = grid
         self.pool = pool
         self.n_blocks = check_blocks(self.network, trainable_blocks, drop_path)
@@ -166,7 +172,7 @@ def run_block(block: Any, x: Tensor, drop_rate: float, generator: torch.Generato
     return x
 
 
-def check_blocks(network: Any, trainable_blocks: int | None, drop_path: float) -> int:
+def check_blocks(network: Network, trainable_blocks: int | None, drop_path: float) -> int:
     """The blocks of a network's encoder, which must be as many as are asked for; 0 if it does not name any."""
     of_blocks = blocks_of(network)
     n_blocks = 0 if of_blocks is None else len(of_blocks.blocks)

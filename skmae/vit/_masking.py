@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skmae._grid import PatchGrid
 from skmae.masking import draw_visible, moments_of
+from skmae.vit._network import Network
 
 
 def draw(sampler: Any, n_samples: int, grid: PatchGrid, mask: float, generator: torch.Generator) -> Tensor:
@@ -39,7 +40,7 @@ def hidden_share(sampler: Any, grid: PatchGrid, mask: float) -> float:
 
 
 def run_masked(
-    network: Any, images: Tensor, visible: Tensor, count: int | None = None, call: Callable[..., Any] | None = None
+    network: Network, images: Tensor, visible: Tensor, count: int | None = None, call: Callable[..., Any] | None = None
 ) -> tuple[Tensor, Tensor]:
     """Run a network under any masks; its encoder sees the visible patches of each sample, and nothing else.
 
@@ -63,16 +64,16 @@ def run_masked(
     prediction : Tensor of shape (n, N, P)
     hidden : Tensor of bool of shape (n, N)
     """
-    call = network if call is None else call
+    run: Callable[..., Any] = network if call is None else call
     if count is None:
         counts = visible.sum(dim=1)
         count = int(counts.max()) if len(counts) else 0
         if bool((counts != count).any()):
             if not getattr(network, "takes_padding", False):
-                return _run_in_groups(call, images, visible, counts)
+                return _run_in_groups(run, images, visible, counts)
             keep = patch_numbers(visible, count)
-            return call(images, keep, visible.gather(1, keep))
-    return call(images, patch_numbers(visible, count))
+            return run(images, keep, visible.gather(1, keep))
+    return run(images, patch_numbers(visible, count))
 
 
 def patch_numbers(visible: Tensor, count: int) -> Tensor:

@@ -5,7 +5,7 @@ n samples, N patches of P values, K of them visible, D features.
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -174,26 +174,32 @@ def check_prediction(prediction: Tensor, target: Tensor, hidden: Tensor) -> None
         )
 
 
-def blocks_of(network: Any) -> NetworkOfBlocks | None:
+def encoder_of(network: Any) -> Any:
+    """A copy of the network that can encode, without its decoder if it can do without."""
+    return network.without_decoder() if hasattr(network, "without_decoder") else deepcopy(network)
+
+
+def blocks_of(network: Network) -> NetworkOfBlocks | None:
     """The network, if it names the blocks of its encoder."""
-    return network if all(hasattr(network, name) for name in ("embed", "blocks", "finish")) else None
+    names_them = all(hasattr(network, name) for name in ("embed", "blocks", "finish"))
+    return cast(NetworkOfBlocks, network) if names_them else None
 
 
-def layers_of(network: Any, images: Tensor, pool: str, n_patches: int) -> Tensor:
+def layers_of(network: Network, images: Tensor, pool: str, n_patches: int) -> Tensor:
     """Pooled features (n, layers, D): of what each block gets, and of the last one; one layer without blocks."""
     return torch.stack([pool_features(x, pool, n_patches) for x in _layers(network, images)], dim=1)
 
 
-def _layers(network: Any, images: Tensor) -> Iterator[Tensor]:
-    staged = blocks_of(network)
-    if staged is None:
+def _layers(network: Network, images: Tensor) -> Iterator[Tensor]:
+    of_blocks = blocks_of(network)
+    if of_blocks is None:
         yield network.encode(images)
         return
-    x = staged.embed(images)
-    for block in staged.blocks:
+    x = of_blocks.embed(images)
+    for block in of_blocks.blocks:
         yield x
         x = block(x)
-    yield staged.finish(x)
+    yield of_blocks.finish(x)
 
 
 def pool_features(features: Tensor, pool: str, n_patches: int) -> Tensor:

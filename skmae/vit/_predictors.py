@@ -45,6 +45,7 @@ from skmae.vit._finetuning import (
 from skmae.vit._inference import over_batches
 from skmae.vit._module import MaskedAutoencoder
 from skmae.vit._net import drawing_weights, naming_net_params
+from skmae.vit._network import Network
 from skmae.vit._parameters import PREDICTOR_DOCS, TRAINING
 
 _SAMPLES_FOR_HEAD = 2048  # that mean and spread of the features are learned from
@@ -214,7 +215,7 @@ class FineTuner(GridEstimator, ABC):
         y = y.to(net.where) if isinstance(inputs, ResidentDataset) else y
         return LabelledRows(inputs, y, np.arange(len(samples)))
 
-    def _pretrained(self, samples: Samples, seed: int) -> tuple[Any, PatchGrid]:
+    def _pretrained(self, samples: Samples, seed: int) -> tuple[Network, PatchGrid]:
         """The network whose encoder is taken, which knows the statistics of the pixels, and its grid."""
         encoder = _unfrozen(self.encoder)
         if encoder is None:
@@ -237,7 +238,7 @@ class FineTuner(GridEstimator, ABC):
         with naming_net_params(parameters), drawing_weights(seed):
             return MaskedAutoencoder(grid, ViTConfig(**sizes, **no_decoder, **module_params(parameters)))
 
-    def _predictor(self, pretrained: Any, grid: PatchGrid, n_outputs: int, seed: int) -> Predictor:
+    def _predictor(self, pretrained: Network, grid: PatchGrid, n_outputs: int, seed: int) -> Predictor:
         with drawing_weights(seed):
             return Predictor(pretrained, grid, n_outputs, self.trainable_blocks, self.pool, self.drop_path)
 

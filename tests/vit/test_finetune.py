@@ -463,7 +463,7 @@ def test_ctrl_c_before_training_leaves_what_was_there(mae, digits, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_predictors, "dataset_of", interrupt)
+    monkeypatch.setattr(_predictors, "LabelledRows", interrupt)
     with pytest.raises(KeyboardInterrupt):
         clf.fit(X, 1 - y)
     assert_array_equal(clf.predict_proba(X), before)
