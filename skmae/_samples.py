@@ -142,7 +142,8 @@ class Samples:
 
     def instead_of(self, X: Any) -> Any:
         """What may be read again in place of X: `original` if reading X made an array of it, else X itself."""
-        return self.original() if isinstance(self.values, np.ndarray) and self.library is None else X
+        made = X is not self and isinstance(self.values, np.ndarray) and self.library is None
+        return self.original() if made else X
 
     def blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, Array]]:
         """Slices of rows, and these rows (m, d), in order."""
