@@ -156,10 +156,10 @@ class Stripes(GroupSampler):
     >>> from skmae.masking import Stripes
     >>> mae = LinearMAE(8, mask=0.5, patch=2, mask_sampling=Stripes()).fit(load_digits().images)
     >>> mae.sample_visible(1, random_state=0).reshape(4, 4).astype(int)
-    array([[0, 0, 0, 0],
-           [1, 1, 1, 1],
-           [1, 1, 1, 1],
-           [0, 0, 0, 0]])
+    array([[1, 1, 1, 1],
+           [0, 0, 0, 0],
+           [0, 0, 0, 0],
+           [1, 1, 1, 1]])
     """
 
     axis: int = 0
@@ -192,10 +192,10 @@ class Tubes(GroupSampler):
     >>> clips = np.random.default_rng(0).random((100, 4, 6, 6))  # 4 frames of 6 × 6 pixels
     >>> mae = LinearMAE(8, mask=0.75, patch=(1, 3, 3), channel_axis=None, mask_sampling=Tubes()).fit(clips)
     >>> mae.sample_visible(1, random_state=0).reshape(4, 4).astype(int)  # a row for each frame
-    array([[0, 1, 0, 0],
-           [0, 1, 0, 0],
-           [0, 1, 0, 0],
-           [0, 1, 0, 0]])
+    array([[0, 0, 0, 1],
+           [0, 0, 0, 1],
+           [0, 0, 0, 1],
+           [0, 0, 0, 1]])
     """
 
     axis: int = 0
