@@ -111,12 +111,12 @@ def render_block(translator, node):
     raise SkipNode
 
 
-def skip_scikit_learns(app, what, name, obj, skip, options):  # noqa: ARG001
-    """Leave methods to scikit-learn's own pages where their text links to these."""
+def skip_what_others_document(app, what, name, obj, skip, options):  # noqa: ARG001
+    """Leave methods to the pages of scikit-learn where their text links to these, and of torch modules to PyTorch's."""
     module = getattr(getattr(obj, "fget", obj), "__module__", None) or ""
-    return skip or module.startswith(("sklearn.utils._metadata_requests", "sklearn.model_selection"))
+    return skip or module.startswith(("sklearn.utils._metadata_requests", "sklearn.model_selection", "torch."))
 
 
 def setup(app):
-    app.connect("autodoc-skip-member", skip_scikit_learns)
+    app.connect("autodoc-skip-member", skip_what_others_document)
     app.add_html_math_renderer("mathml", (render_inline, None), (render_block, None))
