@@ -112,8 +112,10 @@ def render_block(translator, node):
 
 
 def skip_what_others_document(app, what, name, obj, skip, options):  # noqa: ARG001
-    """Leave methods to the pages of scikit-learn where their text links to these, and of torch modules to PyTorch's."""
+    """Leave methods of scikit-learn whose text links into its own pages, of torch modules and of tuples to their pages."""
     module = getattr(getattr(obj, "fget", obj), "__module__", None) or ""
+    if getattr(obj, "__objclass__", None) is tuple:
+        return True
     return skip or module.startswith(("sklearn.utils._metadata_requests", "sklearn.model_selection", "torch."))
 
 
