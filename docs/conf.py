@@ -111,12 +111,14 @@ def render_block(translator, node):
     raise SkipNode
 
 
-def skip_scikit_learns(app, what, name, obj, skip, options):  # noqa: ARG001
-    """Leave methods to scikit-learn's own pages where their text links to these."""
+def skip_what_others_document(app, what, name, obj, skip, options):  # noqa: ARG001
+    """Leave methods of scikit-learn whose text links into its own pages, of torch modules and of tuples to their pages."""
     module = getattr(getattr(obj, "fget", obj), "__module__", None) or ""
-    return skip or module.startswith(("sklearn.utils._metadata_requests", "sklearn.model_selection"))
+    if getattr(obj, "__objclass__", None) is tuple:
+        return True
+    return skip or module.startswith(("sklearn.utils._metadata_requests", "sklearn.model_selection", "torch."))
 
 
 def setup(app):
-    app.connect("autodoc-skip-member", skip_scikit_learns)
+    app.connect("autodoc-skip-member", skip_what_others_document)
     app.add_html_math_renderer("mathml", (render_inline, None), (render_block, None))

@@ -60,19 +60,25 @@ except UntrustedTypesFoundException as error:
     print(error)
 
 # %%
-# These four are all of a fitted linear autoencoder, alone or in a pipeline (`LinearDAE` and `LinearAE` instead of
-# `LinearMAE`). Write them down, rather than take over what the file itself asks for.
+# These are all of a fitted `LinearMAE`, alone or in a pipeline; another ``mask_sampling`` or ``loss`` has a name of its
+# own. Write them down, rather than take over what the file itself asks for.
 TRUSTED = [
-    "skmae.linear._estimators.LinearMAE",
-    "skmae.linear._corruption.Corruption",
-    "skmae.linear._solution.Problem",
     "skmae._grid.PatchGrid",
+    "skmae.linear._base.Fitted",
+    "skmae.linear._corruptions.Corruption",
+    "skmae.linear._corruptions.Masks",
+    "skmae.linear._corruptions.WhileHidden",
+    "skmae.linear._losses.AllFeatures",
+    "skmae.linear._models.LinearMAE",
+    "skmae.linear._problem.Problem",
+    "skmae.linear._problem.Solution",
+    "skmae.masking.Bernoulli",
 ]
 same = skops.io.load(path / "pipe.skops", trusted=TRUSTED)
 np.testing.assert_array_equal(same.predict(X), pipe.predict(X))
 
 # %%
-# After ``partial_fit`` or ``fit_moments`` there are two more, and then it can go on:
+# After ``partial_fit`` or ``fit_moments`` there are a few more, and then it can go on:
 stream = LinearMAE(16, mask=0.5, patch=2).partial_fit(X[:1000])
 skops.io.dump(stream, path / "stream.skops")
 more = sorted(set(skops.io.get_untrusted_types(file=path / "stream.skops")) - set(TRUSTED))

@@ -155,6 +155,28 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
 
     To add a corruption, write a subclass with ``__init__`` and `_corruption`; to add a distribution of masks, a sampler
     (`skmae.masking`), or a subclass with `_patch` and `_masks`.
+
+    Examples
+    --------
+    Every feature multiplied by noise of its own, of mean 1 and standard deviation `std`:
+
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae.linear import Corruption, LinearAutoencoder
+    >>> class Speckle(LinearAutoencoder):
+    ...     def __init__(
+    ...         self, n_components=None, *, std=0.5, image_shape=None, channel_axis="auto", whiten=False, solver="auto"
+    ...     ):
+    ...         self.n_components = n_components
+    ...         self.std = std
+    ...         self.image_shape = image_shape
+    ...         self.channel_axis = channel_axis
+    ...         self.whiten = whiten
+    ...         self.solver = solver
+    ...
+    ...     def _corruption(self, grid):
+    ...         return Corruption(within=self.std**2)
+    >>> Speckle(8).fit_transform(load_digits().images).shape
+    (1797, 8)
     """
 
     n_components: int | float | None

@@ -23,7 +23,37 @@ _LARGEST_ONE_BY_ONE = 50_000_000
 
 
 class Loss:
-    """Base of the losses. They are compared and hashed by value, so that a search may share what it solves."""
+    """Base of the losses. They are compared and hashed by value, so that a search may share what it solves.
+
+    Examples
+    --------
+    A subclass has `expected_error` and `minimise`. Here only the first features count, the upper rows of an image:
+
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearMAE
+    >>> from skmae.linear import Loss, reduced_rank_regression
+    >>> @dataclass(frozen=True)
+    ... class FirstFeatures(Loss):
+    ...     n: int
+    ...
+    ...     def expected_error(self, corruption, X, encoder, decoder):
+    ...         counts = np.arange(len(decoder)) < self.n
+    ...         error = corruption.expected_error(X, encoder, decoder * counts[:, np.newaxis])
+    ...         return error - (X[:, ~counts] ** 2).sum(axis=1)
+    ...
+    ...     def minimise(self, corruption, S, n_components, how="auto"):
+    ...         counts = np.arange(len(S)) < self.n
+    ...         found = reduced_rank_regression(S * counts[:, np.newaxis], corruption.second(S), n_components, how)
+    ...         return found, S.diagonal()[counts].sum() - found.eigenvalues.sum()
+    >>> X = load_digits().images
+    >>> mae = LinearMAE(8, mask=0.5, patch=2, loss=FirstFeatures(32)).fit(X)
+    >>> bool(np.isclose(mae.expected_loss_, -mae.score(X)))
+    True
+    >>> bool(mae.decoder_[32:].any())
+    False
+    """
 
     smaller_ranks_follow = False
     """Whether the minimiser of rank k is made of the leading directions of any larger rank (Theorem 1)."""
@@ -81,7 +111,15 @@ class Loss:
 
 @dataclass(frozen=True)
 class AllFeatures(Loss):
-    """The squared error of all features, hidden and visible: tr S − Σ λ (Eq. 1, Theorem 1)."""
+    """The squared error of all features, hidden and visible: tr S − Σ λ (Eq. 1, Theorem 1).
+
+    Examples
+    --------
+    >>> from skmae import LinearMAE
+    >>> from skmae.linear import AllFeatures
+    >>> LinearMAE(loss=AllFeatures())  # the same as loss="all"
+    LinearMAE(loss=AllFeatures())
+    """
 
     smaller_ranks_follow = True
     takes_float32 = True
@@ -137,6 +175,13 @@ class HiddenFeatures(Loss):
     """The squared error of each feature while it is hidden, as in masked autoencoders that are trained.
 
     It is summed over features and divided by the share of them that is hidden.
+
+    Examples
+    --------
+    >>> from skmae import LinearMAE
+    >>> from skmae.linear import HiddenFeatures
+    >>> LinearMAE(loss=HiddenFeatures())  # the same as loss="hidden"
+    LinearMAE(loss=HiddenFeatures())
     """
 
     def refuses(self, grid: PatchGrid, corruption: Corruption) -> str | None:

@@ -45,6 +45,14 @@ class Minimiser:
         The name of what found it.
     rcond : float
         Reciprocal condition number of V less its constant features; 0 where that is singular.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmae.linear import reduced_rank_regression
+    >>> found = reduced_rank_regression(np.diag([3.0, 2.0]), np.diag([6.0, 2.0]), n_components=1)
+    >>> found.encoder.shape, found.decoder.shape, found.solver
+    ((1, 2), (2, 1), 'cholesky')
     """
 
     encoder: FloatArray
@@ -123,6 +131,16 @@ def reduced_rank_regression(
     ------
     ValueError
         If how="cholesky" and V is singular, or if there is no signal to choose a rank by.
+
+    Examples
+    --------
+    Of two features the first varies more, but is corrupted so much that the second explains more, λ = 2²/2 over 3²/6:
+
+    >>> import numpy as np
+    >>> from skmae.linear import reduced_rank_regression
+    >>> S, V = np.diag([3.0, 2.0]), np.diag([6.0, 2.0])
+    >>> reduced_rank_regression(S, V, n_components=1).eigenvalues
+    array([2.])
     """
     return solve_together(cross, [second], n_components, how)[0]
 

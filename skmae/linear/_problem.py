@@ -109,6 +109,17 @@ class Solution:
         Expected squared error per feature.
     solver : str
         The name of the one that was used.
+
+    Examples
+    --------
+    A solver of one's own makes it with `Solution.of`, see `Solver`. Its smaller ranks are parts of it:
+
+    >>> import numpy as np
+    >>> from skmae.linear import Solution
+    >>> E, values = np.eye(3), np.array([3.0, 2.0, 1.0])
+    >>> solution = Solution(E, E, np.zeros(3), values, values / 6, expected_loss=0.0, solver="by hand")
+    >>> solution.truncated(2).expected_loss == 1 / 3
+    True
     """
 
     components: FloatArray

@@ -22,14 +22,47 @@ _RCOND_FOR_FLOAT32 = 1e-8
 
 
 class Cost(NamedTuple):
-    """Of solving: floating-point operations, and bytes of memory beside the data."""
+    """Of solving: floating-point operations, and bytes of memory beside the data.
+
+    Examples
+    --------
+    >>> from skmae.linear import Cost
+    >>> Cost(flops=4 * 64**3, bytes=8 * 3 * 64**2).flops
+    1048576
+    """
 
     flops: float
     bytes: float
 
 
 class Solver:
-    """Base of the solvers."""
+    """Base of the solvers.
+
+    Examples
+    --------
+    A subclass has `solve`, and `refuses` what it cannot solve. This one knows the PCA of samples that nothing corrupts:
+
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skmae import LinearAE
+    >>> from skmae.linear import Minimiser, Solution, Solver
+    >>> class Plain(Solver):
+    ...     name = "plain"
+    ...
+    ...     def refuses(self, problem, n_rows, has_rows):
+    ...         return None if problem.corruption.is_identity else "solver=Plain() needs samples without corruption."
+    ...
+    ...     def solve(self, problem, data):
+    ...         _, mean, S = data.summary(np.float64)
+    ...         values, E = np.linalg.eigh(S)
+    ...         values, E = values[::-1][: problem.n_components], E[:, ::-1][:, : problem.n_components]
+    ...         found = Minimiser(E.T, E, values, self.name, rcond=0.0)
+    ...         return Solution.of(problem, found, mean, np.trace(S), np.trace(S) - values.sum())
+    >>> X = load_digits().data
+    >>> ours, theirs = (LinearAE(8, solver=solver).fit(X) for solver in (Plain(), "auto"))
+    >>> bool(np.allclose(ours.eigenvalues_, theirs.eigenvalues_))
+    True
+    """
 
     name: str
     needs_rows = False
