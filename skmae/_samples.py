@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from skmae._compat import array_to_numpy, import_optional, is_numpy_namespace, namespace_and_device, widest_float
 from skmae._linalg import ProductSum
+from skmae._typing import Array, FloatArray, Shape
 
 #: Rows converted at a time. 1024 products of 8-bit numbers sum exactly in float32 (2¹⁴ · 2¹⁰ = 2²⁴).
 BLOCK_ROWS = 1024
@@ -24,8 +25,6 @@ BLOCK_ROWS = 1024
 _CPU = 1  # kDLCPU of the DLPack standard
 _MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool_): 0.0}
 
-Array = NDArray[Any]
-FloatArray = NDArray[np.float64]
 Weights = FloatArray | None
 Result = TypeVar("Result")
 
@@ -70,7 +69,7 @@ class Samples:
     def __init__(
         self,
         values: Any,
-        sample_shape: tuple[int, ...] | None = None,
+        sample_shape: Shape | None = None,
         *,
         frame: Any = None,
         library: ArrayLibrary | None = None,
@@ -92,7 +91,8 @@ class Samples:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.values.dtype)
+        dtype: np.dtype[Any] = np.dtype(self.values.dtype)
+        return dtype
 
     @property
     def output_dtype(self) -> np.dtype[Any]:
@@ -100,7 +100,7 @@ class Samples:
         return floating_dtype(self)
 
     @property
-    def original_shape(self) -> tuple[int, ...]:
+    def original_shape(self) -> Shape:
         """Of the array that came in."""
         return (len(self), *(self.sample_shape or (self.n_features,)))
 
@@ -116,7 +116,7 @@ class Samples:
         """Let an estimator remember the width, and the names of the columns."""
         validate_data(estimator, self._header, reset=True, skip_check_array=True)
 
-    def compare(self, estimator: BaseEstimator) -> None:
+    def check_against(self, estimator: BaseEstimator) -> None:
         """Refuse another width, or other names, than an estimator remembers."""
         validate_data(estimator, self._header, reset=False, skip_check_array=True)
 
@@ -383,7 +383,8 @@ class DaskSamples(Samples):
         ]
         while len(parts) > 1:
             parts = [delayed(sum)(parts[first : first + 2]) for first in range(0, len(parts), 2)]
-        return parts[0].compute()
+        total: Result = parts[0].compute()
+        return total
 
     def _chunks(self) -> Any:
         return self.values.to_delayed().ravel()
@@ -445,7 +446,7 @@ def read_samples(X: Any, reader: Any) -> Samples:
     return Samples(to_numpy(rows), sample_shape, frame=frame, library=library)
 
 
-def _as_rows(X: Any, library: ArrayLibrary | None) -> tuple[Any, tuple[int, ...] | None]:
+def _as_rows(X: Any, library: ArrayLibrary | None) -> tuple[Any, Shape | None]:
     """One row per sample in C order, and the shape of a sample if it had more than one axis.
 
     Nothing is copied unless the memory layout forces it, and never to a wider type.

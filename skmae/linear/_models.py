@@ -8,6 +8,7 @@ from skmae._compat import HasMethods, Interval, StrOptions
 from skmae._estimator import store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID_DOCS, MASKING, shared_docs
+from skmae._typing import ChannelAxis, Shape
 from skmae.linear._base import LinearAutoencoder
 from skmae.linear._corruptions import Corruption, Masks
 from skmae.linear._losses import Loss, resolve_loss
@@ -157,9 +158,9 @@ class LinearMAE(LinearAutoencoder):
         n_components: int | float | None = None,
         *,
         mask: float = 0.75,
-        patch: int | tuple[int, ...] = 4,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
+        patch: int | Shape = 4,
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
         mask_sampling: str | Callable[..., Any] = "bernoulli",
         loss: Any = "all",
         whiten: bool = False,
@@ -240,8 +241,8 @@ class LinearDAE(LinearAutoencoder):
         n_components: int | float | None = None,
         *,
         noise_std: float = 1.0,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
         whiten: bool = False,
         solver: Any = "auto",
     ):
@@ -298,8 +299,8 @@ class LinearAE(LinearAutoencoder):
         self,
         n_components: int | float | None = None,
         *,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
         whiten: bool = False,
         solver: Any = "auto",
     ):

@@ -6,16 +6,15 @@ from numbers import Integral
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skmae._grid import PatchGrid
+from skmae._typing import Array, FloatArray
 from skmae.linear._corruptions import Corruption
 from skmae.linear._losses import AllFeatures, Loss
 from skmae.linear._primal import Minimiser, Rank
 from skmae.moments import Moments
 
-FloatArray = NDArray[np.float64]
-Rows = tuple[NDArray[Any], FloatArray | None]
+Rows = tuple[Array, FloatArray | None]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from sklearn.model_selection import ParameterGrid
 from skmae._compat import import_optional
 from skmae._config import SIZES, ViTConfig
 from skmae._grid import PatchGrid, check_shape, resolve_shape
+from skmae._typing import Shape
 from skmae.masking import resolve_sampler
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _BACKWARD = 2  # a product's two derivatives cost twice what it does
 
 def training_cost(
     estimator: "ViTMAE",
-    image_shape: tuple[int, ...],
+    image_shape: Shape,
     *,
     param_grid: dict[str, Any] | list[dict[str, Any]] | None = None,
     n_samples: int | None = None,
@@ -194,7 +195,7 @@ class Workload:
     network: "ViTMAE | ViTConfig"
 
     @classmethod
-    def of_model(cls, model: "ViTMAE", image_shape: tuple[int, ...]) -> "Workload":
+    def of_model(cls, model: "ViTMAE", image_shape: Shape) -> "Workload":
         """Of a ViTMAE, which need not be fitted, on samples of a shape."""
         shape, axis = resolve_shape(
             image_shape, model.channel_axis, n_features=int(np.prod(image_shape)), sample_shape=image_shape
@@ -258,7 +259,7 @@ def _check_parameters(model: "ViTMAE") -> None:
     ViTConfig.from_parameters(model.get_params(deep=False))
 
 
-def _check_same_shape(model: "ViTMAE", image_shape: tuple[int, ...]) -> None:
+def _check_same_shape(model: "ViTMAE", image_shape: Shape) -> None:
     if model.image_shape is not None and tuple(model.image_shape) != image_shape:
         raise ValueError(
             f"training_cost was told image_shape={image_shape}, but the estimator or param_grid says "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmae._compat import import_optional
+from skmae._typing import Array
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -139,7 +140,7 @@ def _with_weights(estimator: "DeepAutoencoder", path: Path | None) -> Any:
     return other.load_weights(path).net_.plain_module.to(estimator.net_.where)
 
 
-def _features(estimator: "DeepAutoencoder", modules: list[Any], X: ArrayLike) -> NDArray[Any]:
+def _features(estimator: "DeepAutoencoder", modules: list[Any], X: ArrayLike) -> Array:
     """(n, checkpoints, layers, D)."""
     import torch
 

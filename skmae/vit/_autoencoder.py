@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import Tags, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -22,6 +22,7 @@ from skmae._compat import HasMethods, Interval, StrOptions, fit_context
 from skmae._estimator import GridEstimator, ReadsOnce, store_parameters
 from skmae._grid import PatchGrid, check_shape
 from skmae._parameters import GRID, MASKING, shared_docs
+from skmae._typing import ChannelAxis, Constraints, RandomState, Shape
 from skmae.masking import read_visible_patches
 from skmae.vit._build import module_params, peak_rate
 from skmae.vit._checkpoint import Checkpointer, fingerprint_of, train
@@ -126,7 +127,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
     (1797, 32)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         **MASKING,
         **GRID,
         "normalize_target": ["boolean"],
@@ -140,9 +141,9 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         self,
         *,
         mask: float = 0.75,
-        patch: int | tuple[int, ...] = 4,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
+        patch: int | Shape = 4,
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
         mask_sampling: Any = "exact",
         normalize_target: bool = False,
         pool: str = "mean",
@@ -161,7 +162,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         net_params: dict[str, Any] | None = None,
         accelerator: Any = None,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ):
         store_parameters(self, locals())
 
@@ -180,7 +181,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
     # -- fitting ------------------------------------------------------------------------------------------------
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Train for `max_epochs`, or go on from the checkpoint of such a training.
 
         Parameters
@@ -220,7 +221,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def partial_fit(self, X: Any, y: object = None) -> Self:  # noqa: ARG002
         """Train for one epoch. `max_epochs` calls with the same X are one `fit`.
 
         The learning rate is that of the next epoch of `max_epochs`, and zero after them. After `load_weights` it goes
@@ -293,13 +294,13 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         net.plain_module.standardize.learn(statistics.mean, statistics.scale)
         return training
 
-    def _build(self, n_features: int, sample_shape: tuple[int, ...] | None, seed: int) -> Training:
+    def _build(self, n_features: int, sample_shape: Shape | None, seed: int) -> Training:
         """A net with fresh weights, for samples of a shape."""
         self._validate_params()
         parameters, grid = self._parameters(), self._grid_for(n_features, sample_shape)
         return Training(build_net(parameters, self._fresh_module(grid, seed), grid, seed), parameters)
 
-    def _grid_for(self, n_features: int, sample_shape: tuple[int, ...] | None) -> PatchGrid:
+    def _grid_for(self, n_features: int, sample_shape: Shape | None) -> PatchGrid:
         return PatchGrid.build_regular(*self._resolve_shape(n_features, sample_shape), self.patch)
 
     def _fresh_module(self, grid: PatchGrid, seed: int) -> Any:
@@ -443,7 +444,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         mask = None if visible is None else self._read_visible(visible, 1)
         return linearize(self.net_, samples.rows(), mask, batch_size)
 
-    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
+    def score(self, X: Any, y: object = None) -> float:  # noqa: ARG002
         """Minus the loss of training on X, with masks that are the same at every call.
 
         It compares models under one mask and patch; it cannot choose them, since hiding less is always easier.
@@ -475,7 +476,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
 
         return -float(over_batches(net, samples, self.batch_size, errors).mean(dtype=np.float64))
 
-    def sample_visible(self, n_samples: int, random_state: Any = None) -> np.ndarray:
+    def sample_visible(self, n_samples: int, random_state: RandomState = None) -> np.ndarray:
         """Draw what is visible of `n_samples` samples, as training hides it.
 
         Parameters
@@ -561,7 +562,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         """Names of the parameters that say what the network is, and of the shapes that it is made for."""
         return [*sorted(set(self._get_param_names()) - set(DeepAutoencoder._get_param_names())), "patch", "image_shape"]
 
-    def _image_shape_of_weights(self) -> tuple[int, ...]:
+    def _image_shape_of_weights(self) -> Shape:
         """The shape that weights are loaded for: the parameter's, or that of the samples that were fitted."""
         if self.image_shape is not None:
             return check_shape(self.image_shape)
@@ -581,7 +582,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         return self._training.net
 
     @property
-    def image_shape_(self) -> tuple[int, ...]:  # type: ignore[override]
+    def image_shape_(self) -> Shape:  # type: ignore[override]
         return self.net_.grid.image_shape
 
     @property
@@ -597,7 +598,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         return hidden_share(self.net_.sampler, self.net_.grid, self.net_.mask)
 
     @property
-    def patch_(self) -> tuple[int, ...]:
+    def patch_(self) -> Shape:
         return self.net_.grid.patch_shape
 
     @property
@@ -626,7 +627,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
     def __sklearn_is_fitted__(self) -> bool:
         return "_training" in self.__dict__
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.three_d_array = True

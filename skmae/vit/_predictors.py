@@ -16,7 +16,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
-from sklearn.utils import assert_all_finite, check_random_state, column_or_1d, compute_class_weight
+from sklearn.utils import Tags, assert_all_finite, check_random_state, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
@@ -28,6 +28,7 @@ from skmae._estimator import GridEstimator, store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID, MASKING, shared_docs
 from skmae._samples import Samples
+from skmae._typing import ChannelAxis, Constraints, RandomState, Shape
 from skmae.vit._augmentation import Augment, Mixing, make_supervised_augment
 from skmae.vit._autoencoder import DeepAutoencoder
 from skmae.vit._build import module_params, net_settings, resolve_device
@@ -83,7 +84,7 @@ class Classes:
 class Numbers:
     """The numbers that a regressor predicts: their shape for one sample, their means and standard deviations."""
 
-    shape: tuple[int, ...]
+    shape: Shape
     mean: np.ndarray
     scale: np.ndarray
 
@@ -114,7 +115,7 @@ class FineTuned:
 class FineTuner(GridEstimator, ABC):
     """What the predictors share: from an encoder and targets to a trained net."""
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         "encoder": [DeepAutoencoder, FrozenEstimator, None],
         "trainable_blocks": [Interval(Integral, 0, None, closed="left"), None],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
@@ -341,7 +342,7 @@ class FineTuner(GridEstimator, ABC):
         return self._fine_tuned.net
 
     @property
-    def image_shape_(self) -> tuple[int, ...]:  # type: ignore[override]
+    def image_shape_(self) -> Shape:  # type: ignore[override]
         return self.net_.plain_module.grid.image_shape
 
     @property
@@ -360,7 +361,7 @@ class FineTuner(GridEstimator, ABC):
     def __sklearn_is_fitted__(self) -> bool:
         return "_fine_tuned" in self.__dict__
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.non_deterministic = False
@@ -423,7 +424,7 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
     True
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         **FineTuner._parameter_constraints,
         "mixup": [Interval(Real, 0, None, closed="left")],
         "cutmix": [Interval(Real, 0, None, closed="left")],
@@ -452,9 +453,9 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
-        patch: int | tuple[int, ...] = 4,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
+        patch: int | Shape = 4,
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
         embed_dim: int = 192,
         encoder_layers: int = 12,
         encoder_heads: int = 12,
@@ -466,7 +467,7 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         callbacks: Any = None,
         net_params: dict[str, Any] | None = None,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ):
         store_parameters(self, locals())
 
@@ -619,9 +620,9 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
-        patch: int | tuple[int, ...] = 4,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
+        patch: int | Shape = 4,
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
         embed_dim: int = 192,
         encoder_layers: int = 12,
         encoder_heads: int = 12,
@@ -633,7 +634,7 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
         callbacks: Any = None,
         net_params: dict[str, Any] | None = None,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ):
         store_parameters(self, locals())
 
@@ -693,7 +694,7 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
         return RegressionLoss
 
     @property
-    def target_shape_(self) -> tuple[int, ...]:
+    def target_shape_(self) -> Shape:
         return self._targets.shape
 
     @property
@@ -704,7 +705,7 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
     def target_scale_(self) -> np.ndarray:
         return self._targets.scale
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags

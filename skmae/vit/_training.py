@@ -117,7 +117,7 @@ class AcceleratedMAENet(AccelerateMixin, MAENet):
     def mean_over_processes(self, values: Tensor) -> Tensor:
         return self.accelerator.reduce(values, "mean")
 
-    def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
+    def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
         """Not prepared by accelerate, which would divide the batches a second time."""
         return MAENet.get_iterator(self, dataset, training)
 

@@ -11,6 +11,7 @@ from skmae._config import SIZES, ViTConfig
 from skmae._estimator import store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import shared_docs
+from skmae._typing import ChannelAxis, Constraints, RandomState, Shape
 from skmae.vit._autoencoder import DeepAutoencoder
 from skmae.vit._module import MaskedAutoencoder
 from skmae.vit._network import layers_of
@@ -73,15 +74,15 @@ class ViTMAE(DeepAutoencoder):
     (1797, 8, 8)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {**DeepAutoencoder._parameter_constraints, **SIZES}
+    _parameter_constraints: Constraints = {**DeepAutoencoder._parameter_constraints, **SIZES}
 
     def __init__(
         self,
         *,
         mask: float = 0.75,
-        patch: int | tuple[int, ...] = 4,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
+        patch: int | Shape = 4,
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
         mask_sampling: Any = "exact",
         embed_dim: int = 192,
         encoder_layers: int = 12,
@@ -107,7 +108,7 @@ class ViTMAE(DeepAutoencoder):
         net_params: dict[str, Any] | None = None,
         accelerator: Any = None,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ):
         store_parameters(self, locals())
 
