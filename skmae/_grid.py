@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skmae._typing import BoolArray, ChannelAxis, FloatArray, IntArray, Shape
+from skmae._typing import BoolArray, ChannelAxis, FloatArray, IntArray, Patch, Shape
 
 MAX_GRID_AXES = 3
 MAX_AUTO_CHANNELS = 4
@@ -38,20 +38,20 @@ class PatchGrid:
     patch_shape: Shape
 
     @classmethod
-    def build(cls, image_shape: Shape, channel_axis: int | None, patch: int | Sequence[int]) -> Self:
+    def build(cls, image_shape: Shape, channel_axis: int | None, patch: Patch) -> Self:
         """Check `patch` against the shape; a patch larger than an axis is clipped to it."""
         grid_shape = _without(image_shape, channel_axis)
         sizes = check_patch(patch, grid_shape)
         return cls(image_shape, channel_axis, tuple(map(min, sizes, grid_shape)))
 
     @classmethod
-    def build_regular(cls, image_shape: Shape, channel_axis: int | None, patch: int | Sequence[int]) -> Self:
+    def build_regular(cls, image_shape: Shape, channel_axis: int | None, patch: Patch) -> Self:
         """Check that `patch` divides the shape."""
         grid = cls(image_shape, channel_axis, check_patch(patch, _without(image_shape, channel_axis)))
         grid.require_regular()
         return grid
 
-    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return PatchGrid, (self.image_shape, self.channel_axis, self.patch_shape)  # leave what is cached behind
 
     @cached_property
@@ -212,7 +212,7 @@ def _without(shape: Shape, axis: int | None) -> Shape:
     return shape if axis is None else shape[:axis] + shape[axis + 1 :]
 
 
-def check_patch(patch: int | Sequence[int], grid_shape: Shape) -> Shape:
+def check_patch(patch: Patch, grid_shape: Shape) -> Shape:
     """One patch size per axis of the grid."""
     sizes = tuple(patch) if np.iterable(patch) else (patch,) * len(grid_shape)
     if len(sizes) != len(grid_shape):

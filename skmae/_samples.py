@@ -17,7 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from skmae._compat import array_to_numpy, import_optional, is_numpy_namespace, namespace_and_device, widest_float
 from skmae._linalg import ProductSum
-from skmae._typing import Array, FloatArray, Shape
+from skmae._typing import Array, DType, FloatArray, Shape
 
 #: Rows converted at a time. 1024 products of 8-bit numbers sum exactly in float32 (2¹⁴ · 2¹⁰ = 2²⁴).
 BLOCK_ROWS = 1024
@@ -90,12 +90,12 @@ class Samples:
         return prod(self.values.shape[1:])
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = np.dtype(self.values.dtype)
+    def dtype(self) -> DType:
+        dtype: DType = np.dtype(self.values.dtype)
         return dtype
 
     @property
-    def output_dtype(self) -> np.dtype[Any]:
+    def output_dtype(self) -> DType:
         """The floating-point type in which results are given: float32, or wider where the samples are."""
         return floating_dtype(self)
 
@@ -207,7 +207,7 @@ class Samples:
         """What that solution makes of the samples, where a search has encoded them before."""
         return None
 
-    def choose_shift(self, dtype: np.dtype[Any]) -> FloatArray:
+    def choose_shift(self, dtype: DType) -> FloatArray:
         """A centre near the samples that `dtype` holds: an 8-bit type's mid-point, else the mean of the first rows."""
         if self.dtype in _MIDPOINT:
             return np.full(self.n_features, _MIDPOINT[self.dtype])
@@ -226,7 +226,7 @@ class Samples:
         weights: Weights,
         scatter: FloatArray,
         *,
-        dtype: np.dtype[Any],
+        dtype: DType,
         batch_size: int,
         progress: Callable[[Iterator[Any]], Iterator[Any]],
     ) -> tuple[FloatArray, bool]:
@@ -263,7 +263,7 @@ class DeviceSamples(Samples):
     library: ArrayLibrary
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         return np.dtype(str(self.values.dtype).rpartition(".")[2])
 
     def read(self, rows: Any) -> Array:
@@ -282,7 +282,7 @@ class DeviceSamples(Samples):
             self.check_finite()
         return Z
 
-    def choose_shift(self, dtype: np.dtype[Any]) -> FloatArray:
+    def choose_shift(self, dtype: DType) -> FloatArray:
         xp, widest = self.library.xp, self.library.widest
         mean = xp.mean(xp.astype(self.values[: min(BLOCK_ROWS, len(self)), :], widest), axis=0)
         # whole numbers and float32 alike are held by float32 without rounding
@@ -294,7 +294,7 @@ class DeviceSamples(Samples):
         weights: Weights,
         scatter: FloatArray,
         *,
-        dtype: np.dtype[Any],
+        dtype: DType,
         batch_size: int,
         progress: Callable[[Iterator[Any]], Iterator[Any]],  # noqa: ARG002
     ) -> tuple[FloatArray, bool]:
@@ -318,7 +318,7 @@ class DeviceSamples(Samples):
         scatter += array_to_numpy(total)
         return first, False
 
-    def _is_narrow(self, dtype: np.dtype[Any]) -> bool:
+    def _is_narrow(self, dtype: DType) -> bool:
         """Whether float32 products are what is asked for, or all that is needed."""
         xp = self.library.xp
         is_8_bit = xp.isdtype(self.values.dtype, ("bool", xp.uint8, xp.int8))
@@ -545,7 +545,7 @@ def to_numpy(X: ArrayLike | Any) -> Array:
 # -- rows --------------------------------------------------------------------------------------------------------------
 
 
-def floating_dtype(X: Any) -> np.dtype[Any]:
+def floating_dtype(X: Any) -> DType:
     """The floating-point type in which results for `X` are given: float32, or wider where `X` is."""
     return np.result_type(X.dtype, np.float32)
 

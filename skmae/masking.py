@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from numbers import Integral
-from typing import Any, ClassVar, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -33,7 +33,9 @@ _SAMPLINGS = ("exact", "bernoulli")
 class Sampler(Protocol):
     """What draws masks, and knows how they are on average."""
 
-    def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: np.random.RandomState, /) -> Any:
+    def __call__(
+        self, n_samples: int, grid: PatchGrid, mask: float, random_state: np.random.RandomState, /
+    ) -> ArrayLike:
         """(n_samples, N) bool, True where visible."""
 
     def moments(self, grid: PatchGrid, mask: float) -> tuple[ArrayLike, ArrayLike]:
@@ -348,7 +350,7 @@ class Sampled:
         if not isinstance(self.n_draws, Integral) or self.n_draws < 1:
             raise ValueError(f"n_draws={self.n_draws!r} must be a whole number of masks >= 1.")
 
-    def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState = None, /) -> Any:
+    def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState = None, /) -> ArrayLike:
         """Draw masks; (n_samples, n_patches) bool, True where visible."""
         return self.function(n_samples, grid, mask, check_random_state(random_state))
 
@@ -366,7 +368,10 @@ class Sampled:
         return draw_visible(self, int(self.n_draws), grid, mask, self.random_state)
 
 
-def resolve_sampler(mask_sampling: Any) -> Sampler:
+MaskSampling = Literal["bernoulli", "exact"] | Sampler | Callable[..., ArrayLike]
+
+
+def resolve_sampler(mask_sampling: MaskSampling) -> Sampler:
     """The sampler that a parameter `mask_sampling` names, or is.
 
     Parameters
@@ -390,7 +395,9 @@ def resolve_sampler(mask_sampling: Any) -> Sampler:
     )
 
 
-def draw_visible(sampler: Any, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState) -> BoolArray:
+def draw_visible(
+    sampler: Sampler, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState
+) -> BoolArray:
     """Draw masks and check what came.
 
     Returns
@@ -413,7 +420,18 @@ def draw_visible(sampler: Any, n_samples: int, grid: PatchGrid, mask: float, ran
     return visible
 
 
-def moments_of(sampler: Any, grid: PatchGrid, mask: float) -> tuple[FloatArray, FloatArray]:
+def count_visible(sampler: Sampler, grid: PatchGrid, mask: float) -> int | None:
+    """Visible patches of every mask; None where their number differs between masks, or is not known."""
+    return sampler.n_visible(grid, mask) if isinstance(sampler, GroupSampler) else None
+
+
+def hidden_share(sampler: Sampler, grid: PatchGrid, mask: float) -> float:
+    """Share of the patches that are hidden, on average over masks."""
+    count = count_visible(sampler, grid, mask)
+    return 1 - (float(moments_of(sampler, grid, mask)[0].mean()) if count is None else count / grid.n_patches)
+
+
+def moments_of(sampler: Sampler, grid: PatchGrid, mask: float) -> tuple[FloatArray, FloatArray]:
     """The moments that a sampler states, checked: rates (N,) and joint rates (N, N).
 
     Raises

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import partial
 from numbers import Integral
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -12,7 +12,7 @@ from scipy.linalg.blas import dsyr, dsyr2
 from skmae._files import open_shards, with_progress
 from skmae._linalg import EPS, mirror_lower, variance_of_rounding  # noqa: F401
 from skmae._samples import BLOCK_ROWS, Samples, Weights, count_rows, read_samples
-from skmae._typing import AnyPath, FloatArray, Shape
+from skmae._typing import AnyPath, DType, FloatArray, Shape
 
 _FLOAT64 = np.dtype(np.float64)
 _ROUNDING = 1e-10
@@ -327,7 +327,7 @@ class Moments:
         self,
         samples: Samples,
         weights: Weights,
-        dtype: np.dtype[Any] = _FLOAT64,
+        dtype: DType = _FLOAT64,
         batch_size: int = BLOCK_ROWS,
         verbose: bool = False,
     ) -> None:
@@ -434,9 +434,7 @@ class Moments:
             )
 
 
-def _moments_of_part(
-    samples: Samples, weights: Weights, *, dtype: np.dtype[Any], batch_size: int, verbose: bool
-) -> Moments:
+def _moments_of_part(samples: Samples, weights: Weights, *, dtype: DType, batch_size: int, verbose: bool) -> Moments:
     moments = Moments(samples.n_features)
     if len(samples) and (weights is None or weights.any()):
         moments._add(samples, weights, dtype, batch_size, verbose)

@@ -16,7 +16,7 @@ from skmae._estimator import GridEstimator
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID
 from skmae._samples import floating_dtype, refuse_not_finite, row_blocks
-from skmae._typing import Array, BoolArray, ChannelAxis, Constraints, Floats, IntArray, RandomState, Shape
+from skmae._typing import Array, BoolArray, ChannelAxis, Constraints, Floats, IntArray, Patch, RandomState, Shape
 from skmae.masking import ExactCount, draw_visible, read_visible
 
 _BATCH = 256
@@ -101,7 +101,7 @@ class TorchAutoencoder(GridEstimator):
         *,
         image_shape: Shape | None = None,
         channel_axis: ChannelAxis = "auto",
-        patch: int | Shape = 1,
+        patch: Patch = 1,
         mask: float = 0.0,
         takes_visible: bool = False,
         dtype: torch.dtype | None = None,

@@ -11,13 +11,18 @@ from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid
 from skmae._samples import Samples, read_samples, row_blocks
-from skmae._typing import FloatArray
+from skmae._typing import FloatArray, Patch
 from skmae.inspection._inputs import grid_of
 from skmae.inspection._protocol import Reconstructor, check_fitted_reconstructor
 
 
 def linearized_loss(
-    estimator: Reconstructor, X: ArrayLike, *, mask: float | None = None, patch: Any = None, rescale: bool = True
+    estimator: Reconstructor,
+    X: ArrayLike,
+    *,
+    mask: float | None = None,
+    patch: Patch | None = None,
+    rescale: bool = True,
 ) -> float:
     """Expected error of reconstructing samples with blanked-out patches, if the model were linear around them.
 

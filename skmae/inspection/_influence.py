@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid
-from skmae._typing import ChannelAxis, FloatArray, IntArray, RandomState, Shape
+from skmae._typing import ChannelAxis, FloatArray, IntArray, Patch, RandomState, Shape
 from skmae.inspection._inputs import grid_of, read_once, resolve_outputs
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import CurveDisplay
@@ -23,7 +23,7 @@ def influence_by_distance(
     maps: ArrayLike,
     image_shape: Shape,
     *,
-    outputs: Any = "all",
+    outputs: ArrayLike = "all",
     channel_axis: ChannelAxis = "auto",
     bin_width: float | None = 1.0,
 ) -> "DataFrame":
@@ -80,7 +80,7 @@ def influence_by_distance(
 
 
 def influence_radius(
-    maps: ArrayLike, image_shape: Shape, *, outputs: Any = "all", channel_axis: ChannelAxis = "auto"
+    maps: ArrayLike, image_shape: Shape, *, outputs: ArrayLike = "all", channel_axis: ChannelAxis = "auto"
 ) -> FloatArray:
     """Mean distance from an output pixel to the inputs that it depends on, weighted by influence.
 
@@ -121,9 +121,9 @@ def influence_radius(
 def own_patch_share(
     maps: ArrayLike,
     image_shape: Shape,
-    patch: int | Shape,
+    patch: Patch,
     *,
-    outputs: Any = "all",
+    outputs: ArrayLike = "all",
     channel_axis: ChannelAxis = "auto",
 ) -> FloatArray:
     """Share of each map inside the patch of its output pixel.
@@ -207,7 +207,7 @@ def basis_similarity(jacobian: ArrayLike) -> FloatArray:
 
 
 def _shares(
-    maps: ArrayLike, image_shape: Shape, outputs: Any, channel_axis: ChannelAxis, patch: Any = 1
+    maps: ArrayLike, image_shape: Shape, outputs: ArrayLike, channel_axis: ChannelAxis, patch: Patch = 1
 ) -> tuple[FloatArray, PatchGrid, IntArray]:
     """Maps as (n, n_outputs, n_pixels), each of sum 1 unless it is zero; the grid; the output pixels."""
     grid = grid_of(image_shape, channel_axis, patch)
@@ -273,8 +273,8 @@ class InfluenceDisplay(CurveDisplay):
         estimator: Reconstructor,
         X: ArrayLike,
         *,
-        outputs: Any = "all",
-        visible: Any = None,
+        outputs: ArrayLike = "all",
+        visible: ArrayLike | None = None,
         n_masks: int = 1,
         bin_width: float | None = 1.0,
         random_state: RandomState = None,
@@ -323,7 +323,7 @@ class InfluenceDisplay(CurveDisplay):
         maps: ArrayLike,
         image_shape: Shape,
         *,
-        outputs: Any = "all",
+        outputs: ArrayLike = "all",
         channel_axis: ChannelAxis = "auto",
         bin_width: float | None = 1.0,
         name: str | None = None,

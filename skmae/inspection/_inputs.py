@@ -9,7 +9,7 @@ from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid, check_shape, resolve_shape
 from skmae._samples import read_samples
-from skmae._typing import Array, ChannelAxis, IntArray
+from skmae._typing import Array, ChannelAxis, IntArray, Patch
 
 _GRID_SIZE = 4  # pixels along an axis of outputs="grid"
 
@@ -25,7 +25,7 @@ def read_rows(X: ArrayLike, name: str = "X") -> Array:
 
 
 def read_rows_on_grid(
-    X: ArrayLike, image_shape: Sequence[int] | None, channel_axis: ChannelAxis, patch: Any = 1
+    X: ArrayLike, image_shape: Sequence[int] | None, channel_axis: ChannelAxis, patch: Patch = 1
 ) -> tuple[Array, PatchGrid]:
     """Rows (n_samples, n_features), finite, and the grid that each of them is."""
     samples = read_samples(X, "skmae.inspection")
@@ -36,7 +36,7 @@ def read_rows_on_grid(
     return rows, PatchGrid.build(shape, axis, patch)
 
 
-def grid_of(image_shape: Sequence[int], channel_axis: ChannelAxis, patch: Any = 1) -> PatchGrid:
+def grid_of(image_shape: Sequence[int], channel_axis: ChannelAxis, patch: Patch = 1) -> PatchGrid:
     """The grid of samples of which nothing but the shape is known."""
     shape = check_shape(image_shape)
     shape, axis = resolve_shape(shape, channel_axis, n_features=int(np.prod(shape)), sample_shape=shape)
@@ -48,7 +48,7 @@ def features_of_pixels(grid: PatchGrid) -> IntArray:
     return np.argsort(grid.pixel_of_feature, kind="stable").reshape(grid.n_pixels, grid.n_channels)
 
 
-def resolve_outputs(outputs: Any, grid: PatchGrid) -> IntArray:
+def resolve_outputs(outputs: ArrayLike, grid: PatchGrid) -> IntArray:
     """Numbers of pixels, in C order over the grid.
 
     Parameters

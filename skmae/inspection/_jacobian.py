@@ -126,10 +126,10 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: Reconstructor,
         *,
-        outputs: Any = "center",
-        visible: Any = None,
+        outputs: ArrayLike = "center",
+        visible: ArrayLike | None = None,
         n_masks: int = 1,
         batch_size: int | None = None,
         random_state: RandomState = None,
@@ -322,7 +322,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         leading = _leading(U @ small_U, S, small_Vh @ V.T, k)
         return tuple(part.astype(dtype, copy=False) for part in leading)
 
-    def _mean_over_masks(self, X: Any, assembler: "_Assembler") -> Floats:
+    def _mean_over_masks(self, X: ArrayLike, assembler: "_Assembler") -> Floats:
         """One mask after the other, so that no more than one is linearized at a time."""
         n_masks, n_samples = 1 if self.masks_ is None else len(self.masks_), _num_samples(X)
         parts = (

@@ -4,7 +4,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval, import_optional
@@ -81,8 +81,8 @@ class JacobianDisplay(ImageDisplay):
         estimator: Reconstructor,
         X: Any,
         *,
-        outputs: Any = None,
-        visible: Any = None,
+        outputs: ArrayLike | None = None,
+        visible: ArrayLike | None = None,
         n_masks: int = 1,
         n_samples: int = 4,
         random_state: RandomState = None,

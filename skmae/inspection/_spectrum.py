@@ -14,10 +14,10 @@ from skmae._compat import Interval, StrOptions
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID, MASKING
 from skmae._samples import row_blocks
-from skmae._typing import Array, ChannelAxis, FloatArray, RandomState, Shape
+from skmae._typing import Array, ChannelAxis, FloatArray, Patch, RandomState, Shape
 from skmae.inspection._inputs import grid_of, read_rows_on_grid
 from skmae.inspection._plotting import CurveDisplay
-from skmae.masking import Bernoulli, ExactCount, Sampler, draw_visible, moments_of, resolve_sampler
+from skmae.masking import Bernoulli, ExactCount, MaskSampling, Sampler, draw_visible, moments_of, resolve_sampler
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,11 +40,11 @@ _MOST_PATCHES = 4096  # of which a matrix of pairs takes 128 MiB
 )
 def mask_power_spectrum(
     image_shape: Shape,
-    patch: int | Shape = 4,
+    patch: Patch = 4,
     mask: float = 0.75,
     *,
     channel_axis: ChannelAxis = "auto",
-    mask_sampling: str | Sampler = "bernoulli",
+    mask_sampling: MaskSampling = "bernoulli",
     n_samples: int | None = None,
     random_state: RandomState = None,
 ) -> FloatArray:
@@ -207,11 +207,11 @@ class MaskSpectrumDisplay(CurveDisplay):
     def from_mask(
         cls,
         image_shape: Shape,
-        patch: int | Shape = 4,
+        patch: Patch = 4,
         mask: float = 0.75,
         *,
         channel_axis: ChannelAxis = "auto",
-        mask_sampling: str | Sampler = "bernoulli",
+        mask_sampling: MaskSampling = "bernoulli",
         name: str | None = None,
         ax: "Axes | None" = None,
         **kwargs: Any,
@@ -243,7 +243,7 @@ class MaskSpectrumDisplay(CurveDisplay):
         X: ArrayLike,
         image_shape: Shape | None = None,
         *,
-        patch: int | Shape = 4,
+        patch: Patch = 4,
         mask: float = 0.0,
         channel_axis: ChannelAxis = "auto",
         random_state: RandomState = 0,

@@ -68,7 +68,7 @@ class FromSamples:
     def _count(self, n: int) -> float:
         return n if self._weights is None else float(self._weights.sum())
 
-    def summary(self, dtype: Any) -> Summary:
+    def summary(self, dtype: DTypeLike) -> Summary:
         """Moments from sums of this type."""
         gathered, self._moments = self._moments, None
         return Summary.using_up(gathered or Moments._of(self._samples, self._weights, dtype))

@@ -6,12 +6,12 @@ from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 from scipy.linalg.blas import dgemm
 
 from skmae._grid import PatchGrid
 from skmae._typing import Array, FloatArray, IntArray
-from skmae.masking import GroupSampler, Sampled, moments_of
+from skmae.masking import GroupSampler, Sampled, Sampler, moments_of
 
 _FEATURES_AT_A_TIME = 96
 _COLUMNS_AT_A_TIME = 256
@@ -30,7 +30,7 @@ class WhileHidden(NamedTuple):
 class Masks:
     """A distribution of masks over the patches of a grid: what `loss="hidden"` asks of it."""
 
-    sampler: Any
+    sampler: Sampler
     grid: PatchGrid
     mask: float
 
@@ -60,7 +60,7 @@ class Masks:
         cross = chances[:, np.newaxis] * rates * scale
         return chances, cross, chances[:, np.newaxis, np.newaxis] * joint * np.outer(scale, scale)
 
-    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), (self.sampler, self.grid, self.mask)  # leave what is cached behind
 
 
@@ -158,7 +158,7 @@ class Corruption:
         return cls._of_chances(one, two, two * (n_visible - 2) / max(n_patches - 2, 1))
 
     @classmethod
-    def of_masks(cls, sampler: Any, grid: PatchGrid, mask: float) -> Self:
+    def of_masks(cls, sampler: Sampler, grid: PatchGrid, mask: float) -> Self:
         """Patches hidden as a sampler draws them, each visible one divided by the rate at which it is visible.
 
         Parameters
@@ -284,7 +284,7 @@ class Corruption:
     def __hash__(self) -> int:
         return hash(self._key)
 
-    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), tuple(getattr(self, field.name) for field in fields(self))  # leave what is cached behind
 
     # -- what it does -------------------------------------------------------------------------------------------
@@ -386,7 +386,7 @@ class Corruption:
         return error
 
 
-def _read_only(values: Any, dtype: Any) -> Array:
+def _read_only(values: ArrayLike, dtype: DTypeLike) -> Array:
     array = np.array(values, dtype)
     array.flags.writeable = False
     return array

@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from skmae._grid import PatchGrid
 from skmae._typing import Array, FloatArray
@@ -64,7 +65,7 @@ class Data(Protocol):
     def is_float32(self) -> bool:
         """Whether they come in float32, or less, so that sums in float32 may do."""
 
-    def summary(self, dtype: Any) -> Summary:
+    def summary(self, dtype: DTypeLike) -> Summary:
         """Their moments, from sums in this type."""
 
     @property

@@ -20,7 +20,7 @@ from skmae._compat import import_optional
 from skmae._config import SIZES, ViTConfig
 from skmae._grid import PatchGrid
 from skmae._parameters import MASKING
-from skmae._typing import Array, ChannelAxis, FloatArray, RandomState, Shape
+from skmae._typing import Array, ChannelAxis, FloatArray, Patch, RandomState, Shape
 from skmae.inspection import spatial_autocorrelation
 from skmae.inspection._inputs import read_rows_on_grid
 from skmae.linear import LinearMAE, LinearMAESearchCV
@@ -205,7 +205,7 @@ def _settings(masks: list[Any], patches: list[Any]) -> list[tuple[float, Any]]:
     return settings
 
 
-def _costs(mask: float, patch: Any, grid: PatchGrid, network: "ViTMAE | None") -> dict[str, Any]:
+def _costs(mask: float, patch: Patch, grid: PatchGrid, network: "ViTMAE | None") -> dict[str, Any]:
     workload = Workload(grid, count_visible(grid, mask), ViTConfig() if network is None else network)
     gflops = workload.training_flops() / 1e9
     return {"mask": mask, "patch": patch, "tokens": workload.encoder.n_tokens, "gflops": gflops}

@@ -16,7 +16,7 @@ from skmae._compat import import_optional
 from skmae._config import SIZES, ViTConfig
 from skmae._grid import PatchGrid, check_shape, resolve_shape
 from skmae._typing import Shape
-from skmae.masking import resolve_sampler
+from skmae.masking import MaskSampling, hidden_share, resolve_sampler
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -231,11 +231,9 @@ class Workload:
         return _BYTES * (self.encoder.activations() + self.decoder.activations())
 
 
-def count_visible(grid: PatchGrid, mask: float, mask_sampling: Any = "exact") -> int:
+def count_visible(grid: PatchGrid, mask: float, mask_sampling: MaskSampling = "exact") -> int:
     """Visible patches of a sample, on average."""
-    sampler = resolve_sampler(mask_sampling)
-    count = getattr(sampler, "n_visible", lambda *_: None)(grid, mask)
-    return round(np.sum(sampler.moments(grid, mask)[0])) if count is None else count
+    return round((1 - hidden_share(resolve_sampler(mask_sampling), grid, mask)) * grid.n_patches)
 
 
 def _check_n_samples(n_samples: Any) -> None:

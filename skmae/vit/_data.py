@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
@@ -62,6 +63,10 @@ class DatasetSamples:
 
     def check_finite(self) -> None:
         """Nothing: samples are checked batch by batch, as they are read."""
+
+
+AnySamples = Samples | DatasetSamples
+Images = ArrayLike | Dataset[Any]
 
 
 class RowsDataset(Dataset[Any]):

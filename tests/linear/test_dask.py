@@ -109,7 +109,7 @@ def test_bad_arrays(digits):
     with pytest.raises(ValueError, match='solver="dual" needs all rows at once'):
         LinearMAE(solver="dual").fit(X.rechunk({1: -1, 2: -1}))
     fitted = LinearMAE(5, patch=2).fit(digits)
-    with pytest.raises(ValueError, match=r"Dask array of shape \(1797, 4, 16\), but LinearMAE was fitted"):
+    with pytest.raises(ValueError, match=r"samples of X have shape \(4, 16\), but LinearMAE was fitted"):
         fitted.transform(da.from_array(digits.reshape(-1, 4, 16), chunks=(400, 4, 16)))
     with pytest.raises(ValueError, match="n_components=100 is larger"):
         LinearMAE(100).fit(X.rechunk({1: -1, 2: -1}))
