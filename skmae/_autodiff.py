@@ -51,8 +51,8 @@ class TorchLinearization:
         self.like = like
         self.inputs = inputs
         self.dtype = floating_dtype(rows)
-        self.shown = torch.zeros(rows.shape[1]).to(like)  # (d,)
-        self.shown[torch.from_numpy(inputs)] = 1
+        self.visible = torch.zeros(rows.shape[1]).to(like)  # (d,)
+        self.visible[torch.from_numpy(inputs)] = 1
         self.batch_sizes = (
             dict.fromkeys((True, False), batch_size)
             if batch_size
@@ -96,14 +96,14 @@ class TorchLinearization:
         """(c, m, d) vectors → (c, m, d), their products with J or with its transpose."""
 
         def push(vector: Tensor) -> Tensor:
-            return jvp(self.function, (images,), (vector * self.shown,))[1]
+            return jvp(self.function, (images,), (vector * self.visible,))[1]
 
         with _differentiable_attention():
             pull = None if forward else vjp(self.function, images)[1]
 
         def batched(vectors: Tensor) -> Tensor:
             with torch.no_grad(), _differentiable_attention():  # or PyTorch keeps what second derivatives would need
-                return vmap(push)(vectors) if pull is None else vmap(pull)(vectors)[0] * self.shown
+                return vmap(push)(vectors) if pull is None else vmap(pull)(vectors)[0] * self.visible
 
         return batched
 

@@ -45,7 +45,8 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Method]:
     """scikit-learn's decorator of `fit`, which checks the parameters, with the type of the method kept."""
-    return _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
+    decorator: Callable[[Method], Method] = _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
+    return decorator
 
 
 is_numpy_namespace = _is_numpy_namespace

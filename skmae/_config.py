@@ -6,9 +6,10 @@ from numbers import Integral, Real
 from typing import Any, Self
 
 from skmae._compat import Interval
+from skmae._typing import Constraints
 
 _COUNT = [Interval(Integral, 1, None, closed="left")]
-SIZES: dict[str, list[Any]] = {
+SIZES: Constraints = {
     "embed_dim": _COUNT,
     "encoder_layers": _COUNT,
     "encoder_heads": _COUNT,

@@ -7,8 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmae._grid import resolve_shape
 from skmae._samples import Samples, read_samples
-
-Shape = tuple[int, ...]
+from skmae._typing import ChannelAxis, Shape
 
 
 def store_parameters(estimator: BaseEstimator, arguments: dict[str, Any]) -> None:
@@ -29,7 +28,7 @@ class SampleReader:
 class ReadsOnce(SampleReader, TransformerMixin):
     """A transformer whose `fit_transform` reads X once for `fit` and for `transform`."""
 
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+    def fit_transform(self, X: Any, y: object = None, **fit_params: Any) -> Any:
         """Fit, and transform the same samples.
 
         Parameters
@@ -51,7 +50,7 @@ class GridEstimator(SampleReader, BaseEstimator):
     """An estimator whose samples are grids of pixels, with the parameters `image_shape` and `channel_axis`."""
 
     image_shape: Shape | None
-    channel_axis: Any
+    channel_axis: ChannelAxis
     image_shape_: Shape
     channel_axis_: int | None
     n_features_in_: int
@@ -60,7 +59,7 @@ class GridEstimator(SampleReader, BaseEstimator):
         """The same, of the shape and with the names that the estimator was fitted on."""
         check_is_fitted(self)
         samples = self._as_samples(X)
-        samples.compare(self)
+        samples.check_against(self)
         self._check_shape(samples)
         return samples
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from skmae._compat import import_optional
 from skmae._samples import is_number, row_blocks
+from skmae._typing import AnyPath
 
 
 class Shard(NamedTuple):
@@ -22,7 +23,7 @@ class Shard(NamedTuple):
     batches: Callable[[int], Iterator[Any]]
 
 
-def open_shards(paths: Any) -> list[Shard]:
+def open_shards(paths: AnyPath | Iterable[AnyPath]) -> list[Shard]:
     """Open .npy and .parquet files and compare their widths, before a row of them is read.
 
     Raises

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import isqrt, prod
 from numbers import Integral
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from skmae._typing import BoolArray, ChannelAxis, FloatArray, IntArray, Patch, Shape
 
 MAX_GRID_AXES = 3
 MAX_AUTO_CHANNELS = 4
@@ -30,29 +33,29 @@ class PatchGrid:
         Pixels of a patch along each axis of the grid.
     """
 
-    image_shape: tuple[int, ...]
+    image_shape: Shape
     channel_axis: int | None
-    patch_shape: tuple[int, ...]
+    patch_shape: Shape
 
     @classmethod
-    def build(cls, image_shape: tuple[int, ...], channel_axis: int | None, patch: Any) -> "PatchGrid":
+    def build(cls, image_shape: Shape, channel_axis: int | None, patch: Patch) -> Self:
         """Check `patch` against the shape; a patch larger than an axis is clipped to it."""
         grid_shape = _without(image_shape, channel_axis)
         sizes = check_patch(patch, grid_shape)
         return cls(image_shape, channel_axis, tuple(map(min, sizes, grid_shape)))
 
     @classmethod
-    def build_regular(cls, image_shape: tuple[int, ...], channel_axis: int | None, patch: Any) -> "PatchGrid":
+    def build_regular(cls, image_shape: Shape, channel_axis: int | None, patch: Patch) -> Self:
         """Check that `patch` divides the shape."""
         grid = cls(image_shape, channel_axis, check_patch(patch, _without(image_shape, channel_axis)))
         grid.require_regular()
         return grid
 
-    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return PatchGrid, (self.image_shape, self.channel_axis, self.patch_shape)  # leave what is cached behind
 
     @cached_property
-    def grid_shape(self) -> tuple[int, ...]:
+    def grid_shape(self) -> Shape:
         """Pixels along each axis, channels left out."""
         return _without(self.image_shape, self.channel_axis)
 
@@ -69,7 +72,7 @@ class PatchGrid:
         return prod(self.image_shape)
 
     @cached_property
-    def patches_per_axis(self) -> tuple[int, ...]:
+    def patches_per_axis(self) -> Shape:
         return tuple(-(-size // patch) for size, patch in zip(self.grid_shape, self.patch_shape, strict=True))
 
     @property
@@ -82,7 +85,7 @@ class PatchGrid:
         return all(size % patch == 0 for size, patch in zip(self.grid_shape, self.patch_shape, strict=True))
 
     @cached_property
-    def pixel_of_feature(self) -> np.ndarray:
+    def pixel_of_feature(self) -> IntArray:
         """(n_features,) the pixel that each feature belongs to."""
         pixels = np.arange(self.n_pixels).reshape(self.grid_shape)
         if self.channel_axis is not None:
@@ -90,32 +93,30 @@ class PatchGrid:
         return np.broadcast_to(pixels, self.image_shape).ravel()
 
     @cached_property
-    def patch_of_pixel(self) -> np.ndarray:
+    def patch_of_pixel(self) -> IntArray:
         """(n_pixels,) the patch that each pixel belongs to."""
         along = [np.arange(size) // patch for size, patch in zip(self.grid_shape, self.patch_shape, strict=True)]
         return np.ravel_multi_index(np.meshgrid(*along, indexing="ij"), self.patches_per_axis).ravel()
 
     @cached_property
-    def patch_of_feature(self) -> np.ndarray:
+    def patch_of_feature(self) -> IntArray:
         """(n_features,) the patch that each feature belongs to."""
-        return self.patch_of_pixel[self.pixel_of_feature]
+        patches: IntArray = self.patch_of_pixel[self.pixel_of_feature]
+        return patches
 
     @cached_property
-    def features_of_patch(self) -> list[np.ndarray]:
+    def features_of_patch(self) -> list[IntArray]:
         """For each patch, its features in ascending order."""
         order = np.argsort(self.patch_of_feature, kind="stable")
         ends = np.cumsum(np.bincount(self.patch_of_feature, minlength=self.n_patches))
         return np.split(order, ends[:-1])
 
     @cached_property
-    def patch_shares(self) -> np.ndarray:
+    def patch_shares(self) -> FloatArray:
         """(n_features,) weights that sum to 1, each patch counting the same: what is visible, in patches."""
         sizes = np.bincount(self.patch_of_feature)
-        return 1 / (self.n_patches * sizes[self.patch_of_feature])
-
-    def count_visible(self, mask: float) -> int:
-        """Patches that stay visible where an exact number is hidden: at least one."""
-        return min(max(round((1 - mask) * self.n_patches), 1), self.n_patches)
+        shares: FloatArray = 1 / (self.n_patches * sizes[self.patch_of_feature])
+        return shares
 
     def patchify(self, X: Any) -> Any:
         """View of `X` as (n_samples, \\*patches_per_axis, \\*patch_shape, n_channels).
@@ -151,7 +152,7 @@ class PatchGrid:
         return _permute(patches, np.argsort(order).tolist()).reshape(len(patches), *self.image_shape)
 
     @cached_property
-    def token_layout(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def token_layout(self) -> tuple[Shape, Shape]:
         """How a batch becomes tokens: the shape to give each sample, and the order of the batch's axes after that.
 
         The axes come out as samples, patches per axis, pixels of a patch per axis, channels.
@@ -183,7 +184,7 @@ class PatchGrid:
             + "."
         )
 
-    def pixel_distances(self, pixels: Any = None) -> np.ndarray:
+    def pixel_distances(self, pixels: ArrayLike | None = None) -> FloatArray:
         """Euclidean distance from some pixels (all of them by default) to every pixel, in pixels.
 
         Returns
@@ -192,31 +193,26 @@ class PatchGrid:
         """
         where = np.indices(self.grid_shape).reshape(len(self.grid_shape), -1).T.astype(float)  # (n_pixels, axes)
         origins = where if pixels is None else where[np.atleast_1d(pixels)]
-        return np.sqrt(((origins[:, np.newaxis] - where) ** 2).sum(-1))
+        distances: FloatArray = np.sqrt(((origins[:, np.newaxis] - where) ** 2).sum(-1))
+        return distances
 
-    def read_visible(self, visible: Any, n_samples: int) -> np.ndarray:
-        """What a user says is visible, see `skmae.masking.read_visible`."""
-        from skmae.masking import read_visible
-
-        return read_visible(self, visible, n_samples)
-
-    def per_feature(self, units: np.ndarray) -> np.ndarray:
+    def per_feature(self, visible: BoolArray) -> BoolArray:
         """Spread (n, n_patches) or (n, n_pixels) over features; (n, n_features) is returned as it is."""
-        width = units.shape[1]
+        width = visible.shape[1]
         if width == self.n_features:
-            return units
-        return units[:, self.patch_of_feature if width == self.n_patches else self.pixel_of_feature]
+            return visible
+        return visible[:, self.patch_of_feature if width == self.n_patches else self.pixel_of_feature]
 
 
 def _permute(X: Any, order: Any) -> Any:
     return X.permute(order) if hasattr(X, "permute") else X.transpose(order)
 
 
-def _without(shape: tuple[int, ...], axis: int | None) -> tuple[int, ...]:
+def _without(shape: Shape, axis: int | None) -> Shape:
     return shape if axis is None else shape[:axis] + shape[axis + 1 :]
 
 
-def check_patch(patch: Any, grid_shape: tuple[int, ...]) -> tuple[int, ...]:
+def check_patch(patch: Patch, grid_shape: Shape) -> Shape:
     """One patch size per axis of the grid."""
     sizes = tuple(patch) if np.iterable(patch) else (patch,) * len(grid_shape)
     if len(sizes) != len(grid_shape):
@@ -229,7 +225,7 @@ def check_patch(patch: Any, grid_shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(map(int, sizes))
 
 
-def check_shape(image_shape: Any) -> tuple[int, ...]:
+def check_shape(image_shape: object) -> Shape:
     """The sizes of one sample, as a user says them."""
     sizes = tuple(image_shape) if np.iterable(image_shape) else ()
     if not sizes or not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
@@ -242,11 +238,11 @@ def check_shape(image_shape: Any) -> tuple[int, ...]:
 
 def resolve_shape(
     image_shape: Sequence[int] | None,
-    channel_axis: Any,
+    channel_axis: ChannelAxis,
     *,
     n_features: int,
-    sample_shape: tuple[int, ...] | None,
-) -> tuple[tuple[int, ...], int | None]:
+    sample_shape: Shape | None,
+) -> tuple[Shape, int | None]:
     """Work out the shape of one sample and where its channels are.
 
     Parameters
@@ -287,9 +283,7 @@ def resolve_shape(
     return shape, axis
 
 
-def _check_image_shape(
-    image_shape: Sequence[int], n_features: int, sample_shape: tuple[int, ...] | None
-) -> tuple[int, ...]:
+def _check_image_shape(image_shape: Sequence[int], n_features: int, sample_shape: Shape | None) -> Shape:
     shape = check_shape(image_shape)
     if sample_shape is not None and sample_shape != shape:
         raise ValueError(
@@ -304,7 +298,7 @@ def _check_image_shape(
     return shape
 
 
-def _guess_shape(n_features: int, channel_axis: Any) -> tuple[int, ...]:
+def _guess_shape(n_features: int, channel_axis: ChannelAxis) -> Shape:
     """Square grey, square RGB, or a 1-D signal. A guess: pass image_shape unless square."""
     side, rest = isqrt(n_features), n_features % 3
     if isinstance(channel_axis, Integral):
@@ -325,7 +319,7 @@ def _guess_shape(n_features: int, channel_axis: Any) -> tuple[int, ...]:
     return (n_features,)
 
 
-def _resolve_channel_axis(channel_axis: Any, shape: tuple[int, ...]) -> int | None:
+def _resolve_channel_axis(channel_axis: ChannelAxis, shape: Shape) -> int | None:
     if channel_axis is None:
         return None
     if channel_axis == "auto":

@@ -1,11 +1,11 @@
 """Sums of products of rows, symmetric matrices of which one triangle is known, and their eigenvectors."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.linalg.blas import dsyrk, ssyrk
+
+from skmae._typing import Array, FloatArray
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -29,13 +29,13 @@ class ProductSum:
         Whether blocks hold whole numbers whose sums float32 does not round, as long as they stay below 2²⁴.
     """
 
-    def __init__(self, target: NDArray[np.float64], *, exact: bool):
+    def __init__(self, target: FloatArray, *, exact: bool):
         self._target = target
         self._exact = exact
         self._sums: NDArray[np.float32] | None = None
         self._energy = 0.0  # bounds every entry of _sums, by Cauchy and Schwarz
 
-    def add(self, block: NDArray[Any]) -> bool:
+    def add(self, block: Array) -> bool:
         """Add blockᵀ block; False, and nothing added, if float32's range is too small for the products of `block`."""
         if block.dtype == np.float64:
             dsyrk(1.0, block.T, beta=1.0, c=self._target, overwrite_c=1, lower=1)
@@ -60,12 +60,12 @@ class ProductSum:
         self._energy = 0.0
 
 
-def variance_of_rounding(square: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+def variance_of_rounding(square: FloatArray, mean: FloatArray) -> FloatArray:
     """The variance that rounding alone gives a constant feature, from sums that reached `square` on average."""
     return 16 * EPS * square + (4 * EPS * mean) ** 2
 
 
-def mirror_lower(A: NDArray[np.float64]) -> None:
+def mirror_lower(A: FloatArray) -> None:
     """Copy the lower triangle of a square matrix onto its upper one, in place."""
     for start in range(0, len(A), _PANEL):
         stop = start + _PANEL
@@ -76,8 +76,8 @@ def mirror_lower(A: NDArray[np.float64]) -> None:
 
 
 def symmetric_eigen(
-    A: NDArray[np.float64], n_largest: int | None = None, *, overwrite: bool = False
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    A: FloatArray, n_largest: int | None = None, *, overwrite: bool = False
+) -> tuple[FloatArray, FloatArray]:
     """Eigenvalues of a symmetric matrix, descending, and orthonormal eigenvectors.
 
     LAPACK's default, "evr", may return vectors far from orthogonal where eigenvalues are clustered. All of them come

@@ -6,14 +6,15 @@ from textwrap import dedent, indent
 from typing import Any, TypeVar
 
 from skmae._compat import Interval, StrOptions
+from skmae._typing import Constraints
 
 Documented = TypeVar("Documented", bound=Any)
 
-GRID: dict[str, list[Any]] = {
+GRID: Constraints = {
     "image_shape": [tuple, list, None],
     "channel_axis": [StrOptions({"auto"}), Integral, None],
 }
-MASKING: dict[str, list[Any]] = {
+MASKING: Constraints = {
     "mask": [Interval(Real, 0, 1, closed="left")],
     "patch": [Interval(Integral, 1, None, closed="left"), tuple, list],
     "mask_sampling": [StrOptions({"bernoulli", "exact"}), callable],

@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
@@ -17,6 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from skmae._compat import array_to_numpy, import_optional, is_numpy_namespace, namespace_and_device, widest_float
 from skmae._linalg import ProductSum
+from skmae._typing import Array, DType, FloatArray, Shape
 
 #: Rows converted at a time. 1024 products of 8-bit numbers sum exactly in float32 (2¹⁴ · 2¹⁰ = 2²⁴).
 BLOCK_ROWS = 1024
@@ -24,8 +25,6 @@ BLOCK_ROWS = 1024
 _CPU = 1  # kDLCPU of the DLPack standard
 _MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool_): 0.0}
 
-Array = NDArray[Any]
-FloatArray = NDArray[np.float64]
 Weights = FloatArray | None
 Result = TypeVar("Result")
 
@@ -70,7 +69,7 @@ class Samples:
     def __init__(
         self,
         values: Any,
-        sample_shape: tuple[int, ...] | None = None,
+        sample_shape: Shape | None = None,
         *,
         frame: Any = None,
         library: ArrayLibrary | None = None,
@@ -91,16 +90,17 @@ class Samples:
         return prod(self.values.shape[1:])
 
     @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.values.dtype)
+    def dtype(self) -> DType:
+        dtype: DType = np.dtype(self.values.dtype)
+        return dtype
 
     @property
-    def output_dtype(self) -> np.dtype[Any]:
+    def output_dtype(self) -> DType:
         """The floating-point type in which results are given: float32, or wider where the samples are."""
         return floating_dtype(self)
 
     @property
-    def original_shape(self) -> tuple[int, ...]:
+    def original_shape(self) -> Shape:
         """Of the array that came in."""
         return (len(self), *(self.sample_shape or (self.n_features,)))
 
@@ -116,7 +116,7 @@ class Samples:
         """Let an estimator remember the width, and the names of the columns."""
         validate_data(estimator, self._header, reset=True, skip_check_array=True)
 
-    def compare(self, estimator: BaseEstimator) -> None:
+    def check_against(self, estimator: BaseEstimator) -> None:
         """Refuse another width, or other names, than an estimator remembers."""
         validate_data(estimator, self._header, reset=False, skip_check_array=True)
 
@@ -208,7 +208,7 @@ class Samples:
         """What that solution makes of the samples, where a search has encoded them before."""
         return None
 
-    def choose_shift(self, dtype: np.dtype[Any]) -> FloatArray:
+    def choose_shift(self, dtype: DType) -> FloatArray:
         """A centre near the samples that `dtype` holds: an 8-bit type's mid-point, else the mean of the first rows."""
         if self.dtype in _MIDPOINT:
             return np.full(self.n_features, _MIDPOINT[self.dtype])
@@ -227,7 +227,7 @@ class Samples:
         weights: Weights,
         scatter: FloatArray,
         *,
-        dtype: np.dtype[Any],
+        dtype: DType,
         batch_size: int,
         progress: Callable[[Iterator[Any]], Iterator[Any]],
     ) -> tuple[FloatArray, bool]:
@@ -264,7 +264,7 @@ class DeviceSamples(Samples):
     library: ArrayLibrary
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> DType:
         return np.dtype(str(self.values.dtype).rpartition(".")[2])
 
     def read(self, rows: Any) -> Array:
@@ -283,7 +283,7 @@ class DeviceSamples(Samples):
             self.check_finite()
         return Z
 
-    def choose_shift(self, dtype: np.dtype[Any]) -> FloatArray:
+    def choose_shift(self, dtype: DType) -> FloatArray:
         xp, widest = self.library.xp, self.library.widest
         mean = xp.mean(xp.astype(self.values[: min(BLOCK_ROWS, len(self)), :], widest), axis=0)
         # whole numbers and float32 alike are held by float32 without rounding
@@ -295,7 +295,7 @@ class DeviceSamples(Samples):
         weights: Weights,
         scatter: FloatArray,
         *,
-        dtype: np.dtype[Any],
+        dtype: DType,
         batch_size: int,
         progress: Callable[[Iterator[Any]], Iterator[Any]],  # noqa: ARG002
     ) -> tuple[FloatArray, bool]:
@@ -319,7 +319,7 @@ class DeviceSamples(Samples):
         scatter += array_to_numpy(total)
         return first, False
 
-    def _is_narrow(self, dtype: np.dtype[Any]) -> bool:
+    def _is_narrow(self, dtype: DType) -> bool:
         """Whether float32 products are what is asked for, or all that is needed."""
         xp = self.library.xp
         is_8_bit = xp.isdtype(self.values.dtype, ("bool", xp.uint8, xp.int8))
@@ -384,7 +384,8 @@ class DaskSamples(Samples):
         ]
         while len(parts) > 1:
             parts = [delayed(sum)(parts[first : first + 2]) for first in range(0, len(parts), 2)]
-        return parts[0].compute()
+        total: Result = parts[0].compute()
+        return total
 
     def _chunks(self) -> Any:
         return self.values.to_delayed().ravel()
@@ -446,7 +447,7 @@ def read_samples(X: Any, reader: Any) -> Samples:
     return Samples(to_numpy(rows), sample_shape, frame=frame, library=library)
 
 
-def _as_rows(X: Any, library: ArrayLibrary | None) -> tuple[Any, tuple[int, ...] | None]:
+def _as_rows(X: Any, library: ArrayLibrary | None) -> tuple[Any, Shape | None]:
     """One row per sample in C order, and the shape of a sample if it had more than one axis.
 
     Nothing is copied unless the memory layout forces it, and never to a wider type.
@@ -545,7 +546,7 @@ def to_numpy(X: ArrayLike | Any) -> Array:
 # -- rows --------------------------------------------------------------------------------------------------------------
 
 
-def floating_dtype(X: Any) -> np.dtype[Any]:
+def floating_dtype(X: Any) -> DType:
     """The floating-point type in which results for `X` are given: float32, or wider where `X` is."""
     return np.result_type(X.dtype, np.float32)
 

@@ -11,20 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from numbers import Integral
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from skmae._compat import array_to_numpy
 from skmae._grid import PatchGrid
+from skmae._typing import Array, BoolArray, FloatArray, IntArray, RandomState, Shape
 
 __all__ = ["Bernoulli", "Blocks", "ExactCount", "Sampled", "Stripes", "Tubes"]
 
-BoolArray = NDArray[np.bool_]
-FloatArray = NDArray[np.float64]
 Levels = TypeVar("Levels", bound=Any)  # of NumPy or PyTorch
 
 _SAMPLINGS = ("exact", "bernoulli")
@@ -34,7 +33,9 @@ _SAMPLINGS = ("exact", "bernoulli")
 class Sampler(Protocol):
     """What draws masks, and knows how they are on average."""
 
-    def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: np.random.RandomState, /) -> Any:
+    def __call__(
+        self, n_samples: int, grid: PatchGrid, mask: float, random_state: np.random.RandomState, /
+    ) -> ArrayLike:
         """(n_samples, N) bool, True where visible."""
 
     def moments(self, grid: PatchGrid, mask: float) -> tuple[ArrayLike, ArrayLike]:
@@ -46,7 +47,7 @@ class GroupSampler:
 
     sampling: ClassVar[str]
 
-    def groups(self, grid: PatchGrid) -> NDArray[np.intp]:
+    def groups(self, grid: PatchGrid) -> IntArray:
         """(N,) the group of each patch."""
         return np.arange(grid.n_patches)
 
@@ -65,11 +66,12 @@ class GroupSampler:
         """(n, N) bool from uniform random numbers (n, G), an array of NumPy or a tensor of PyTorch."""
         groups = self.groups(grid)
         if self.sampling == "bernoulli":
-            return (levels >= mask)[:, groups]
-        rank = levels.argsort(1).argsort(1)
-        return (rank < _count_visible(levels.shape[1], mask))[:, groups]
+            visible = levels >= mask
+        else:
+            visible = levels.argsort(1).argsort(1) < _count_visible(levels.shape[1], mask)
+        return cast(Levels, visible[:, groups])
 
-    def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: Any = None, /) -> BoolArray:
+    def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState = None, /) -> BoolArray:
         """Draw masks; (n_samples, n_patches) bool, True where visible."""
         levels = check_random_state(random_state).random_sample((n_samples, self.n_levels(grid)))
         return self.visible_from_levels(levels, grid, mask)
@@ -168,9 +170,10 @@ class Stripes(GroupSampler):
     def __post_init__(self) -> None:
         _check_axis_and_sampling(self)
 
-    def groups(self, grid: PatchGrid) -> NDArray[np.intp]:
+    def groups(self, grid: PatchGrid) -> IntArray:
         """(n_patches,) the stripe of each patch."""
-        return np.indices(grid.patches_per_axis)[_axis_of(self, grid)].ravel()
+        places: IntArray = np.indices(grid.patches_per_axis)[_axis_of(self, grid)]
+        return places.ravel()
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,7 @@ class Tubes(GroupSampler):
     def __post_init__(self) -> None:
         _check_axis_and_sampling(self)
 
-    def groups(self, grid: PatchGrid) -> NDArray[np.intp]:
+    def groups(self, grid: PatchGrid) -> IntArray:
         """(n_patches,) the tube of each patch."""
         others = list(grid.patches_per_axis)
         others[_axis_of(self, grid)] = 1
@@ -239,7 +242,7 @@ class Blocks:
     (1797, 8)
     """
 
-    size: int | tuple[int, ...] = 2
+    size: int | Shape = 2
 
     def __post_init__(self) -> None:
         sizes = self.size if isinstance(self.size, tuple) else (self.size,)
@@ -249,7 +252,7 @@ class Blocks:
                 f"axis of the grid."
             )
 
-    def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: Any = None, /) -> BoolArray:
+    def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState = None, /) -> BoolArray:
         """Draw masks; (n_samples, n_patches) bool, True where visible."""
         size = self._size(grid)
         places = tuple(n + s - 1 for n, s in zip(grid.patches_per_axis, size, strict=True))
@@ -277,24 +280,26 @@ class Blocks:
         rates = (q - q ** (2 - with_patch)) / (1 - q)
         return 1 - q, rates, (q ** (2 - two) - q**covering) / (1 - q)
 
-    def _extent(self, grid: PatchGrid, patch: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    def _extent(self, grid: PatchGrid, patch: int) -> tuple[IntArray, IntArray]:
         """Lowest and highest place along each axis of `patch` and every two others; (axes, N, N) each."""
         where = np.indices(grid.patches_per_axis).reshape(len(grid.patches_per_axis), -1)  # (axes, N)
         first, second, third = where[:, :, np.newaxis], where[:, np.newaxis], where[:, [patch], np.newaxis]
         low = np.minimum(np.minimum(first, second), third)
         return low, np.maximum(np.maximum(first, second), third)
 
-    def _distances(self, grid: PatchGrid) -> NDArray[np.intp]:
+    def _distances(self, grid: PatchGrid) -> IntArray:
         """(axes, N, N) places between each two patches along each axis."""
         where = np.indices(grid.patches_per_axis).reshape(len(grid.patches_per_axis), -1)
-        return np.abs(where[:, :, np.newaxis] - where[:, np.newaxis])
+        distances: IntArray = np.abs(where[:, :, np.newaxis] - where[:, np.newaxis])
+        return distances
 
-    def _shared(self, grid: PatchGrid, extent: NDArray[np.intp]) -> FloatArray:
+    def _shared(self, grid: PatchGrid, extent: IntArray) -> FloatArray:
         """Share of the blocks covering one patch that cover all patches of a set, from the set's extent along axes."""
         size = np.array(self._size(grid)).reshape(-1, *[1] * (extent.ndim - 1))
-        return (np.maximum(size - extent, 0) / size).prod(axis=0)
+        shares: FloatArray = (np.maximum(size - extent, 0) / size).prod(axis=0)
+        return shares
 
-    def _size(self, grid: PatchGrid) -> tuple[int, ...]:
+    def _size(self, grid: PatchGrid) -> Shape:
         size = self.size if isinstance(self.size, tuple) else (self.size,) * len(grid.patches_per_axis)
         if len(size) != len(grid.patches_per_axis):
             raise ValueError(
@@ -345,7 +350,7 @@ class Sampled:
         if not isinstance(self.n_draws, Integral) or self.n_draws < 1:
             raise ValueError(f"n_draws={self.n_draws!r} must be a whole number of masks >= 1.")
 
-    def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: Any = None, /) -> Any:
+    def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState = None, /) -> ArrayLike:
         """Draw masks; (n_samples, n_patches) bool, True where visible."""
         return self.function(n_samples, grid, mask, check_random_state(random_state))
 
@@ -363,7 +368,10 @@ class Sampled:
         return draw_visible(self, int(self.n_draws), grid, mask, self.random_state)
 
 
-def resolve_sampler(mask_sampling: Any) -> Sampler:
+MaskSampling = Literal["bernoulli", "exact"] | Sampler | Callable[..., ArrayLike]
+
+
+def resolve_sampler(mask_sampling: MaskSampling) -> Sampler:
     """The sampler that a parameter `mask_sampling` names, or is.
 
     Parameters
@@ -387,7 +395,9 @@ def resolve_sampler(mask_sampling: Any) -> Sampler:
     )
 
 
-def draw_visible(sampler: Any, n_samples: int, grid: PatchGrid, mask: float, random_state: Any) -> BoolArray:
+def draw_visible(
+    sampler: Sampler, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState
+) -> BoolArray:
     """Draw masks and check what came.
 
     Returns
@@ -410,7 +420,18 @@ def draw_visible(sampler: Any, n_samples: int, grid: PatchGrid, mask: float, ran
     return visible
 
 
-def moments_of(sampler: Any, grid: PatchGrid, mask: float) -> tuple[FloatArray, FloatArray]:
+def count_visible(sampler: Sampler, grid: PatchGrid, mask: float) -> int | None:
+    """Visible patches of every mask; None where their number differs between masks, or is not known."""
+    return sampler.n_visible(grid, mask) if isinstance(sampler, GroupSampler) else None
+
+
+def hidden_share(sampler: Sampler, grid: PatchGrid, mask: float) -> float:
+    """Share of the patches that are hidden, on average over masks."""
+    count = count_visible(sampler, grid, mask)
+    return 1 - (float(moments_of(sampler, grid, mask)[0].mean()) if count is None else count / grid.n_patches)
+
+
+def moments_of(sampler: Sampler, grid: PatchGrid, mask: float) -> tuple[FloatArray, FloatArray]:
     """The moments that a sampler states, checked: rates (N,) and joint rates (N, N).
 
     Raises
@@ -435,7 +456,7 @@ def moments_of(sampler: Any, grid: PatchGrid, mask: float) -> tuple[FloatArray, 
     return rates, joint
 
 
-def read_visible(grid: PatchGrid, visible: Any, n_samples: int) -> BoolArray:
+def read_visible(grid: PatchGrid, visible: ArrayLike, n_samples: int) -> BoolArray:
     """Read what a user says is visible.
 
     Parameters
@@ -456,26 +477,28 @@ def read_visible(grid: PatchGrid, visible: Any, n_samples: int) -> BoolArray:
     ValueError
         If `visible` is not bool, or fits none of these shapes.
     """
-    visible = visible if isinstance(visible, np.ndarray) else array_to_numpy(visible)
-    if visible.dtype != bool:
+    masks: Array = visible if isinstance(visible, np.ndarray) else array_to_numpy(visible)
+    if masks.dtype != bool:
         raise ValueError(
-            f"visible must be an array of bool, True where a sample may be seen; got dtype {visible.dtype}. "
+            f"visible must be an array of bool, True where a sample may be seen; got dtype {masks.dtype}. "
             f"Compare first, as in weights > 0.5."
         )
     shapes = ((grid.n_patches,), grid.patches_per_axis, grid.grid_shape, (grid.n_features,), grid.image_shape)
     for leading in ((n_samples,), (1,), ()):
         for shape in shapes:
-            if visible.shape == leading + shape:
-                return visible.reshape(*(leading or (1,)), prod(shape))
+            if masks.shape == leading + shape:
+                return masks.reshape(*(leading or (1,)), prod(shape))
     raise ValueError(
-        f"visible has shape {visible.shape}, which fits neither patches, pixels nor features. Pass "
+        f"visible has shape {masks.shape}, which fits neither patches, pixels nor features. Pass "
         f"({grid.n_patches},) for patches, {grid.grid_shape} for pixels, ({grid.n_features},) for features, or one "
         f"row per sample: ({n_samples}, {grid.n_patches}), {(n_samples, *grid.grid_shape)} or "
         f"({n_samples}, {grid.n_features})."
     )
 
 
-def read_visible_patches(grid: PatchGrid, visible: Any, n_samples: int, *, may_be_empty: bool = False) -> BoolArray:
+def read_visible_patches(
+    grid: PatchGrid, visible: ArrayLike, n_samples: int, *, may_be_empty: bool = False
+) -> BoolArray:
     """Read what a user says is visible, for a model that hides whole patches.
 
     Returns
@@ -487,8 +510,8 @@ def read_visible_patches(grid: PatchGrid, visible: Any, n_samples: int, *, may_b
     ValueError
         As `read_visible`; if a patch is visible in part; if nothing of a sample is visible, unless it `may_be_empty`.
     """
-    units = read_visible(grid, visible, n_samples)
-    patches = units if units.shape[1] == grid.n_patches else _whole_patches(grid, units)
+    masks = read_visible(grid, visible, n_samples)
+    patches = masks if masks.shape[1] == grid.n_patches else _whole_patches(grid, masks)
     some = patches.any(axis=1)
     if not some.all() and not may_be_empty:
         raise ValueError(
@@ -509,12 +532,12 @@ def _mean_moments(visible: BoolArray) -> tuple[FloatArray, FloatArray]:
     return visible.sum(axis=0) / n, (counted.T @ counted).astype(np.float64) / n
 
 
-def _whole_patches(grid: PatchGrid, units: BoolArray) -> BoolArray:
+def _whole_patches(grid: PatchGrid, visible: BoolArray) -> BoolArray:
     """Visibility per patch, (n, n_patches), from that per pixel or per feature."""
-    patch_of = grid.patch_of_pixel if units.shape[1] == grid.n_pixels else grid.patch_of_feature
+    patch_of = grid.patch_of_pixel if visible.shape[1] == grid.n_pixels else grid.patch_of_feature
     first = np.unique(patch_of, return_index=True)[1]
-    patches = units[:, first]
-    if (patches[:, patch_of] != units).any():
+    patches = visible[:, first]
+    if (patches[:, patch_of] != visible).any():
         raise ValueError(
             f"visible shows a patch in part. A ViT hides whole patches: pass one value per patch, of shape "
             f"({len(first)},) or (n_samples, {len(first)}), as sample_visible draws them."

@@ -3,21 +3,20 @@
 from collections.abc import Iterable
 from functools import partial
 from numbers import Integral
-from typing import Any
+from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 from scipy.linalg.blas import dsyr, dsyr2
 
 from skmae._files import open_shards, with_progress
 from skmae._linalg import EPS, mirror_lower, variance_of_rounding  # noqa: F401
 from skmae._samples import BLOCK_ROWS, Samples, Weights, count_rows, read_samples
+from skmae._typing import AnyPath, DType, FloatArray, Shape
 
 _FLOAT64 = np.dtype(np.float64)
 _ROUNDING = 1e-10
 _CANCELLED = 4.0  # sums that shrank by more have lost digits that the rank of S may hang on
-
-FloatArray = NDArray[np.float64]
 
 
 class Moments:
@@ -79,7 +78,7 @@ class Moments:
     def __init__(self, n_features: int):
         self.n: float = 0
         self.n_rows = 0
-        self.sample_shape: tuple[int, ...] | None = None
+        self.sample_shape: Shape | None = None
         self._shift = np.zeros(n_features)  # chosen with the first data, then kept
         self._first = np.zeros(n_features)  # Σ (x − shift)
         self._scatter = np.zeros((n_features, n_features), order="F")  # Σ (x − shift)(x − shift)ᵀ, lower triangle
@@ -182,7 +181,13 @@ class Moments:
         return moments
 
     @classmethod
-    def from_files(cls, paths: Any, *, batch_size: int = BLOCK_ROWS, verbose: bool = False) -> "Moments":
+    def from_files(
+        cls,
+        paths: AnyPath | Iterable[AnyPath],
+        *,
+        batch_size: int = BLOCK_ROWS,
+        verbose: bool = False,
+    ) -> "Moments":
         """Gather the moments of data that lies in several files, without loading any of them whole.
 
         Parameters
@@ -258,7 +263,7 @@ class Moments:
         offset = self._first / self.n
         if self._exact:  # n² S is a whole number, too, and one that float64 holds for n up to 700,000
             scatter *= self.n
-            S = dsyr(-1.0, self._first, lower=1, a=scatter, overwrite_a=1)
+            S: FloatArray = dsyr(-1.0, self._first, lower=1, a=scatter, overwrite_a=1)
             S /= self.n**2
         else:
             scatter /= self.n
@@ -270,7 +275,7 @@ class Moments:
         mirror_lower(S)
         return S
 
-    def update(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> "Moments":
+    def update(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Add samples.
 
         Parameters
@@ -302,15 +307,15 @@ class Moments:
         self.sample_shape, self._names = shape, names
         return self
 
-    def __add__(self, other: Any) -> "Moments":
-        return self._combine(other, sign=1)
+    def __add__(self, other: object) -> "Moments":
+        return self._combine(other, sign=1) if isinstance(other, Moments) else NotImplemented
 
-    def __radd__(self, other: Any) -> "Moments":
+    def __radd__(self, other: object) -> "Moments":
         """So that `sum` adds moments, starting from 0."""
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
-    def __sub__(self, other: Any) -> "Moments":
-        return self._combine(other, sign=-1)
+    def __sub__(self, other: object) -> "Moments":
+        return self._combine(other, sign=-1) if isinstance(other, Moments) else NotImplemented
 
     def __copy__(self) -> "Moments":
         return self + Moments(self.n_features)
@@ -322,7 +327,7 @@ class Moments:
         self,
         samples: Samples,
         weights: Weights,
-        dtype: np.dtype[Any] = _FLOAT64,
+        dtype: DType = _FLOAT64,
         batch_size: int = BLOCK_ROWS,
         verbose: bool = False,
     ) -> None:
@@ -342,9 +347,7 @@ class Moments:
         self.n_rows += count_rows(len(samples), weights)
         self._peak = np.maximum(self._peak, self._scatter.diagonal())
 
-    def _combine(self, other: Any, sign: int) -> "Moments":
-        if not isinstance(other, Moments):
-            return NotImplemented
+    def _combine(self, other: "Moments", sign: int) -> "Moments":
         self._require_width(other.n_features, "the other moments")
         names = self._shared_names(other._names, "the other moments")
         if sign < 0 and other.n_rows > self.n_rows:
@@ -407,7 +410,7 @@ class Moments:
         if self.n_rows == 0:
             raise ValueError("These moments hold no samples (n=0): call update(X) first.")
 
-    def _shared_shape(self, shape: tuple[int, ...] | None, what: str) -> tuple[int, ...] | None:
+    def _shared_shape(self, shape: Shape | None, what: str) -> Shape | None:
         if shape is None or self.sample_shape is None or shape == self.sample_shape:
             return shape or self.sample_shape
         raise ValueError(
@@ -431,15 +434,13 @@ class Moments:
             )
 
 
-def _moments_of_part(
-    samples: Samples, weights: Weights, *, dtype: np.dtype[Any], batch_size: int, verbose: bool
-) -> Moments:
+def _moments_of_part(samples: Samples, weights: Weights, *, dtype: DType, batch_size: int, verbose: bool) -> Moments:
     moments = Moments(samples.n_features)
     if len(samples) and (weights is None or weights.any()):
         moments._add(samples, weights, dtype, batch_size, verbose)
     return moments
 
 
-def _check_batch_size(batch_size: Any) -> None:
+def _check_batch_size(batch_size: object) -> None:
     if not isinstance(batch_size, Integral) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of rows >= 1, got {batch_size!r}.")

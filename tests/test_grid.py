@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from skmae._grid import PatchGrid, check_shape, resolve_shape
+from skmae.masking import read_visible
 
 
 @st.composite
@@ -137,7 +138,7 @@ def test_shape_and_channels_are_resolved(image_shape, channel_axis, n_features, 
 def test_visible_is_read_per_patch_or_per_feature(visible_shape, n_samples, rng):
     grid = PatchGrid.build((4, 4), None, 2)
     visible = rng.random(visible_shape) < 0.5
-    units = grid.read_visible(visible, n_samples)
+    units = read_visible(grid, visible, n_samples)
     features = grid.per_feature(units)
     assert features.shape[1] == 16
     if visible.size in (4, 28):
@@ -151,13 +152,13 @@ def test_visible_per_pixel_covers_all_channels(rng):
     grid = PatchGrid.build((3, 4, 6), 0, 2)
     pixels = rng.random((5, 4, 6)) < 0.5
     expected = np.broadcast_to(pixels[:, np.newaxis], (5, 3, 4, 6)).reshape(5, -1)
-    np.testing.assert_array_equal(grid.per_feature(grid.read_visible(pixels, 5)), expected)
+    np.testing.assert_array_equal(grid.per_feature(read_visible(grid, pixels, 5)), expected)
     patches = rng.random((2, 3)) < 0.5  # the grid of patches
     for visible in (patches, patches.reshape(1, 6)):
-        np.testing.assert_array_equal(grid.read_visible(visible, 5), patches.reshape(1, 6))
+        np.testing.assert_array_equal(read_visible(grid, visible, 5), patches.reshape(1, 6))
 
 
 def test_masks_per_sample_come_before_shared_ones():
     grid = PatchGrid.build((4, 4), None, 2)  # 4 samples of 4 patches, or one image of 4 × 4 pixels?
-    assert grid.read_visible(np.ones((4, 4), bool), 4).shape == (4, 4)
-    assert grid.read_visible(np.ones((4, 4), bool), 5).shape == (1, 16)
+    assert read_visible(grid, np.ones((4, 4), bool), 4).shape == (4, 4)
+    assert read_visible(grid, np.ones((4, 4), bool), 5).shape == (1, 16)

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval
 from skmae._grid import MAX_AUTO_CHANNELS
+from skmae._typing import Shape
 
 
 @validate_params(
@@ -84,7 +85,7 @@ def make_gabor_targets(
 
 
 def _gabor(
-    shape: tuple[int, ...], frequency: float, phase: float, sigma: float, dilation: float, orientation: float
+    shape: Shape, frequency: float, phase: float, sigma: float, dilation: float, orientation: float
 ) -> np.ndarray:
     """Eq. 8 on every displacement that fits into the image, at most 4 sσ, the centre in the middle."""
     reach = int(np.ceil(4 * sigma * dilation))

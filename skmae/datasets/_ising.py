@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Options, validate_params
 
 from skmae._compat import Interval
 from skmae._samples import row_blocks
+from skmae._typing import RandomState, Shape
 
 _SPINS_AT_A_TIME = 2**20
 
@@ -34,7 +35,7 @@ def make_ising(
     coupling: float = 1.0,
     ndim: int = 1,
     n_sweeps: int = 50,
-    random_state: Any = None,
+    random_state: RandomState = None,
 ) -> np.ndarray:
     """Sample Ising models: free chains exactly, lattices by a Markov chain of clusters.
 
@@ -105,9 +106,7 @@ def _chains(n_samples: int, size: int, coupling: float, rng: np.random.RandomSta
     return np.cumprod(signs, axis=1)
 
 
-def _lattices(
-    n_samples: int, shape: tuple[int, ...], coupling: float, n_sweeps: int, rng: np.random.RandomState
-) -> np.ndarray:
+def _lattices(n_samples: int, shape: Shape, coupling: float, n_sweeps: int, rng: np.random.RandomState) -> np.ndarray:
     lattices = np.empty((n_samples, *shape))
     for some in row_blocks(n_samples, max(_SPINS_AT_A_TIME // int(np.prod(shape)), 1)):
         spins = rng.choice(np.array([-1.0, 1.0]), size=(some.stop - some.start, *shape))

@@ -1,7 +1,6 @@
 """Patches of real photographs that are already on the machine."""
 
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 from sklearn.datasets import load_sample_image
@@ -9,6 +8,7 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval, StrOptions, import_optional
+from skmae._typing import RandomState
 
 _PHOTOS = {
     "train": ("china.jpg", "astronaut", "coffee", "motorcycle"),
@@ -33,7 +33,7 @@ def load_photo_patches(
     size: int = 32,
     subset: str = "train",
     grey: bool = False,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
 ) -> Bunch:
     """Square crops of the photographs that scikit-learn and scikit-image ship: real images, offline.
 

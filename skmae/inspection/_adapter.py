@@ -6,7 +6,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -16,6 +16,7 @@ from skmae._estimator import GridEstimator
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID
 from skmae._samples import floating_dtype, refuse_not_finite, row_blocks
+from skmae._typing import Array, BoolArray, ChannelAxis, Constraints, Floats, IntArray, Patch, RandomState, Shape
 from skmae.masking import ExactCount, draw_visible, read_visible
 
 _BATCH = 256
@@ -84,7 +85,7 @@ class TorchAutoencoder(GridEstimator):
     (3, 64, 64)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         "function": [callable],
         **GRID,
         "patch": ["array-like", Interval(Real, 1, None, closed="left")],
@@ -98,9 +99,9 @@ class TorchAutoencoder(GridEstimator):
         self,
         function: Callable[..., Tensor],
         *,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
-        patch: int | tuple[int, ...] = 1,
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
+        patch: Patch = 1,
         mask: float = 0.0,
         takes_visible: bool = False,
         dtype: torch.dtype | None = None,
@@ -116,7 +117,7 @@ class TorchAutoencoder(GridEstimator):
         self.device = device
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:  # noqa: ARG002
+    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002
         """Note the shape of a sample.
 
         Parameters
@@ -143,7 +144,7 @@ class TorchAutoencoder(GridEstimator):
         self.mask_ = 1 - cast(int, _MASKS.n_visible(self._grid, self.mask)) / self._grid.n_patches
         return self
 
-    def reconstruct(self, X: ArrayLike, visible: ArrayLike | None = None) -> NDArray[np.floating]:
+    def reconstruct(self, X: ArrayLike, visible: ArrayLike | None = None) -> Floats:
         """What the function makes of samples of which a part is visible.
 
         Parameters
@@ -204,7 +205,7 @@ class TorchAutoencoder(GridEstimator):
         function, visible_features = self._bind(mask, like)
         return TorchLinearization(function, rows, like, np.flatnonzero(visible_features), batch_size)
 
-    def sample_visible(self, n_samples: int, random_state: Any = None) -> NDArray[np.bool_]:
+    def sample_visible(self, n_samples: int, random_state: RandomState = None) -> BoolArray:
         """Draw what is visible of `n_samples` samples: the same number of patches of each.
 
         Parameters
@@ -219,12 +220,12 @@ class TorchAutoencoder(GridEstimator):
         check_is_fitted(self)
         return draw_visible(_MASKS, n_samples, self._grid, self.mask, random_state)
 
-    def _read(self, X: ArrayLike) -> NDArray[Any]:
+    def _read(self, X: ArrayLike) -> Array:
         rows = self._as_fitted_samples(X).rows()
         refuse_not_finite(rows)
         return rows
 
-    def _like(self, rows: NDArray[Any]) -> Tensor:
+    def _like(self, rows: Array) -> Tensor:
         """Of the device and type that the function wants: as the parameters say, as its weights, or as X."""
         weights = getattr(self.function, "parameters", lambda: iter(()))()
         weight = next((weight for weight in weights if weight.is_floating_point()), None)
@@ -232,9 +233,7 @@ class TorchAutoencoder(GridEstimator):
         like = torch.empty((), dtype=dtype) if weight is None else torch.empty_like(weight[:0])
         return like.to(device=self.device, dtype=self.dtype)
 
-    def _bind(
-        self, mask: NDArray[np.bool_] | None, like: Tensor
-    ) -> tuple[Callable[[Tensor], Tensor], NDArray[np.bool_]]:
+    def _bind(self, mask: BoolArray | None, like: Tensor) -> tuple[Callable[[Tensor], Tensor], BoolArray]:
         """The function on rows, under one mask (per patch, pixel or feature) or none; which features are visible."""
         n_features = self._grid.n_features
         visible = np.ones(n_features, bool) if mask is None else self._grid.per_feature(mask[np.newaxis])[0]
@@ -261,7 +260,7 @@ class TorchAutoencoder(GridEstimator):
 
         return function, visible
 
-    def _visible_argument(self, mask: NDArray[np.bool_] | None, device: torch.device) -> Tensor | None:
+    def _visible_argument(self, mask: BoolArray | None, device: torch.device) -> Tensor | None:
         """What a function that takes `visible` gets."""
         n_patches = self._grid.n_patches
         if mask is None:
@@ -277,9 +276,7 @@ class TorchAutoencoder(GridEstimator):
         return "patch_" in self.__dict__
 
 
-def _samples_of_each(
-    masks: NDArray[np.bool_] | None, n_samples: int
-) -> Iterator[tuple[NDArray[np.bool_] | None, NDArray[np.intp]]]:
+def _samples_of_each(masks: BoolArray | None, n_samples: int) -> Iterator[tuple[BoolArray | None, IntArray]]:
     """Different masks, and the samples that have each."""
     if masks is None or len(masks) == 1:
         yield None if masks is None else masks[0], np.arange(n_samples)

@@ -5,18 +5,24 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid
 from skmae._samples import Samples, read_samples, row_blocks
+from skmae._typing import FloatArray, Patch
 from skmae.inspection._inputs import grid_of
 from skmae.inspection._protocol import Reconstructor, check_fitted_reconstructor
 
 
 def linearized_loss(
-    estimator: Reconstructor, X: ArrayLike, *, mask: float | None = None, patch: Any = None, rescale: bool = True
+    estimator: Reconstructor,
+    X: ArrayLike,
+    *,
+    mask: float | None = None,
+    patch: Patch | None = None,
+    rescale: bool = True,
 ) -> float:
     """Expected error of reconstructing samples with blanked-out patches, if the model were linear around them.
 
@@ -82,14 +88,14 @@ def linearized_loss(
     return float(total) / z.size
 
 
-def _check_rows(samples: Samples, estimator: Reconstructor, grid: PatchGrid) -> NDArray[np.float64]:
+def _check_rows(samples: Samples, estimator: Reconstructor, grid: PatchGrid) -> FloatArray:
     """(n, d) in float64, checked."""
     if samples.sample_shape not in (None, grid.image_shape):
         raise ValueError(
             f"The samples of X have shape {samples.sample_shape}, but {type(estimator).__name__} was fitted on samples "
             f"of shape {grid.image_shape}. Pass samples of that shape, or flat rows of {grid.n_features} features."
         )
-    rows: NDArray[np.float64] = check_array(samples.rows(), dtype=np.float64, input_name="X")
+    rows: FloatArray = check_array(samples.rows(), dtype=np.float64, input_name="X")
     if rows.shape[1] != grid.n_features:
         raise ValueError(
             f"X has {rows.shape[1]} features, but {type(estimator).__name__} is expecting {grid.n_features} features."
@@ -97,7 +103,7 @@ def _check_rows(samples: Samples, estimator: Reconstructor, grid: PatchGrid) -> 
     return rows
 
 
-def _as_table(rows: NDArray[np.float64], frame: Any) -> Any:
+def _as_table(rows: FloatArray, frame: Any) -> Any:
     """Rows with the names of the columns of a data frame, if there is one."""
     return rows if frame is None else type(frame)(rows, columns=frame.columns)
 
@@ -112,7 +118,7 @@ def _read_mask(estimator: Reconstructor, mask: float | None) -> float:
     return float(mask)
 
 
-def _mean_per_feature(mean: ArrayLike, grid: PatchGrid) -> NDArray[np.float64]:
+def _mean_per_feature(mean: ArrayLike, grid: PatchGrid) -> FloatArray:
     """(d,) from one mean for all, per channel or per feature."""
     mean = np.asarray(mean, dtype=np.float64)
     if mean.size not in (1, grid.n_features):

@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.fft import irfftn, next_fast_len, rfftn
 
 from skmae._grid import PatchGrid
 from skmae._samples import row_blocks
+from skmae._typing import Array, BoolArray, ChannelAxis, FloatArray, Floats, IntArray, Shape
 from skmae.inspection._inputs import features_of_pixels, read_rows_on_grid
 from skmae.inspection._plotting import CurveDisplay
 from skmae.inspection._tables import by_distance
@@ -22,13 +23,13 @@ _BLOCK = 256
 
 def spatial_autocorrelation(
     X: ArrayLike,
-    image_shape: tuple[int, ...] | None = None,
+    image_shape: Shape | None = None,
     *,
-    channel_axis: Any = "auto",
+    channel_axis: ChannelAxis = "auto",
     visible: ArrayLike | None = None,
     radial: bool = True,
     bin_width: float | None = 1.0,
-) -> "DataFrame | NDArray[np.float64]":
+) -> "DataFrame | FloatArray":
     """Correlation of pixels against the displacement between them (Eq. 5).
 
     R(Δ) = mean of f(p) f(p + Δ) over samples, channels, and all pixels p for which p + Δ is in the image too, where f
@@ -91,7 +92,7 @@ def spatial_autocorrelation(
     return by_distance(np.ravel(squared), totals.ravel(), pairs.ravel(), "correlation", bin_width)
 
 
-def _read_pixels(grid: PatchGrid, visible: ArrayLike, n_samples: int) -> NDArray[np.bool_]:
+def _read_pixels(grid: PatchGrid, visible: ArrayLike, n_samples: int) -> BoolArray:
     pixels = read_visible(grid, visible, n_samples)
     if not pixels.any():
         raise ValueError("visible is False everywhere: no pixel counts. Pass True where pixels do.")
@@ -100,9 +101,7 @@ def _read_pixels(grid: PatchGrid, visible: ArrayLike, n_samples: int) -> NDArray
     return pixels
 
 
-def _lagged_sums(
-    rows: NDArray[Any], grid: PatchGrid, visible: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _lagged_sums(rows: Array, grid: PatchGrid, visible: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Sums of products at every lag, and the number of pairs that they are of; `visible` is (n or 1, n_pixels)."""
     of_pixel = features_of_pixels(grid)
     mean, std = _standards(rows, of_pixel, visible)
@@ -121,9 +120,7 @@ def _lagged_sums(
     return _lags(power, grid, padded), np.rint(_lags(mask_power, grid, padded))
 
 
-def _standards(
-    rows: NDArray[Any], of_pixel: NDArray[np.intp], visible: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _standards(rows: Array, of_pixel: IntArray, visible: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation of each channel over all samples and pixels that count."""
     n_channels = of_pixel.shape[1]
     count = (visible.sum() if len(visible) > 1 else visible.sum() * len(rows)) or 1
@@ -137,14 +134,14 @@ def _standards(
     return mean, np.sqrt(square)
 
 
-def _power(pictures: NDArray[np.floating], grid: PatchGrid, padded: list[int]) -> NDArray[np.float64]:
+def _power(pictures: Floats, grid: PatchGrid, padded: list[int]) -> FloatArray:
     """Power spectra of pictures (n, n_pixels), summed."""
     axes = tuple(range(-len(padded), 0))
     spectrum = rfftn(pictures.reshape(-1, *grid.grid_shape), padded, axes=axes)
     return (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
 
 
-def _lags(power: NDArray[np.float64], grid: PatchGrid, padded: list[int]) -> NDArray[np.float64]:
+def _lags(power: FloatArray, grid: PatchGrid, padded: list[int]) -> FloatArray:
     """From summed power spectra to sums of products, lag zero in the middle (Wiener-Khinchin)."""
     axes = tuple(range(-len(padded), 0))
     sums = np.roll(irfftn(power, padded, axes=axes), [size - 1 for size in grid.grid_shape], axis=axes)
@@ -195,9 +192,9 @@ class AutocorrelationDisplay(CurveDisplay):
     def from_samples(
         cls,
         X: ArrayLike,
-        image_shape: tuple[int, ...] | None = None,
+        image_shape: Shape | None = None,
         *,
-        channel_axis: Any = "auto",
+        channel_axis: ChannelAxis = "auto",
         visible: ArrayLike | None = None,
         bin_width: float | None = 1.0,
         name: str | None = None,

@@ -5,9 +5,10 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from skmae._samples import row_blocks
+from skmae._typing import Array, FloatArray
 from skmae.inspection._inputs import read_rows
 from skmae.inspection._plotting import ImageDisplay, Picture
 
@@ -69,7 +70,7 @@ def linear_cka(X: ArrayLike, Y: ArrayLike, *, unbiased: bool = True, batch_size:
     return _similarity(read_rows(X), read_rows(Y, "Y"), unbiased, batch_size)
 
 
-def _similarity(X: NDArray[Any], Y: NDArray[Any], unbiased: bool, batch_size: int | None) -> float:
+def _similarity(X: Array, Y: Array, unbiased: bool, batch_size: int | None) -> float:
     """`linear_cka` of rows that were read and checked."""
     if len(X) != len(Y):
         raise ValueError(f"X has {len(X)} samples and Y {len(Y)}: pass two representations of the same samples.")
@@ -92,7 +93,7 @@ def _similarity(X: NDArray[Any], Y: NDArray[Any], unbiased: bool, batch_size: in
     return float(np.clip(xy / np.sqrt(xx) / np.sqrt(yy), -1, 1))
 
 
-def _centred(X: NDArray[Any]) -> NDArray[np.float64]:
+def _centred(X: Array) -> FloatArray:
     """Columns of mean zero, constant ones exactly zero."""
     X = X.astype(np.float64)
     largest = np.abs(X).max(axis=0)
@@ -101,12 +102,12 @@ def _centred(X: NDArray[Any]) -> NDArray[np.float64]:
     return X
 
 
-def _largest_value(X: NDArray[Any]) -> float:
+def _largest_value(X: Array) -> float:
     """What features are divided by, in all batches alike, so that nothing overflows; it cancels in the ratio."""
     return max(abs(float(X.max())), abs(float(X.min()))) or 1.0
 
 
-def _hsic(X: NDArray[np.float64], Y: NDArray[np.float64], unbiased: bool) -> float:
+def _hsic(X: FloatArray, Y: FloatArray, unbiased: bool) -> float:
     """HSIC of centred features, whose kernels K = X Xᵀ and L = Y Yᵀ are never formed where features are fewer.
 
     With K̃ = K - diag(k): K̃ 1 = -k, 1ᵀ K̃ 1 = -Σ k, and tr(K̃ L̃) = ‖Xᵀ Y‖² - k·l.

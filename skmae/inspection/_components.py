@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import Interval
+from skmae._typing import Shape
 from skmae.inspection._plotting import ImageDisplay, Picture, as_pictures, montage
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ComponentsDisplay(ImageDisplay):
     >>> display.figure_.savefig("components.png")  # doctest: +SKIP
     """
 
-    def __init__(self, components: ArrayLike, *, image_shape: tuple[int, ...], channel_axis: int | None = None):
+    def __init__(self, components: ArrayLike, *, image_shape: Shape, channel_axis: int | None = None):
         self.components = components
         self.image_shape = image_shape
         self.channel_axis = channel_axis

@@ -5,15 +5,17 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import entr
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
 from skmae._compat import Interval, _fit_context
 from skmae._estimator import ReadsOnce
 from skmae._parameters import GRID
 from skmae._samples import floating_dtype, row_blocks
+from skmae._typing import Array, ChannelAxis, Constraints, FloatArray, Floats, RandomState, Shape
 from skmae.inspection._inputs import grid_of, read_once
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import COLOURS, CurveDisplay
@@ -68,19 +70,19 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
     array([[4., 1.]])
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         "image_shape": ["array-like", None],
         "channel_axis": GRID["channel_axis"],
         "power": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, image_shape: tuple[int, ...] | None = None, *, channel_axis: Any = "auto", power: float = 1):
+    def __init__(self, image_shape: Shape | None = None, *, channel_axis: ChannelAxis = "auto", power: float = 1):
         self.image_shape = image_shape
         self.channel_axis = channel_axis
         self.power = power
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:  # noqa: ARG002
+    def fit(self, X: ArrayLike, y: object = None) -> Self:  # noqa: ARG002
         """Check the maps; nothing is learned.
 
         Parameters
@@ -101,7 +103,7 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         self.n_pixels_ = self._count_pixels(self._check(X, reset=True).shape[1])
         return self
 
-    def transform(self, X: ArrayLike) -> NDArray[np.floating]:
+    def transform(self, X: ArrayLike) -> Floats:
         """Entropy of each map, in nats.
 
         Parameters
@@ -125,7 +127,7 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
             out[rows] = self._entropies(maps[rows].reshape(-1, n_pixels)).reshape(-1, out.shape[1])
         return out
 
-    def effective_pixels(self, X: ArrayLike) -> NDArray[np.floating]:
+    def effective_pixels(self, X: ArrayLike) -> Floats:
         """Number of pixels that a uniform map of the same entropy has: exp(H).
 
         Parameters
@@ -144,14 +146,14 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         """
         return np.exp(self.transform(X))
 
-    def _entropies(self, maps: NDArray[Any]) -> NDArray[np.float64]:
+    def _entropies(self, maps: Array) -> FloatArray:
         maps = maps.astype(np.float64)
         maps /= np.maximum(maps.max(axis=1, keepdims=True), np.finfo(float).tiny)  # no power over- or underflows
         maps **= self.power
         maps /= np.maximum(maps.sum(axis=1, keepdims=True), np.finfo(float).tiny)
         return np.clip(entr(maps).sum(axis=1), 0, np.log(maps.shape[1]))
 
-    def _check(self, X: ArrayLike, *, reset: bool) -> NDArray[Any]:
+    def _check(self, X: ArrayLike, *, reset: bool) -> Array:
         maps = validate_data(self, read_once(X), reset=reset, dtype="numeric")
         check_non_negative(maps, type(self).__name__)
         return maps
@@ -176,7 +178,7 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.positive_only = True
@@ -237,11 +239,11 @@ class SpatialEntropyDisplay(CurveDisplay):
         estimator: Reconstructor,
         X: ArrayLike,
         *,
-        outputs: Any = "all",
-        visible: Any = None,
+        outputs: ArrayLike = "all",
+        visible: ArrayLike | None = None,
         n_masks: int = 1,
         power: float = 1,
-        random_state: Any = None,
+        random_state: RandomState = None,
         name: str | None = None,
         ax: "Axes | None" = None,
         **kwargs: Any,

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid
+from skmae._typing import ChannelAxis, FloatArray, IntArray, Patch, RandomState, Shape
 from skmae.inspection._inputs import grid_of, read_once, resolve_outputs
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import CurveDisplay
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 def influence_by_distance(
     maps: ArrayLike,
-    image_shape: tuple[int, ...],
+    image_shape: Shape,
     *,
-    outputs: Any = "all",
-    channel_axis: Any = "auto",
+    outputs: ArrayLike = "all",
+    channel_axis: ChannelAxis = "auto",
     bin_width: float | None = 1.0,
 ) -> "DataFrame":
     """Mean influence of an input pixel against its distance from the output pixel (Figs. 5 and 6).
@@ -79,8 +80,8 @@ def influence_by_distance(
 
 
 def influence_radius(
-    maps: ArrayLike, image_shape: tuple[int, ...], *, outputs: Any = "all", channel_axis: Any = "auto"
-) -> NDArray[np.float64]:
+    maps: ArrayLike, image_shape: Shape, *, outputs: ArrayLike = "all", channel_axis: ChannelAxis = "auto"
+) -> FloatArray:
     """Mean distance from an output pixel to the inputs that it depends on, weighted by influence.
 
     Parameters
@@ -119,12 +120,12 @@ def influence_radius(
 
 def own_patch_share(
     maps: ArrayLike,
-    image_shape: tuple[int, ...],
-    patch: int | tuple[int, ...],
+    image_shape: Shape,
+    patch: Patch,
     *,
-    outputs: Any = "all",
-    channel_axis: Any = "auto",
-) -> NDArray[np.float64]:
+    outputs: ArrayLike = "all",
+    channel_axis: ChannelAxis = "auto",
+) -> FloatArray:
     """Share of each map inside the patch of its output pixel.
 
     Parameters
@@ -162,7 +163,7 @@ def own_patch_share(
     return np.einsum("nop,op->no", shares, same.astype(shares.dtype))
 
 
-def basis_similarity(jacobian: ArrayLike) -> NDArray[np.float64]:
+def basis_similarity(jacobian: ArrayLike) -> FloatArray:
     """Mean cosine between different samples' rows of the Jacobian.
 
     1 for linear models, whose Jacobian is the same everywhere; the smaller, the more a model adapts to the sample.
@@ -206,8 +207,8 @@ def basis_similarity(jacobian: ArrayLike) -> NDArray[np.float64]:
 
 
 def _shares(
-    maps: ArrayLike, image_shape: tuple[int, ...], outputs: Any, channel_axis: Any, patch: Any = 1
-) -> tuple[NDArray[np.float64], PatchGrid, NDArray[np.intp]]:
+    maps: ArrayLike, image_shape: Shape, outputs: ArrayLike, channel_axis: ChannelAxis, patch: Patch = 1
+) -> tuple[FloatArray, PatchGrid, IntArray]:
     """Maps as (n, n_outputs, n_pixels), each of sum 1 unless it is zero; the grid; the output pixels."""
     grid = grid_of(image_shape, channel_axis, patch)
     pixels = resolve_outputs(outputs, grid)
@@ -272,11 +273,11 @@ class InfluenceDisplay(CurveDisplay):
         estimator: Reconstructor,
         X: ArrayLike,
         *,
-        outputs: Any = "all",
-        visible: Any = None,
+        outputs: ArrayLike = "all",
+        visible: ArrayLike | None = None,
         n_masks: int = 1,
         bin_width: float | None = 1.0,
-        random_state: Any = None,
+        random_state: RandomState = None,
         name: str | None = None,
         ax: "Axes | None" = None,
         **kwargs: Any,
@@ -320,10 +321,10 @@ class InfluenceDisplay(CurveDisplay):
     def from_maps(
         cls,
         maps: ArrayLike,
-        image_shape: tuple[int, ...],
+        image_shape: Shape,
         *,
-        outputs: Any = "all",
-        channel_axis: Any = "auto",
+        outputs: ArrayLike = "all",
+        channel_axis: ChannelAxis = "auto",
         bin_width: float | None = 1.0,
         name: str | None = None,
         ax: "Axes | None" = None,

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid, check_shape, resolve_shape
 from skmae._samples import read_samples
+from skmae._typing import Array, ChannelAxis, IntArray, Patch
 
 _GRID_SIZE = 4  # pixels along an axis of outputs="grid"
 
@@ -18,14 +19,14 @@ def read_once(X: Any) -> Any:
     return read_samples(X, "skmae.inspection").original()
 
 
-def read_rows(X: ArrayLike, name: str = "X") -> NDArray[Any]:
+def read_rows(X: ArrayLike, name: str = "X") -> Array:
     """(n_samples, n_features), finite; more axes are flattened."""
     return check_array(read_samples(X, "skmae.inspection").rows(), input_name=name)
 
 
 def read_rows_on_grid(
-    X: ArrayLike, image_shape: Sequence[int] | None, channel_axis: Any, patch: Any = 1
-) -> tuple[NDArray[Any], PatchGrid]:
+    X: ArrayLike, image_shape: Sequence[int] | None, channel_axis: ChannelAxis, patch: Patch = 1
+) -> tuple[Array, PatchGrid]:
     """Rows (n_samples, n_features), finite, and the grid that each of them is."""
     samples = read_samples(X, "skmae.inspection")
     rows = check_array(samples.rows(), input_name="X")
@@ -35,19 +36,19 @@ def read_rows_on_grid(
     return rows, PatchGrid.build(shape, axis, patch)
 
 
-def grid_of(image_shape: Sequence[int], channel_axis: Any, patch: Any = 1) -> PatchGrid:
+def grid_of(image_shape: Sequence[int], channel_axis: ChannelAxis, patch: Patch = 1) -> PatchGrid:
     """The grid of samples of which nothing but the shape is known."""
     shape = check_shape(image_shape)
     shape, axis = resolve_shape(shape, channel_axis, n_features=int(np.prod(shape)), sample_shape=shape)
     return PatchGrid.build(shape, axis, patch)
 
 
-def features_of_pixels(grid: PatchGrid) -> NDArray[np.intp]:
+def features_of_pixels(grid: PatchGrid) -> IntArray:
     """(n_pixels, n_channels) the features of each pixel."""
     return np.argsort(grid.pixel_of_feature, kind="stable").reshape(grid.n_pixels, grid.n_channels)
 
 
-def resolve_outputs(outputs: Any, grid: PatchGrid) -> NDArray[np.intp]:
+def resolve_outputs(outputs: ArrayLike, grid: PatchGrid) -> IntArray:
     """Numbers of pixels, in C order over the grid.
 
     Parameters
@@ -105,6 +106,6 @@ def resolve_outputs(outputs: Any, grid: PatchGrid) -> NDArray[np.intp]:
     return pixels.astype(np.intp)
 
 
-def _spread(size: int, count: int) -> NDArray[np.intp]:
+def _spread(size: int, count: int) -> IntArray:
     """The middles of `count` equal parts of an axis."""
     return ((2 * np.arange(count) + 1) * size) // (2 * count)

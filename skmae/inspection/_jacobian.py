@@ -6,12 +6,12 @@ from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.linalg import qr, svd
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted
 
@@ -19,6 +19,7 @@ from skmae._compat import HasMethods, Interval, StrOptions, _fit_context, _num_s
 from skmae._estimator import GridEstimator, ReadsOnce
 from skmae._grid import PatchGrid
 from skmae._samples import Samples, read_samples, row_blocks
+from skmae._typing import BoolArray, Constraints, Floats, IntArray, RandomState
 from skmae.inspection._inputs import features_of_pixels, grid_of, resolve_outputs
 from skmae.inspection._protocol import Linearization, Reconstructor, check_fitted_reconstructor, check_reconstructor
 from skmae.masking import read_visible
@@ -37,9 +38,9 @@ class JacobianSVD(NamedTuple):
     Vh : ndarray of shape (n_samples, n_components, n_features)
     """
 
-    U: NDArray[np.floating]
-    S: NDArray[np.floating]
-    Vh: NDArray[np.floating]
+    U: Floats
+    S: Floats
+    Vh: Floats
 
 
 class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
@@ -114,7 +115,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
     (5, 16)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         "estimator": [HasMethods(["fit"])],
         "outputs": [StrOptions({"center", "grid", "all"}), "array-like"],
         "visible": [StrOptions({"random"}), "array-like", None],
@@ -125,13 +126,13 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
 
     def __init__(
         self,
-        estimator: Any,
+        estimator: Reconstructor,
         *,
-        outputs: Any = "center",
-        visible: Any = None,
+        outputs: ArrayLike = "center",
+        visible: ArrayLike | None = None,
         n_masks: int = 1,
         batch_size: int | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ):
         self.estimator = estimator
         self.outputs = outputs
@@ -189,7 +190,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
                 self.outputs, grid_of(samples.sample_shape, getattr(self.estimator, "channel_axis", "auto"))
             )
 
-    def _read_masks(self, grid: PatchGrid, estimator: Any) -> NDArray[np.bool_] | None:
+    def _read_masks(self, grid: PatchGrid, estimator: Any) -> BoolArray | None:
         if self.visible is None:
             return None
         if isinstance(self.visible, str):
@@ -202,10 +203,10 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         """X as the autoencoder takes it, with the columns of `fit`; the autoencoder checks the values."""
         check_is_fitted(self)
         samples = read_samples(X, self)
-        samples.compare(self)
+        samples.check_against(self)
         return _for(self.estimator_, samples)
 
-    def transform(self, X: ArrayLike) -> NDArray[np.floating]:
+    def transform(self, X: ArrayLike) -> Floats:
         """Influence maps: ``|J|``, summed over the channels of the output and of the input.
 
         With ``visible="random"`` maps are averaged over the masks.
@@ -231,7 +232,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         maps = self._mean_over_masks(X, _Assembler(features, grid.n_channels, grid.pixel_of_feature, grid.n_pixels))
         return maps.reshape(len(maps), -1)
 
-    def jacobian(self, X: ArrayLike) -> NDArray[np.floating]:
+    def jacobian(self, X: ArrayLike) -> Floats:
         """Rows of J, signed: one per channel of each output pixel.
 
         With ``visible="random"`` averaged over the masks.
@@ -300,16 +301,14 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         repeats = 1 if n == _num_samples(X) else _num_samples(X)
         return JacobianSVD(*(np.repeat(np.stack(part), repeats, axis=0) for part in zip(*parts, strict=True)))
 
-    def _sketch(
-        self, linearizations: list[Linearization], sample: int, start: NDArray[np.floating], k: int
-    ) -> tuple[NDArray[np.floating], ...]:
+    def _sketch(self, linearizations: list[Linearization], sample: int, start: Floats, k: int) -> tuple[Floats, ...]:
         """Leading singular vectors by subspace iteration: nothing but products with J and with its transpose."""
         features = self.output_features_
 
-        def forward(V: NDArray[np.floating]) -> NDArray[np.floating]:
+        def forward(V: Floats) -> Floats:
             return np.mean([part.jvp(V, sample)[features] for part in linearizations], axis=0)
 
-        def backward(U: NDArray[np.floating]) -> NDArray[np.floating]:
+        def backward(U: Floats) -> Floats:
             whole = np.zeros((self.n_features_in_, U.shape[1]), U.dtype)
             whole[features] = U
             return np.mean([part.vjp(whole, sample) for part in linearizations], axis=0)
@@ -323,7 +322,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         leading = _leading(U @ small_U, S, small_Vh @ V.T, k)
         return tuple(part.astype(dtype, copy=False) for part in leading)
 
-    def _mean_over_masks(self, X: Any, assembler: "_Assembler") -> NDArray[np.floating]:
+    def _mean_over_masks(self, X: ArrayLike, assembler: "_Assembler") -> Floats:
         """One mask after the other, so that no more than one is linearized at a time."""
         n_masks, n_samples = 1 if self.masks_ is None else len(self.masks_), _num_samples(X)
         parts = (
@@ -333,9 +332,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         mean /= n_masks
         return mean if len(mean) == n_samples else np.repeat(mean, n_samples, axis=0)
 
-    def _mean_of(
-        self, linearizations: list[Linearization], samples: slice, assembler: "_Assembler"
-    ) -> NDArray[np.floating]:
+    def _mean_of(self, linearizations: list[Linearization], samples: slice, assembler: "_Assembler") -> Floats:
         return np.mean([assembler.assemble(part, samples) for part in linearizations], axis=0)
 
     def _linearizations(self, X: Any) -> Iterator[Linearization]:
@@ -349,7 +346,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return "outputs_" in self.__dict__
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.three_d_array = True
@@ -383,22 +380,20 @@ class _Assembler:
         Number of such columns.
     """
 
-    def __init__(
-        self, outputs: NDArray[np.intp], n_summed: int | None, place_of_input: NDArray[np.intp], n_places: int
-    ):
+    def __init__(self, outputs: IntArray, n_summed: int | None, place_of_input: IntArray, n_places: int):
         self.outputs = outputs
         self.n_summed = n_summed
         self.place_of_input = place_of_input
         self.n_places = n_places
 
-    def assemble(self, linearization: Linearization, samples: slice) -> NDArray[np.floating]:
+    def assemble(self, linearization: Linearization, samples: slice) -> Floats:
         """(n_samples, n_rows / n_summed, n_places), by rows or by columns of J, whichever are cheaper."""
         inputs = linearization.cheaper_inputs(len(self.outputs))
         if inputs is None:
             return self._by_rows(linearization, samples)
         return self._by_columns(linearization, samples, inputs)
 
-    def _by_rows(self, linearization: Linearization, samples: slice) -> NDArray[np.floating]:
+    def _by_rows(self, linearization: Linearization, samples: slice) -> Floats:
         out = None
         n_summed, n = self.n_summed or 1, samples.stop - samples.start
         fitting = _values_at_once() // len(self.place_of_input)
@@ -414,9 +409,7 @@ class _Assembler:
                     here[:, :, self.place_of_input[inputs]] += summed[:, :, inputs]
         return np.empty((0,)) if out is None else out
 
-    def _by_columns(
-        self, linearization: Linearization, samples: slice, inputs: NDArray[np.intp]
-    ) -> NDArray[np.floating]:
+    def _by_columns(self, linearization: Linearization, samples: slice, inputs: IntArray) -> Floats:
         out = None
         n, d = samples.stop - samples.start, len(self.place_of_input)
         inputs = (
@@ -434,13 +427,13 @@ class _Assembler:
                 np.add.at(out[i].T, self.place_of_input[some], summed.T)
         return np.empty((0,)) if out is None else out
 
-    def _sum_channels(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    def _sum_channels(self, rows: Floats) -> Floats:
         """(m, n_rows, c) → (m, n_rows / n_summed, c)."""
         if self.n_summed is None:
             return rows
         return np.abs(rows).reshape(len(rows), -1, self.n_summed, rows.shape[2]).sum(axis=2)
 
-    def _inputs_of_different_places(self) -> NDArray[np.intp]:
+    def _inputs_of_different_places(self) -> IntArray:
         """(n_inputs / n_places, n_places): ``+=`` adds only one of several inputs that have the same place."""
         return np.argsort(self.place_of_input, kind="stable").reshape(self.n_places, -1).T
 
@@ -450,9 +443,7 @@ def _values_at_once() -> int:
     return max(int(get_config()["working_memory"] * 2**20 / 4 / 16), 1)
 
 
-def _leading(
-    U: NDArray[np.floating], S: NDArray[np.floating], Vh: NDArray[np.floating], k: int
-) -> tuple[NDArray[np.floating], ...]:
+def _leading(U: Floats, S: Floats, Vh: Floats, k: int) -> tuple[Floats, ...]:
     """The first k singular vectors and values, with scikit-learn's signs."""
     U, Vh = svd_flip(U[:, :k], Vh[:k])
     return U, S[:k], Vh

@@ -4,11 +4,12 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval, import_optional
 from skmae._samples import read_samples
+from skmae._typing import Array, FloatArray, RandomState, Shape
 from skmae.inspection._inputs import grid_of
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import COLOURS, ImageDisplay, Picture, as_pictures, between_black_and_white, montage
@@ -60,11 +61,11 @@ class JacobianDisplay(ImageDisplay):
 
     def __init__(
         self,
-        images: NDArray[Any],
-        maps: NDArray[Any],
+        images: Array,
+        maps: Array,
         outputs: NDArray[np.integer],
         *,
-        image_shape: tuple[int, ...],
+        image_shape: Shape,
         channel_axis: int | None = None,
     ):
         self.images = images
@@ -80,11 +81,11 @@ class JacobianDisplay(ImageDisplay):
         estimator: Reconstructor,
         X: Any,
         *,
-        outputs: Any = None,
-        visible: Any = None,
+        outputs: ArrayLike | None = None,
+        visible: ArrayLike | None = None,
         n_masks: int = 1,
         n_samples: int = 4,
-        random_state: Any = None,
+        random_state: RandomState = None,
         ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:
@@ -158,7 +159,7 @@ class JacobianDisplay(ImageDisplay):
         height, width = (1, *grid_shape)[-2:]
         return height, width
 
-    def _tiles(self, height: int, width: int) -> NDArray[np.float64]:
+    def _tiles(self, height: int, width: int) -> FloatArray:
         """(n * (1 + n_outputs), height, width, 3): each image, followed by its maps, all in colour."""
         (images,) = between_black_and_white(self.images)
         pictures = as_pictures(images, self.image_shape, self.channel_axis)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmae._compat import import_optional
+from skmae._typing import Array, FloatArray, Shape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +79,7 @@ class Picture(NamedTuple):
         Keywords of ``Figure.colorbar``; None draws no colour bar.
     """
 
-    canvas: NDArray[Any]
+    canvas: Array
     figsize: tuple[float, float]
     style: dict[str, Any]
     bar: dict[str, Any] | None = None
@@ -144,7 +145,7 @@ class ImageDisplay:
             set_ticks(range(len(labels)), labels, **of_axis)
 
 
-def as_pictures(rows: ArrayLike, image_shape: tuple[int, ...], channel_axis: int | None) -> NDArray[Any]:
+def as_pictures(rows: ArrayLike, image_shape: Shape, channel_axis: int | None) -> Array:
     """Rows as (n, height, width), or (n, height, width, 3) where there are three channels.
 
     Signals become one line; volumes are cut through the middle of their first axis; channels other than three are
@@ -163,7 +164,7 @@ def as_pictures(rows: ArrayLike, image_shape: tuple[int, ...], channel_axis: int
     return pictures
 
 
-def montage(pictures: NDArray[Any], n_columns: int, fill: float) -> NDArray[np.float64]:
+def montage(pictures: Array, n_columns: int, fill: float) -> FloatArray:
     """Lay pictures out on one canvas, row by row, a pixel of `fill` between them."""
     n, height, width, *colour = pictures.shape
     n_rows = -(-n // n_columns)
@@ -174,7 +175,7 @@ def montage(pictures: NDArray[Any], n_columns: int, fill: float) -> NDArray[np.f
     return canvas
 
 
-def between_black_and_white(samples: ArrayLike, *others: ArrayLike) -> list[NDArray[np.float64]]:
+def between_black_and_white(samples: ArrayLike, *others: ArrayLike) -> list[FloatArray]:
     """Samples, and others on their scale, from 0 (black) to 1 (white).
 
     The scale is 0 to 255 for 8-bit samples, else from their smallest value to their largest.

@@ -2,9 +2,10 @@
 
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
+
+from skmae._typing import Array, BoolArray, IntArray, RandomState, Shape
 
 
 class Linearization(Protocol):
@@ -16,13 +17,13 @@ class Linearization(Protocol):
     shared: bool
     """Whether all samples have the same Jacobian, as those of linear models have."""
 
-    def cheaper_inputs(self, n_outputs: int) -> NDArray[np.intp] | None:
+    def cheaper_inputs(self, n_outputs: int) -> IntArray | None:
         """The inputs to take columns of J for, by `jvp`, where that is cheaper than `n_outputs` rows; None where not.
 
         All columns that are not zero are among them.
         """
 
-    def rows(self, outputs: NDArray[np.intp], samples: slice = ...) -> NDArray[Any]:
+    def rows(self, outputs: IntArray, samples: slice = ...) -> Array:
         """Rows of J: derivatives of some output features by all inputs.
 
         Parameters
@@ -38,24 +39,24 @@ class Linearization(Protocol):
             It may be read-only.
         """
 
-    def jvp(self, vectors: NDArray[Any], sample: int) -> NDArray[Any]:
+    def jvp(self, vectors: Array, sample: int) -> Array:
         """J @ vectors for one sample; vectors and result are (d, k)."""
 
-    def vjp(self, vectors: NDArray[Any], sample: int) -> NDArray[Any]:
+    def vjp(self, vectors: Array, sample: int) -> Array:
         """J.T @ vectors for one sample; vectors and result are (d, k)."""
 
 
 class Reconstructor(Protocol):
     """A fitted autoencoder of samples on a grid of pixels."""
 
-    image_shape_: tuple[int, ...]
+    image_shape_: Shape
     channel_axis_: int | None
-    patch_: tuple[int, ...]
+    patch_: Shape
 
-    def reconstruct(self, X: ArrayLike, visible: ArrayLike | None = None) -> NDArray[Any]:
+    def reconstruct(self, X: ArrayLike, visible: ArrayLike | None = None) -> Array:
         """Reconstruct what is hidden, and what is visible, in the shape that X came in."""
 
-    def sample_visible(self, n_samples: int, random_state: Any = None) -> NDArray[np.bool_]:
+    def sample_visible(self, n_samples: int, random_state: RandomState = None) -> BoolArray:
         """(n_samples, n_patches) bool, drawn as training draws it."""
 
     def linearize(

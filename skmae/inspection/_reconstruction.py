@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmae._compat import Interval
 from skmae._grid import PatchGrid
 from skmae._samples import read_samples
+from skmae._typing import RandomState, Shape
 from skmae.inspection._plotting import ImageDisplay, Picture, as_pictures, between_black_and_white, montage
 from skmae.inspection._protocol import Reconstructor
 from skmae.masking import read_visible
@@ -68,7 +69,7 @@ class ReconstructionDisplay(ImageDisplay):
         visible: ArrayLike,
         reconstructions: ArrayLike,
         *,
-        image_shape: tuple[int, ...],
+        image_shape: Shape,
         channel_axis: int | None = None,
     ):
         self.originals = originals
@@ -87,7 +88,7 @@ class ReconstructionDisplay(ImageDisplay):
         visible: Any = None,
         paste_visible: bool = False,
         n_samples: int = 8,
-        random_state: Any = 0,
+        random_state: RandomState = 0,
         ax: "Axes | None" = None,
         **kwargs: Any,
     ) -> Self:

@@ -14,9 +14,10 @@ from skmae._compat import Interval, StrOptions
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID, MASKING
 from skmae._samples import row_blocks
+from skmae._typing import Array, ChannelAxis, FloatArray, Patch, RandomState, Shape
 from skmae.inspection._inputs import grid_of, read_rows_on_grid
 from skmae.inspection._plotting import CurveDisplay
-from skmae.masking import Bernoulli, ExactCount, Sampler, draw_visible, moments_of, resolve_sampler
+from skmae.masking import Bernoulli, ExactCount, MaskSampling, Sampler, draw_visible, moments_of, resolve_sampler
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,15 +39,15 @@ _MOST_PATCHES = 4096  # of which a matrix of pairs takes 128 MiB
     prefer_skip_nested_validation=True,
 )
 def mask_power_spectrum(
-    image_shape: tuple[int, ...],
-    patch: int | tuple[int, ...] = 4,
+    image_shape: Shape,
+    patch: Patch = 4,
     mask: float = 0.75,
     *,
-    channel_axis: Any = "auto",
-    mask_sampling: str | Sampler = "bernoulli",
+    channel_axis: ChannelAxis = "auto",
+    mask_sampling: MaskSampling = "bernoulli",
     n_samples: int | None = None,
-    random_state: Any = None,
-) -> NDArray[np.float64]:
+    random_state: RandomState = None,
+) -> FloatArray:
     """Expected power spectrum of random masks.
 
     ``E|R̂(k)|²`` of masks r (1 where visible, 0 where hidden), R̂ their discrete Fourier transform. With ĥ_a the
@@ -103,19 +104,19 @@ def mask_power_spectrum(
     return spectrum
 
 
-def _of_single_patches(grid: PatchGrid) -> NDArray[np.float64]:
+def _of_single_patches(grid: PatchGrid) -> FloatArray:
     """Σ_a |ĥ_a(k)|²: it factorises over the axes, as patches are all combinations of intervals."""
     along_axes = [_of_intervals(size, patch) for size, patch in zip(grid.grid_shape, grid.patch_shape, strict=True)]
     return reduce(np.multiply.outer, along_axes)
 
 
-def _of_intervals(size: int, patch: int) -> NDArray[np.float64]:
+def _of_intervals(size: int, patch: int) -> FloatArray:
     """(size,) summed power of the intervals that an axis is cut into; the last may be shorter."""
     whole, rest = divmod(size, patch)
     return whole * _of_interval(size, patch) + (_of_interval(size, rest) if rest else 0)
 
 
-def _of_interval(size: int, length: int) -> NDArray[np.float64]:
+def _of_interval(size: int, length: int) -> FloatArray:
     """|ĥ(k)|² = sin²(ωp/2) / sin²(ω/2), ω = 2πk/N."""
     k = np.arange(size)
     below = np.sin(np.pi * k / size) ** 2
@@ -125,7 +126,7 @@ def _of_interval(size: int, length: int) -> NDArray[np.float64]:
     return power
 
 
-def _of_pairs(grid: PatchGrid, joint: NDArray[np.float64]) -> NDArray[np.float64]:
+def _of_pairs(grid: PatchGrid, joint: FloatArray) -> FloatArray:
     """Σ_ab J_ab ĥ_a(k) ĥ_b(k)*, summed over the places of a and b along one axis after the other."""
     total = joint.reshape(grid.patches_per_axis * 2)  # (*places of a, *places of b)
     for n_left, h in zip(range(len(grid.grid_shape), 0, -1), _transformed_intervals(grid), strict=True):
@@ -140,7 +141,7 @@ def _transformed_intervals(grid: PatchGrid) -> list[NDArray[np.complex128]]:
     return [fft(np.arange(size) // patch == np.arange(n)[:, np.newaxis]) for size, patch, n in sizes]
 
 
-def _joint_rates(sampler: Sampler, grid: PatchGrid, mask: float) -> NDArray[np.float64]:
+def _joint_rates(sampler: Sampler, grid: PatchGrid, mask: float) -> FloatArray:
     if grid.n_patches > _MOST_PATCHES:
         raise ValueError(
             f"mask_sampling={sampler!r} takes a matrix of {grid.n_patches} x {grid.n_patches} pairs of patches; "
@@ -149,9 +150,7 @@ def _joint_rates(sampler: Sampler, grid: PatchGrid, mask: float) -> NDArray[np.f
     return moments_of(sampler, grid, mask)[1]
 
 
-def _mean_of_drawn(
-    sampler: Sampler, grid: PatchGrid, mask: float, n: int, rng: np.random.RandomState
-) -> NDArray[np.float64]:
+def _mean_of_drawn(sampler: Sampler, grid: PatchGrid, mask: float, n: int, rng: np.random.RandomState) -> FloatArray:
     total = np.zeros(grid.grid_shape)
     for some in row_blocks(n, _BLOCK):
         visible = draw_visible(sampler, some.stop - some.start, grid, mask, rng)
@@ -207,12 +206,12 @@ class MaskSpectrumDisplay(CurveDisplay):
     @classmethod
     def from_mask(
         cls,
-        image_shape: tuple[int, ...],
-        patch: int | tuple[int, ...] = 4,
+        image_shape: Shape,
+        patch: Patch = 4,
         mask: float = 0.75,
         *,
-        channel_axis: Any = "auto",
-        mask_sampling: str | Sampler = "bernoulli",
+        channel_axis: ChannelAxis = "auto",
+        mask_sampling: MaskSampling = "bernoulli",
         name: str | None = None,
         ax: "Axes | None" = None,
         **kwargs: Any,
@@ -242,12 +241,12 @@ class MaskSpectrumDisplay(CurveDisplay):
     def from_samples(
         cls,
         X: ArrayLike,
-        image_shape: tuple[int, ...] | None = None,
+        image_shape: Shape | None = None,
         *,
-        patch: int | tuple[int, ...] = 4,
+        patch: Patch = 4,
         mask: float = 0.0,
-        channel_axis: Any = "auto",
-        random_state: Any = 0,
+        channel_axis: ChannelAxis = "auto",
+        random_state: RandomState = 0,
         name: str | None = None,
         ax: "Axes | None" = None,
         **kwargs: Any,
@@ -298,7 +297,7 @@ class MaskSpectrumDisplay(CurveDisplay):
         return self.frequency_, self.power_
 
 
-def _over_directions(spectrum: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _over_directions(spectrum: Array) -> tuple[FloatArray, FloatArray]:
     """Mean power at each frequency up to the highest of an axis, in steps of the lowest."""
     along = np.meshgrid(*(np.fft.fftfreq(size) for size in spectrum.shape), indexing="ij")
     frequency = np.sqrt(sum(f**2 for f in along)).ravel()

@@ -1,20 +1,18 @@
 """Values by distance, as a table."""
 
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skmae._compat import import_optional
+from skmae._typing import Array
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def by_distance(
-    squared: NDArray[Any], totals: NDArray[Any], pairs: NDArray[Any], name: str, bin_width: float | None
-) -> "DataFrame":
+def by_distance(squared: Array, totals: Array, pairs: Array, name: str, bin_width: float | None) -> "DataFrame":
     """Means of values over pairs of pixels of one distance, or of one bin of distances.
 
     Parameters

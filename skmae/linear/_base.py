@@ -10,10 +10,10 @@ from types import MethodType
 from typing import Any, Self, TypeVar, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import HasMethods, Interval, RealNotInt, StrOptions, check_same_namespace, fit_context
@@ -21,6 +21,7 @@ from skmae._estimator import GridEstimator, ReadsOnce
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID
 from skmae._samples import Samples, Weights, count_rows, floating_dtype, library_of, to_numpy
+from skmae._typing import Array, BoolArray, Constraints, FloatArray, Floats, RandomState, Shape
 from skmae.linear._corruptions import Corruption, Masks
 from skmae.linear._linearization import LinearMap
 from skmae.linear._losses import AllFeatures, Loss
@@ -30,7 +31,6 @@ from skmae.masking import draw_visible, read_visible
 from skmae.moments import Moments
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-Shape = tuple[int, ...]
 
 
 class _FreshLock:
@@ -68,7 +68,7 @@ class FromSamples:
     def _count(self, n: int) -> float:
         return n if self._weights is None else float(self._weights.sum())
 
-    def summary(self, dtype: Any) -> Summary:
+    def summary(self, dtype: DTypeLike) -> Summary:
         """Moments from sums of this type."""
         gathered, self._moments = self._moments, None
         return Summary.using_up(gathered or Moments._of(self._samples, self._weights, dtype))
@@ -185,7 +185,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
     _fitted: Fitted | Streamed
     _lock: _FreshLock
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         "n_components": [
             Interval(Integral, 1, None, closed="left"),
             Interval(RealNotInt, 0, 1, closed="neither"),
@@ -222,7 +222,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
     # -- fitting --------------------------------------------------------------------------------------------------
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ARG002
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ARG002
         """Fit in closed form.
 
         Parameters
@@ -258,7 +258,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
 
     @_hidden_after_fit
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ARG002
+    def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:  # noqa: ARG002
         """Add a batch. Any order and any batch size gives the answer of `fit` on all of the data.
 
         The batch goes into ``moments_``; the closed form is solved once, when a fitted attribute or `transform` is
@@ -375,23 +375,23 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         return self._state.solution
 
     @property
-    def components_(self) -> NDArray[np.float64]:
+    def components_(self) -> FloatArray:
         return self._solution.components
 
     @property
-    def decoder_(self) -> NDArray[np.float64]:
+    def decoder_(self) -> FloatArray:
         return self._solution.decoder
 
     @property
-    def mean_(self) -> NDArray[np.float64]:
+    def mean_(self) -> FloatArray:
         return self._solution.mean
 
     @property
-    def eigenvalues_(self) -> NDArray[np.float64]:
+    def eigenvalues_(self) -> FloatArray:
         return self._solution.eigenvalues
 
     @property
-    def explained_variance_ratio_(self) -> NDArray[np.float64]:
+    def explained_variance_ratio_(self) -> FloatArray:
         return self._solution.explained_variance_ratio
 
     @property
@@ -434,18 +434,18 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
 
     # -- using ----------------------------------------------------------------------------------------------------
 
-    def _read_used(self, X: Any, method: str) -> Samples:
+    def _samples_for(self, X: Any, method: str) -> Samples:
         """Samples for a fitted model, which takes arrays of the library that it was fitted on."""
         check_is_fitted(self)
         if not isinstance(X, Samples):
             check_same_namespace(X, self, attribute="components_", method=method)
         return self._as_fitted_samples(X)
 
-    def _on_host(self, *names: str) -> tuple[NDArray[np.float64], ...]:
+    def _on_host(self, *names: str) -> tuple[FloatArray, ...]:
         solution = self._solution
         return tuple(to_numpy(getattr(solution, name)) for name in names)
 
-    def transform(self, X: ArrayLike) -> NDArray[Any]:
+    def transform(self, X: ArrayLike) -> Array:
         """Encode whole samples: ``(X - mean_) @ components_.T``. Nothing is hidden, nothing is random.
 
         Parameters
@@ -462,11 +462,11 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         ValueError
             If X has another width or sample shape than the training data, or holds NaN or infinity.
         """
-        samples = self._read_used(X, "transform")
+        samples = self._samples_for(X, "transform")
         known = samples.recall_features(self._problem, self._solution)
         return samples.project(*self._on_host("components", "mean")) if known is None else known
 
-    def inverse_transform(self, X: ArrayLike) -> NDArray[Any]:
+    def inverse_transform(self, X: ArrayLike) -> Array:
         """Decode features: ``X @ decoder_.T + mean_``.
 
         Parameters
@@ -494,9 +494,9 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             )
         decoder, mean = (a.astype(Z.dtype) for a in self._on_host("decoder", "mean"))
         decoded = Z @ decoder.T + mean
-        return decoded if library is None else cast("NDArray[Any]", library.adopt(decoded))
+        return decoded if library is None else cast(Floats, library.adopt(decoded))
 
-    def reconstruct(self, X: ArrayLike, visible: ArrayLike | None = None) -> NDArray[Any]:
+    def reconstruct(self, X: ArrayLike, visible: ArrayLike | None = None) -> Array:
         """Hide part of each sample, encode what is left, and decode.
 
         What is hidden is set to the mean, and what is left is divided by the share of patches that is visible.
@@ -524,27 +524,28 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             If `visible` is not bool or fits neither patches, pixels nor features; for the same faults of X as
             `transform`.
         """
-        samples = self._read_used(X, "reconstruct")
+        samples = self._samples_for(X, "reconstruct")
         dtype = samples.output_dtype
         components, decoder, mean = (a.astype(dtype) for a in self._on_host("components", "decoder", "mean"))
-        units = None if visible is None else read_visible(self._problem.grid, visible, len(samples))
+        masks = None if visible is None else read_visible(self._problem.grid, visible, len(samples))
         out = np.empty((len(samples), len(mean)), dtype)
         for rows, block in samples.centred_blocks(to_numpy(self.mean_), dtype):
-            if units is not None:
-                block *= self._input_scale(units[rows] if len(units) > 1 else units, dtype)
+            if masks is not None:
+                block *= self._input_scale(masks[rows] if len(masks) > 1 else masks, dtype)
             out[rows] = block @ components.T @ decoder.T + mean
         if not np.isfinite(out).all():
             samples.check_finite()
-        return cast("NDArray[Any]", samples.adopt(out.reshape(samples.original_shape)))
+        return cast(Floats, samples.adopt(out.reshape(samples.original_shape)))
 
-    def _input_scale(self, units: NDArray[np.bool_], dtype: Any) -> NDArray[Any]:
-        """What features (n, d) are multiplied by under masks (n, n_units): 0 where they are hidden."""
+    def _input_scale(self, visible: BoolArray, dtype: DTypeLike) -> Floats:
+        """What features (n, d) are multiplied by, given which patches, pixels or features are visible."""
         grid, masks = self._problem.grid, self._state.masks
-        seen = grid.per_feature(units)
+        visible = grid.per_feature(visible)
         if masks is not None and not masks.rates_are_equal:
-            return (seen / masks.rates[grid.patch_of_feature]).astype(dtype)
-        share = (seen @ grid.patch_shares.astype(dtype))[:, np.newaxis]
-        return cast("NDArray[Any]", seen / np.where(share > 0, share, 1))
+            return (visible / masks.rates[grid.patch_of_feature]).astype(dtype)
+        share = (visible @ grid.patch_shares.astype(dtype))[:, np.newaxis]
+        scale: Floats = visible / np.where(share > 0, share, 1)
+        return scale
 
     def linearize(self, X: ArrayLike, visible: ArrayLike | None = None, *, batch_size: int | None = None) -> LinearMap:  # noqa: ARG002
         """The derivative of `reconstruct`: B diag(visible) / share visible, the same for all samples.
@@ -567,7 +568,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         ValueError
             For the same faults as `reconstruct`.
         """
-        samples = self._read_used(X, "linearize")
+        samples = self._samples_for(X, "linearize")
         samples.check_finite()
         dtype = samples.output_dtype
         components, decoder = (a.astype(dtype) for a in self._on_host("components", "decoder"))
@@ -576,7 +577,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             scale = self._input_scale(read_visible(self._problem.grid, visible, 1), dtype)[0]
         return LinearMap(components, decoder, scale.astype(dtype), len(samples))
 
-    def sample_visible(self, n_samples: int, random_state: Any = None) -> NDArray[np.bool_]:
+    def sample_visible(self, n_samples: int, random_state: RandomState = None) -> BoolArray:
         """Draw what is visible of `n_samples` samples, as this model's training hides it.
 
         Parameters
@@ -595,7 +596,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             return np.ones((n_samples, grid.n_patches), bool)
         return draw_visible(masks.sampler, n_samples, grid, masks.mask, check_random_state(random_state))
 
-    def score(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> float:  # noqa: ARG002
+    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:  # noqa: ARG002
         """Minus the expected error of reconstructing corrupted samples, per feature, in closed form.
 
         It compares models under one corruption. It cannot choose the mask or the patch: hiding less is always easier.
@@ -618,7 +619,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         ValueError
             For the same faults of X as `transform`.
         """
-        samples = self._read_used(X, "score")
+        samples = self._samples_for(X, "score")
         weights: Weights = samples.check_weights(sample_weight)
         problem = self._problem
         components, decoder, mean = self._on_host("components", "decoder", "mean")
@@ -629,7 +630,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             samples.check_finite()
         return -float(np.average(errors, weights=weights)) / samples.n_features
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.three_d_array = True

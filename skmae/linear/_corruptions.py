@@ -6,13 +6,12 @@ from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 from scipy.linalg.blas import dgemm
 
 from skmae._grid import PatchGrid
-from skmae.masking import GroupSampler, Sampled, moments_of
-
-FloatArray = NDArray[np.float64]
+from skmae._typing import Array, FloatArray, IntArray
+from skmae.masking import GroupSampler, Sampled, Sampler, moments_of
 
 _FEATURES_AT_A_TIME = 96
 _COLUMNS_AT_A_TIME = 256
@@ -31,7 +30,7 @@ class WhileHidden(NamedTuple):
 class Masks:
     """A distribution of masks over the patches of a grid: what `loss="hidden"` asks of it."""
 
-    sampler: Any
+    sampler: Sampler
     grid: PatchGrid
     mask: float
 
@@ -55,13 +54,13 @@ class Masks:
         """
         sampler = self.sampler if hasattr(self.sampler, "moments_given_hidden") else Sampled(self.sampler)
         patches = range(self.grid.n_patches)
-        given = [sampler.moments_given_hidden(patch, self.grid, self.mask) for patch in patches]
-        chances, rates, joint = (np.array(each, np.float64) for each in zip(*given, strict=True))
+        moments = [sampler.moments_given_hidden(patch, self.grid, self.mask) for patch in patches]
+        chances, rates, joint = (np.array(each, np.float64) for each in zip(*moments, strict=True))
         scale = 1 / self.rates
         cross = chances[:, np.newaxis] * rates * scale
         return chances, cross, chances[:, np.newaxis, np.newaxis] * joint * np.outer(scale, scale)
 
-    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), (self.sampler, self.grid, self.mask)  # leave what is cached behind
 
 
@@ -113,7 +112,7 @@ class Corruption:
     within: float | FloatArray = 0.0
     noise: float = 0.0
     hidden: float = 0.0
-    groups: NDArray[np.intp] | None = None
+    groups: IntArray | None = None
     pairs: FloatArray | None = None
     while_hidden: WhileHidden | Masks | None = None
 
@@ -159,7 +158,7 @@ class Corruption:
         return cls._of_chances(one, two, two * (n_visible - 2) / max(n_patches - 2, 1))
 
     @classmethod
-    def of_masks(cls, sampler: Any, grid: PatchGrid, mask: float) -> Self:
+    def of_masks(cls, sampler: Sampler, grid: PatchGrid, mask: float) -> Self:
         """Patches hidden as a sampler draws them, each visible one divided by the rate at which it is visible.
 
         Parameters
@@ -228,12 +227,12 @@ class Corruption:
         """Whether nothing is corrupted."""
         return not (self.is_dense or self.has_within or self.noise) and self.across == 1
 
-    def within_of(self, groups: NDArray[np.intp] | int) -> FloatArray:
+    def within_of(self, groups: IntArray | int) -> FloatArray:
         """The weight of each of these groups."""
         within = np.asarray(self.within, np.float64)
         return within[groups] if within.ndim else np.broadcast_to(within, np.shape(groups))
 
-    def labels(self, n_features: int) -> NDArray[np.intp]:
+    def labels(self, n_features: int) -> IntArray:
         """(n_features,) the group of each feature."""
         if self.groups is None:
             return np.arange(n_features)
@@ -242,20 +241,20 @@ class Corruption:
             raise ValueError(f"The corruption has groups of {len(labels)} features, but X has {n_features}.")
         return labels
 
-    def members(self, n_features: int) -> list[NDArray[np.intp]]:
+    def members(self, n_features: int) -> list[IntArray]:
         """For each group, its features in ascending order."""
         if self.groups is None:
             return list(np.arange(n_features)[:, np.newaxis])
         self.labels(n_features)  # checks their number
         return self._members
 
-    def group_sizes(self, n_features: int) -> NDArray[np.intp]:
+    def group_sizes(self, n_features: int) -> IntArray:
         """Features of each group; of groups by themselves if no group has a part in V of its own."""
         if self.groups is None or not self.has_within:
             return np.ones(n_features, np.intp)
         return np.bincount(self.labels(n_features))
 
-    def _apart(self, n_features: int) -> tuple[NDArray[np.intp], list[tuple[int, NDArray[np.intp]]]]:
+    def _apart(self, n_features: int) -> tuple[IntArray, list[tuple[int, IntArray]]]:
         """Features that are groups by themselves, and larger groups with their numbers."""
         if self.groups is None:
             return np.arange(n_features), []
@@ -263,13 +262,13 @@ class Corruption:
         return self._alone_and_larger
 
     @cached_property
-    def _members(self) -> list[NDArray[np.intp]]:
-        assert self.groups is not None
-        order = np.argsort(self.groups, kind="stable")
-        return np.split(order, np.cumsum(np.bincount(self.groups))[:-1])
+    def _members(self) -> list[IntArray]:
+        groups = np.arange(0) if self.groups is None else self.groups
+        order = np.argsort(groups, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(groups))[:-1])
 
     @cached_property
-    def _alone_and_larger(self) -> tuple[NDArray[np.intp], list[tuple[int, NDArray[np.intp]]]]:
+    def _alone_and_larger(self) -> tuple[IntArray, list[tuple[int, IntArray]]]:
         alone = [features for features in self._members if len(features) == 1]
         larger = [(number, features) for number, features in enumerate(self._members) if len(features) > 1]
         return np.concatenate([np.arange(0), *alone]), larger
@@ -285,7 +284,7 @@ class Corruption:
     def __hash__(self) -> int:
         return hash(self._key)
 
-    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), tuple(getattr(self, field.name) for field in fields(self))  # leave what is cached behind
 
     # -- what it does -------------------------------------------------------------------------------------------
@@ -362,7 +361,7 @@ class Corruption:
         ndarray of shape (n,)
         """
         decoded = np.linalg.qr(decoder, mode="r") @ encoder  # (k, d): ‖W2 W1 x‖² = ‖decoded x‖²
-        error = squares(X) - 2 * np.einsum("nk,nk->n", X @ decoder, X @ encoder.T)
+        error: FloatArray = squares(X) - 2 * np.einsum("nk,nk->n", X @ decoder, X @ encoder.T)
         error += self._dense_squares(X, decoded) if self.is_dense else self._fast_squares(X, decoded)
         if self.noise:
             error += self.noise * np.sum(decoded**2)
@@ -387,13 +386,13 @@ class Corruption:
         return error
 
 
-def _read_only(values: Any, dtype: Any) -> NDArray[Any]:
+def _read_only(values: ArrayLike, dtype: DTypeLike) -> Array:
     array = np.array(values, dtype)
     array.flags.writeable = False
     return array
 
 
-def _checked_groups(groups: ArrayLike) -> NDArray[Any]:
+def _checked_groups(groups: ArrayLike) -> Array:
     labels = np.asarray(groups)
     if labels.ndim != 1 or not labels.size or labels.dtype.kind not in "iu" or labels.min() < 0:
         raise ValueError(
@@ -403,7 +402,7 @@ def _checked_groups(groups: ArrayLike) -> NDArray[Any]:
     return labels
 
 
-def _constants(pairs: FloatArray) -> tuple[float, FloatArray, NDArray[np.intp]] | None:
+def _constants(pairs: FloatArray) -> tuple[float, FloatArray, IntArray] | None:
     """`across`, `within` of each group, and the group of each patch, if Q is one constant across groups and one within.
 
     Within a group Q is constant, its diagonal included, where all patches of the group are always visible together.
@@ -426,9 +425,9 @@ def _constants(pairs: FloatArray) -> tuple[float, FloatArray, NDArray[np.intp]] 
     return across, np.where(within > tolerance, within, 0.0), groups  # never below: Q_ab <= 1 / q_a = Q_aa
 
 
-def _joined(groups: list[NDArray[np.intp]]) -> Iterator[NDArray[np.intp]]:
+def _joined(groups: list[IntArray]) -> Iterator[IntArray]:
     """Features of whole groups, enough at a time for a matrix product to pay."""
-    joined: list[NDArray[np.intp]] = []
+    joined: list[IntArray] = []
     for features in groups:
         joined.append(features)
         if sum(map(len, joined)) >= _FEATURES_AT_A_TIME:
@@ -440,4 +439,5 @@ def _joined(groups: list[NDArray[np.intp]]) -> Iterator[NDArray[np.intp]]:
 
 def squares(rows: FloatArray) -> FloatArray:
     """‖row‖² of each row."""
-    return np.einsum("nk,nk->n", rows, rows)
+    squared: FloatArray = np.einsum("nk,nk->n", rows, rows)
+    return squared

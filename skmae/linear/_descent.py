@@ -15,25 +15,24 @@ whitened on its own, S_jj = I: then V_j is well conditioned, and units of pixels
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from numbers import Integral
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cholesky, pinvh, qr
 from scipy.linalg.lapack import dposv
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
 from skmae._linalg import EPS, symmetric_eigen
+from skmae._typing import Array, FloatArray, IntArray
 from skmae.linear._corruptions import WhileHidden
 from skmae.linear._primal import Factorisation, Minimiser, Rank, factorise, no_signal, reduced_rank_regression, signs
 
-FloatArray = NDArray[np.float64]
-Block = slice | NDArray[np.intp]
+Block = slice | IntArray
 Gradient = Callable[[list[FloatArray], list[FloatArray]], FloatArray]
 Regression = tuple[Block, FloatArray, FloatArray]
 
@@ -80,16 +79,16 @@ class SameForAll:
     S : ndarray of shape (d, d)
     blocks : list of slices or arrays of int
         The features of each group.
-    given : WhileHidden
+    while_hidden : WhileHidden
     """
 
-    def __init__(self, S: FloatArray, blocks: list, given: WhileHidden):
-        self.S, self.blocks, self.given = S, blocks, given
+    def __init__(self, S: FloatArray, blocks: Sequence[Block], while_hidden: WhileHidden):
+        self.S, self.blocks, self.while_hidden = S, blocks, while_hidden
         self.total = float(np.trace(S))
 
     def at(self, W1: FloatArray, penalty: float = 0.0) -> tuple[list[Regression], Gradient]:
         """See `HiddenMoments`: O(d² k + N k² (k + p))."""
-        cross, across, within = self.given
+        cross, across, within = self.while_hidden
         G = self.S @ W1.T  # (d, k)
         alone = self._alone(W1)
         inside = [W1[:, j] @ alone[j] for j in self.blocks]
@@ -125,7 +124,7 @@ class SameForAll:
 
     def full_rank(self, how: Factorisation) -> FloatArray:
         """One inverse gives all regressions, for whitened groups that are slices."""
-        cross, across, within = self.given
+        cross, across, within = self.while_hidden
         if across:
             B = cross / across * self._regress(across * self.S + within * np.eye(len(self.S)), how)
         else:  # groups are visible one at a time
@@ -164,7 +163,7 @@ class OneByOne:
     def __init__(
         self,
         S: FloatArray,
-        blocks: list,
+        blocks: Sequence[Block],
         weights: FloatArray,
         cross: FloatArray,
         pairs: FloatArray,
@@ -199,8 +198,8 @@ class OneByOne:
         B = np.zeros_like(self.V)
         for j, cross, V in zip(self.blocks, self.cross, self.seconds, strict=True):
             values, U = symmetric_eigen(V)
-            keep = values > len(V) * EPS * values[0]
-            B[j] = (cross @ U[:, keep] / values[keep]) @ U[:, keep].T
+            large = values > len(V) * EPS * values[0]
+            B[j] = (cross @ U[:, large] / values[large]) @ U[:, large].T
         return B
 
 
@@ -226,18 +225,18 @@ class Whitened:
     how : {"auto", "cholesky", "eigh"}
     """
 
-    def __init__(self, S: FloatArray, groups: list[NDArray[np.intp]], how: Factorisation):
+    def __init__(self, S: FloatArray, groups: list[IntArray], how: Factorisation):
         self.n_features = len(S)
-        self.unit = np.sqrt(np.trace(S))
+        self.spread = np.sqrt(np.trace(S))
         active = S.diagonal() > 0
         self.numbers = [number for number, j in enumerate(groups) if active[j].any()]
         self.features = [groups[number][active[groups[number]]] for number in self.numbers]
         self._whiten, self.unwhiten = [], []  # R_j and L_j, (p, rank): x̂ = R_jᵀ x and x = L_j x̂
         for j in self.features:
-            own = S[np.ix_(j, j)]
-            R = _whitening(own, how)
+            S_jj = S[np.ix_(j, j)]
+            R = _whitening(S_jj, how)
             self._whiten.append(R)
-            self.unwhiten.append(own @ R)
+            self.unwhiten.append(S_jj @ R)
         ends = np.cumsum([0] + [R.shape[1] for R in self._whiten])
         self.blocks = [slice(start, end) for start, end in pairwise(ends)]
         self.S = self.moment(S)
@@ -284,19 +283,19 @@ class Descent:
     def _scaled(self, W2: FloatArray) -> Iterator[FloatArray]:
         """L_j W2_j, in units of the total spread."""
         for j, L in zip(self.space.blocks, self.space.unwhiten, strict=True):
-            yield L @ W2[j] / self.space.unit
+            yield L @ W2[j] / self.space.spread
 
     def loss_and_gradient(self, W1: FloatArray) -> tuple[float, FloatArray]:
         """Penalised loss over the total variance with the best decoder, and its gradient."""
-        unit = self.space.unit
+        spread = self.space.spread
         loss, grams, weights = 0.0, [], []
         regressions, gradient = self.moments.at(W1, _PENALTY)
         for (_, C, M), L in zip(regressions, self.space.unwhiten, strict=True):
-            LC = L @ C / unit
+            LC = L @ C / spread
             W2 = _regressed(LC, M)
             loss -= np.sum(W2 * LC)
             grams.append(W2.T @ W2)
-            weights.append(W2.T @ L / unit)  # W2_jᵀ L_j
+            weights.append(W2.T @ L / spread)  # W2_jᵀ L_j
         return 1.0 + float(loss), 2 * gradient(grams, weights)
 
     def run(self, W1: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -325,7 +324,7 @@ class Descent:
         W1 = T @ W1  # now Σ_j W2_jᵀ W2_j = I, and the features may be as large as what they explain
         roots = list(self._inverse_roots(W1))
 
-        def each(apply: Callable[[FloatArray, FloatArray], NDArray[Any]], A: FloatArray) -> FloatArray:
+        def each(apply: Callable[[FloatArray, FloatArray], Array], A: FloatArray) -> FloatArray:
             return np.hstack([apply(root, A[:, j]) for j, root in zip(self.space.blocks, roots, strict=True)])
 
         def natural(z: FloatArray) -> FloatArray:
@@ -429,21 +428,22 @@ def _split(W1: FloatArray, W2: FloatArray, V: FloatArray, like: Minimiser) -> Mi
     )
 
 
-def _whitening(own: FloatArray, how: Factorisation) -> FloatArray:
+def _whitening(S_jj: FloatArray, how: Factorisation) -> FloatArray:
     """R (p, rank) with Rᵀ S_jj R = I, its columns in the range of S_jj."""
-    factor = factorise(np.array(own, order="F"), how)
-    rank = len(own) if factor.span is None else factor.span.shape[1]
+    factor = factorise(np.array(S_jj, order="F"), how)
+    rank = len(S_jj) if factor.span is None else factor.span.shape[1]
     R = factor.unwhiten(np.eye(rank, order="F"))
     return R if factor.span is None else factor.span @ (factor.span.T @ R)
 
 
 def _regressed(C: FloatArray, M: FloatArray) -> FloatArray:
     """C M⁻¹ (p, k)."""
-    _, W2, failed = dposv(M, C.T, lower=1)
-    return (pinvh(M, check_finite=False) @ C.T if failed else W2).T
+    _, solved, failed = dposv(M, C.T, lower=1)
+    transposed: FloatArray = pinvh(M, check_finite=False) @ C.T if failed else solved
+    return transposed.T
 
 
-def _redundant(P: FloatArray, span: FloatArray, j: slice) -> FloatArray:
+def _redundant(P: FloatArray, span: FloatArray, j: Block) -> FloatArray:
     """V_{j,−j} V_{−j,−j}⁺ from P = V⁺ and a basis of V's range, where V is singular.
 
     An eigenvector of (V⁺V)_jj tells whether a direction of group j follows from the other groups without error
@@ -452,8 +452,9 @@ def _redundant(P: FloatArray, span: FloatArray, j: slice) -> FloatArray:
     projector = span[j] @ span.T  # (p, d)
     values, A = symmetric_eigen(projector[:, j])
     alone = values > 1 - np.sqrt(EPS)
-    known, own = A[:, ~alone], A[:, alone]
-    B = known / (1 - values[~alone]) @ (known.T @ projector)
+    shared, unique = A[:, ~alone], A[:, alone]
+    B: FloatArray = shared / (1 - values[~alone]) @ (shared.T @ projector)
     B[:, j] = 0
     rest = P[j] + P[j, j] @ B
-    return B - own @ np.linalg.solve(own.T @ P[j, j] @ own, own.T @ rest)
+    B -= unique @ np.linalg.solve(unique.T @ P[j, j] @ unique, unique.T @ rest)
+    return B

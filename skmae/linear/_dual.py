@@ -12,23 +12,20 @@ import warnings
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.blas import dgemm, dsyrk
 
 from skmae._linalg import EPS, mirror_lower, symmetric_eigen, variance_of_rounding
 from skmae._samples import Samples, refuse_not_finite
+from skmae._typing import Array, FloatArray, IntArray
 from skmae.linear._corruptions import Corruption
 from skmae.linear._primal import Factor, Minimiser, Rank, factorise, no_signal, rank_of, signs
 from skmae.moments import Moments
-
-FloatArray = NDArray[np.float64]
-Features = NDArray[np.intp]
 
 _FEATURES_AT_A_TIME = 1024
 
 
 def solve_dual(
-    X: NDArray, corruption: Corruption, n_components: Rank, weights: FloatArray | None = None
+    X: Array, corruption: Corruption, n_components: Rank, weights: FloatArray | None = None
 ) -> tuple[Minimiser, FloatArray, float]:
     """Minimise E‖x − W2 W1 x̃‖² at a given rank, without forming S.
 
@@ -86,7 +83,7 @@ def solve_dual(
 class _Rows:
     """Samples with weights, read some features at a time: X of the equations is diag(√(n w / Σw)) (X − mean)."""
 
-    def __init__(self, X: NDArray, weights: FloatArray | None):
+    def __init__(self, X: Array, weights: FloatArray | None):
         self.X = X
         self.weights = weights
         self.root = None if weights is None else np.sqrt(weights * (len(X) / weights.sum()))
@@ -110,7 +107,7 @@ class _Rows:
             refuse_not_finite(self.X)
         return mean, variance
 
-    def centred(self, features: Features, columns: NDArray | None = None) -> FloatArray:
+    def centred(self, features: IntArray, columns: Array | None = None) -> FloatArray:
         """X_jᵀ, (p, n), float64 in Fortran order; `columns` if they have been gathered already."""
         columns = self.X[:, features] if columns is None else columns
         centred = np.ascontiguousarray(columns, dtype=np.float64)
@@ -121,7 +118,7 @@ class _Rows:
 
 
 class _Blocks:
-    """Features that are read together, constant ones left out: those of a group, if D couples them, or some at a time.
+    """IntArray that are read together, constant ones left out: those of a group, if D couples them, or some at a time.
 
     D_j = within_j · S_jj + noise · I.
     """
@@ -136,7 +133,7 @@ class _Blocks:
         self._is_coupled = is_coupled
         self.features = [features[active[features]] for features in groups if active[features].any()]
 
-    def factor(self, number: int, columns: NDArray) -> Factor:
+    def factor(self, number: int, columns: Array) -> Factor:
         """D_j⁻¹ from the columns of block j."""
         features, noise = self.features[number], self._corruption.noise
         within = self._corruption.within_of(self._labels[features])
@@ -156,7 +153,7 @@ def _runs(d: int) -> Iterator[slice]:
         yield slice(start, min(start + _FEATURES_AT_A_TIME, d))
 
 
-def _samples_gram(rows: _Rows, blocks: list[Features]) -> FloatArray:
+def _samples_gram(rows: _Rows, blocks: list[IntArray]) -> FloatArray:
     """H, (n, n)."""
     n, d = rows.X.shape
     if rows.X.dtype.itemsize == 1 and rows.root is None:
@@ -166,7 +163,8 @@ def _samples_gram(rows: _Rows, blocks: list[Features]) -> FloatArray:
         H -= H.mean(axis=0)
         H -= H.mean(axis=1, keepdims=True)
         H += np.outer(m - m.mean(), m - m.mean())
-        return H * (d / n)
+        H *= d / n
+        return H
     H = np.zeros((n, n), order="F")
     for features in blocks:
         H = dsyrk(1 / n, rows.centred(features), trans=1, beta=1.0, c=H, lower=1, overwrite_c=1)

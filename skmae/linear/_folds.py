@@ -13,16 +13,14 @@ from typing import Any, cast
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.lib.mixins import NDArrayOperatorsMixin
-from numpy.typing import NDArray
 
 from skmae._samples import Samples, Weights
+from skmae._typing import Array, FloatArray, IntArray, Shape
 from skmae.linear._problem import FromSummary, Problem, Solution, Summary, check_rank
 from skmae.linear._solvers import choose_solver, solve, solve_many, together_key
 from skmae.moments import Moments
 
 _TOGETHER = 4  # each takes a d × d array
-
-IntArray = NDArray[np.intp]
 
 
 class TrainingSet:
@@ -39,7 +37,7 @@ class TrainingSet:
         self.summary = summary
         self.weights = weights
         self.solutions: dict[Problem, Solution] = {}
-        self.features: dict[Problem, NDArray[Any]] = {}  # (n, k)
+        self.features: dict[Problem, Array] = {}  # (n, k)
 
     def solution(self, problem: Problem, weights: Weights) -> Solution | None:
         """A copy of its own for the caller, or None if it is not to be had without the rows."""
@@ -50,7 +48,7 @@ class TrainingSet:
         shared = self.solutions.get(problem)
         return None if shared is None else shared.map_arrays(np.copy)
 
-    def solve_all(self, problems: Iterable[Problem], workspace: list[NDArray[np.float64]]) -> None:
+    def solve_all(self, problems: Iterable[Problem], workspace: list[FloatArray]) -> None:
         """Solve what can be solved, all ranks from the largest; what fails is left to fail in its own fit."""
         if self.summary is None:
             return
@@ -100,7 +98,7 @@ class Table:
         if all(_needs_rows(problem, len(rows)) for problem in problems for rows in trainings):
             return
         total, parts = _moments_of_parts(self.samples, trainings, self.weights)
-        workspace: list[NDArray[np.float64]] = []
+        workspace: list[FloatArray] = []
         Parallel(n_jobs=1, verbose=verbose)(
             delayed(self._solve_fold)(rows, moments, problems, workspace)
             for rows, moments in zip(trainings, parts, strict=True)
@@ -113,7 +111,7 @@ class Table:
                 fold.encode_all(self.samples)
 
     def _solve_fold(
-        self, rows: IntArray, moments: Moments, problems: list[Problem], workspace: list[NDArray[np.float64]]
+        self, rows: IntArray, moments: Moments, problems: list[Problem], workspace: list[FloatArray]
     ) -> None:
         fold = TrainingSet(Summary.using_up(moments), None if self.weights is None else self.weights[rows])
         fold.solve_all(problems, workspace)
@@ -144,8 +142,8 @@ class RowView(NDArrayOperatorsMixin, Samples):
     def __len__(self) -> int:
         return len(self.values) if self.index is None else len(self.index)
 
-    def read(self, rows: Any) -> NDArray[Any]:
-        some: NDArray[Any] = self.values[rows] if self.index is None else self.values[self.index[rows]]
+    def read(self, rows: Any) -> Array:
+        some: Array = self.values[rows] if self.index is None else self.values[self.index[rows]]
         return some
 
     def check_finite(self) -> None:
@@ -154,7 +152,7 @@ class RowView(NDArrayOperatorsMixin, Samples):
     def recall(self, problem: Problem, weights: Weights) -> Solution | None:
         return None if self.training is None else self.training.solution(problem, weights)
 
-    def recall_features(self, problem: Problem, solution: Solution) -> NDArray[Any] | None:
+    def recall_features(self, problem: Problem, solution: Solution) -> Array | None:
         for fold in self.table.folds.values():
             known = fold.solutions.get(problem)
             if problem in fold.features and np.array_equal(known.components, solution.components):  # type: ignore[union-attr]
@@ -165,7 +163,7 @@ class RowView(NDArrayOperatorsMixin, Samples):
     # -- as an array ----------------------------------------------------------------------------------------------
 
     @property
-    def shape(self) -> tuple[int, ...]:
+    def shape(self) -> Shape:
         return self.original_shape
 
     @property
@@ -180,7 +178,7 @@ class RowView(NDArrayOperatorsMixin, Samples):
             return RowView(self.table, index, self.table.folds.get(index.tobytes()))
         return np.asarray(self)[key]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False and self.index is not None:
             raise ValueError("Rows of a table cannot be had without a copy.")
         array = np.asarray(self.rows(), dtype=dtype).reshape(self.shape)
@@ -211,9 +209,7 @@ class RowView(NDArrayOperatorsMixin, Samples):
         return getattr(np.asarray(self), name)
 
 
-def _solve(
-    group: list[Problem], summary: Summary, workspace: list[NDArray[np.float64]]
-) -> Iterator[tuple[Problem, Solution]]:
+def _solve(group: list[Problem], summary: Summary, workspace: list[FloatArray]) -> Iterator[tuple[Problem, Solution]]:
     """Those of the group that can be solved: together, or one by one if one of them cannot."""
     try:
         yield from zip(group, solve_many(group, summary, workspace), strict=True)

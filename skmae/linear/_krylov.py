@@ -3,14 +3,12 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import LinAlgError
 from scipy.linalg.blas import dgemm, dsyrk, dtrsm
 from scipy.linalg.lapack import dpotrf
 
 from skmae._linalg import symmetric_eigen
-
-FloatArray = NDArray[np.float64]
+from skmae._typing import FloatArray
 
 # Columns beyond the rank, blocks before the first look at the residual, blocks of a cycle, cycles, and each residual
 # relative to its own eigenvalue. On CIFAR-10 (d = 3072) 7 or 8 blocks are enough, and take half the time of forming M;

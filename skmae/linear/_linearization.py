@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from skmae._typing import Floats, IntArray
+
 
 class LinearMap:
     """J = decoder encoder diag(scale), the same for all samples.
@@ -17,8 +19,8 @@ class LinearMap:
 
     shared = True
 
-    def __init__(self, encoder: np.ndarray, decoder: np.ndarray, scale: np.ndarray, n_samples: int):
-        self.encoder = encoder * scale
+    def __init__(self, encoder: Floats, decoder: Floats, scale: Floats, n_samples: int):
+        self.encoder: Floats = encoder * scale
         self.decoder = decoder
         self.n_samples = n_samples
 
@@ -26,12 +28,14 @@ class LinearMap:
         """Rows are a gather."""
         return
 
-    def rows(self, outputs: np.ndarray, samples: slice = slice(None)) -> np.ndarray:
+    def rows(self, outputs: IntArray, samples: slice = slice(None)) -> Floats:
         rows = self.decoder[outputs] @ self.encoder
         return np.broadcast_to(rows, (len(range(*samples.indices(self.n_samples))), *rows.shape))
 
-    def jvp(self, vectors: np.ndarray, sample: int = 0) -> np.ndarray:  # noqa: ARG002
-        return self.decoder @ (self.encoder @ vectors)
+    def jvp(self, vectors: Floats, sample: int = 0) -> Floats:  # noqa: ARG002
+        product: Floats = self.decoder @ (self.encoder @ vectors)
+        return product
 
-    def vjp(self, vectors: np.ndarray, sample: int = 0) -> np.ndarray:  # noqa: ARG002
-        return self.encoder.T @ (self.decoder.T @ vectors)
+    def vjp(self, vectors: Floats, sample: int = 0) -> Floats:  # noqa: ARG002
+        product: Floats = self.encoder.T @ (self.decoder.T @ vectors)
+        return product

@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skmae._grid import PatchGrid
+from skmae._typing import FloatArray, IntArray, Shape
 from skmae.linear._corruptions import Corruption, Masks, WhileHidden, squares
 from skmae.linear._descent import Descent, HiddenMoments, OneByOne, SameForAll, Whitened, solve_hidden
 from skmae.linear._primal import Factorisation, Minimiser, Rank, Remainder, solve_together
-
-FloatArray = NDArray[np.float64]
 
 # D = Σ_g within_g·S_gg is subtracted from `across`·S to save products with S; beyond this, that costs digits
 _LARGEST_WITHIN = 100.0
@@ -199,7 +197,7 @@ class HiddenFeatures(Loss):
                 f'loss="all".'
             )
         entries = len(_groups(corruption, d)) * d**2
-        if _is_fast(corruption) is None and entries > _LARGEST_ONE_BY_ONE:
+        if _common_moments(corruption) is None and entries > _LARGEST_ONE_BY_ONE:
             return (
                 f'loss="hidden" with these masks, or with noise, takes n_patches × n_features² = {entries:.1e} '
                 f"numbers, more than {_LARGEST_ONE_BY_ONE:.0e}: each patch needs a second moment of its own. Use "
@@ -210,17 +208,17 @@ class HiddenFeatures(Loss):
     def expected_error(
         self, corruption: Corruption, X: FloatArray, encoder: FloatArray, decoder: FloatArray
     ) -> FloatArray:
-        given = _is_fast(corruption)
-        if given is None:
-            return _error_one_by_one(_one_by_one(corruption, X.shape[1]), corruption.noise, X, encoder, decoder)
+        common = _common_moments(corruption)
+        if common is None:
+            return _error_one_by_one(_factors_of_groups(corruption, X.shape[1]), corruption.noise, X, encoder, decoder)
         features = X @ encoder.T
         R = decoder.T @ decoder
         error = squares(X)
         for j in corruption.members(X.shape[1]):
-            own, W2 = X[:, j] @ encoder[:, j].T, decoder[j]
-            rebuilt = (features - own) @ W2.T  # by all other groups
-            error += np.einsum("np,np->n", given.across * rebuilt - 2 * given.cross * X[:, j], rebuilt)
-            error += given.within * np.einsum("nk,nk->n", own @ (R - W2.T @ W2), own)
+            from_group, W2 = X[:, j] @ encoder[:, j].T, decoder[j]
+            rebuilt = (features - from_group) @ W2.T  # from all other groups
+            error += np.einsum("np,np->n", common.across * rebuilt - 2 * common.cross * X[:, j], rebuilt)
+            error += common.within * np.einsum("nk,nk->n", from_group @ (R - W2.T @ W2), from_group)
         return error
 
     def minimise(
@@ -228,8 +226,14 @@ class HiddenFeatures(Loss):
     ) -> tuple[Minimiser, float]:
         V = corruption.second(S)
         space = Whitened(S, _groups(corruption, len(S)), how)
-        given = _is_fast(corruption)
-        moments, whitened = _same_for_all(S, space, given, corruption) if given else _each(S, V, space, corruption)
+        common = _common_moments(corruption)
+        moments: HiddenMoments
+        whitened: HiddenMoments
+        if common is None:
+            moments, whitened = _moments_one_by_one(S, V, space, corruption)
+        else:
+            moments = SameForAll(S, corruption.members(len(S)), common)
+            whitened = SameForAll(space.S, space.blocks, common)
         return solve_hidden(S, V, moments, Descent(space, whitened), n_components, how)
 
 
@@ -247,50 +251,46 @@ def resolve_loss(loss: Any, corruption: Corruption) -> Loss:
     return AllFeatures() if isinstance(loss, HiddenFeatures) and not corruption.hidden else loss
 
 
-def _patch(grid: PatchGrid) -> int | tuple[int, ...]:
+def _patch(grid: PatchGrid) -> int | Shape:
     """As a user writes it."""
     return grid.patch_shape[0] if len(set(grid.patch_shape)) == 1 else grid.patch_shape
 
 
-def _groups(corruption: Corruption, d: int) -> list[NDArray[np.intp]]:
+def _groups(corruption: Corruption, d: int) -> list[IntArray]:
     """Features that are rebuilt together."""
     masks = corruption.while_hidden
     return masks.grid.features_of_patch if isinstance(masks, Masks) else corruption.members(d)
 
 
-def _is_fast(corruption: Corruption) -> WhileHidden | None:
+def _common_moments(corruption: Corruption) -> WhileHidden | None:
     """The moments of the other groups while one is hidden, where they are the same for all groups."""
-    given = corruption.while_hidden
-    return given if isinstance(given, WhileHidden) and not corruption.noise else None
+    common = corruption.while_hidden
+    return common if isinstance(common, WhileHidden) and not corruption.noise else None
 
 
-def _same_for_all(
-    S: FloatArray, space: Whitened, given: WhileHidden, corruption: Corruption
-) -> tuple[HiddenMoments, HiddenMoments]:
-    """For features as they are, and for whitened ones."""
-    return SameForAll(S, corruption.members(len(S)), given), SameForAll(space.S, space.blocks, given)
-
-
-def _one_by_one(corruption: Corruption, d: int) -> tuple[list[NDArray[np.intp]], FloatArray, FloatArray, FloatArray]:
+def _factors_of_groups(corruption: Corruption, d: int) -> tuple[list[IntArray], FloatArray, FloatArray, FloatArray]:
     """Features of each group, w_j (N,), and what S is multiplied by in cross_j (N, N) and V_j (N, N, N)."""
-    groups, given = _groups(corruption, d), corruption.while_hidden
-    if isinstance(given, WhileHidden):
+    groups, masks = _groups(corruption, d), corruption.while_hidden
+    if isinstance(masks, Masks):
+        chances, cross, pairs = masks.while_hidden
+    elif masks is None:
+        raise TypeError("The corruption does not say what is hidden together, which `refuses` says first.")
+    else:
         same = np.eye(len(groups))
         others = 1 - same
         chances = np.full(len(groups), corruption.hidden)
-        cross = corruption.hidden * given.cross * others
-        pairs = corruption.hidden * (given.across + given.within * same)
+        cross = corruption.hidden * masks.cross * others
+        pairs = corruption.hidden * (masks.across + masks.within * same)
         pairs = pairs * others[:, :, np.newaxis] * others[:, np.newaxis]
-    else:
-        assert given is not None
-        chances, cross, pairs = given.while_hidden
     share = d / (chances @ [len(features) for features in groups])  # all features over those that are hidden
     return groups, share * chances, share * cross, share * pairs
 
 
-def _each(S: FloatArray, V: FloatArray, space: Whitened, corruption: Corruption) -> tuple[HiddenMoments, HiddenMoments]:
+def _moments_one_by_one(
+    S: FloatArray, V: FloatArray, space: Whitened, corruption: Corruption
+) -> tuple[HiddenMoments, HiddenMoments]:
     """For features as they are, and for whitened ones."""
-    groups, weights, cross, pairs = _one_by_one(corruption, len(S))
+    groups, weights, cross, pairs = _factors_of_groups(corruption, len(S))
     noise, n = corruption.noise * np.eye(len(S)), space.numbers
     original = OneByOne(S, groups, weights, cross, pairs, noise, V)
     some = (weights[n], cross[np.ix_(n, n)], pairs[np.ix_(n, n, n)])
@@ -298,7 +298,7 @@ def _each(S: FloatArray, V: FloatArray, space: Whitened, corruption: Corruption)
 
 
 def _error_one_by_one(
-    moments: tuple[list[NDArray[np.intp]], FloatArray, FloatArray, FloatArray],
+    moments: tuple[list[IntArray], FloatArray, FloatArray, FloatArray],
     noise: float,
     X: FloatArray,
     encoder: FloatArray,
@@ -317,4 +317,5 @@ def _error_one_by_one(
         A[j] -= 2 * (W2 @ encoder) * cross[number, labels]
         A += (encoder.T @ gram @ encoder) * pairs[number][np.ix_(labels, labels)]
         constant += weights[number] * noise * np.sum(gram * gram_of_encoder)
-    return np.einsum("nd,nd->n", X @ A, X) + constant
+    error: FloatArray = np.einsum("nd,nd->n", X @ A, X) + constant
+    return error

@@ -1,6 +1,5 @@
 """The three linear autoencoders: they differ in their corruption and their loss alone."""
 
-from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
@@ -8,10 +7,11 @@ from skmae._compat import HasMethods, Interval, StrOptions
 from skmae._estimator import store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID_DOCS, MASKING, shared_docs
+from skmae._typing import ChannelAxis, Patch, Shape
 from skmae.linear._base import LinearAutoencoder
 from skmae.linear._corruptions import Corruption, Masks
 from skmae.linear._losses import Loss, resolve_loss
-from skmae.masking import resolve_sampler
+from skmae.masking import MaskSampling, resolve_sampler
 
 _DOCS = GRID_DOCS | {
     "mask_sampling": GRID_DOCS["mask_sampling"] % {"default": "bernoulli"},
@@ -157,10 +157,10 @@ class LinearMAE(LinearAutoencoder):
         n_components: int | float | None = None,
         *,
         mask: float = 0.75,
-        patch: int | tuple[int, ...] = 4,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
-        mask_sampling: str | Callable[..., Any] = "bernoulli",
+        patch: Patch = 4,
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
+        mask_sampling: MaskSampling = "bernoulli",
         loss: Any = "all",
         whiten: bool = False,
         solver: Any = "auto",
@@ -240,8 +240,8 @@ class LinearDAE(LinearAutoencoder):
         n_components: int | float | None = None,
         *,
         noise_std: float = 1.0,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
         whiten: bool = False,
         solver: Any = "auto",
     ):
@@ -298,8 +298,8 @@ class LinearAE(LinearAutoencoder):
         self,
         n_components: int | float | None = None,
         *,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
         whiten: bool = False,
         solver: Any = "auto",
     ):

@@ -14,15 +14,14 @@ from numbers import Integral
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import qr
 from scipy.linalg.blas import dgemm, dsyrk, dtrsm
 from scipy.linalg.lapack import dlange, dpocon, dpotrf
 
 from skmae._linalg import EPS, mirror_lower, symmetric_eigen
+from skmae._typing import BoolArray, FloatArray
 from skmae.linear._krylov import leading_eigenpairs, random_block, uses_krylov
 
-FloatArray = NDArray[np.float64]
 Factorisation = Literal["auto", "cholesky", "eigh"]
 Rank = int | float | None
 
@@ -195,7 +194,7 @@ def _finish(factor: Factor, eigenvalues: FloatArray, E: FloatArray, product: Flo
     )
 
 
-def _embed(minimiser: Minimiser, active: NDArray[np.bool_]) -> Minimiser:
+def _embed(minimiser: Minimiser, active: BoolArray) -> Minimiser:
     """Give the features that were left out a weight of zero: the minimum-norm minimiser does."""
     encoder = np.zeros((len(minimiser.encoder), len(active)))
     encoder[:, active] = minimiser.encoder
@@ -265,9 +264,9 @@ def factorise(second: FloatArray, how: Factorisation) -> Factor:
 
 def _factorise_eigh(second: FloatArray, scale: FloatArray) -> Factor:
     values, U = symmetric_eigen(second, overwrite=True)
-    keep = values > len(values) * EPS * values[0]
-    R = np.asfortranarray(U[:, keep] / np.sqrt(values[keep]) * scale[:, np.newaxis])  # (a, r)
-    span = None if keep.all() else qr(U[:, keep] / scale[:, np.newaxis], mode="economic", check_finite=False)[0]
+    large = values > len(values) * EPS * values[0]
+    R = np.asfortranarray(U[:, large] / np.sqrt(values[large]) * scale[:, np.newaxis])  # (a, r)
+    span = None if large.all() else qr(U[:, large] / scale[:, np.newaxis], mode="economic", check_finite=False)[0]
     return Factor(
         whiten=lambda B: dgemm(1.0, R, B, trans_a=1),
         unwhiten=lambda B: dgemm(1.0, R, B),

@@ -6,16 +6,16 @@ from numbers import Integral
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike
 
 from skmae._grid import PatchGrid
+from skmae._typing import Array, FloatArray
 from skmae.linear._corruptions import Corruption
 from skmae.linear._losses import AllFeatures, Loss
 from skmae.linear._primal import Minimiser, Rank
 from skmae.moments import Moments
 
-FloatArray = NDArray[np.float64]
-Rows = tuple[NDArray[Any], FloatArray | None]
+Rows = tuple[Array, FloatArray | None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Data(Protocol):
     def is_float32(self) -> bool:
         """Whether they come in float32, or less, so that sums in float32 may do."""
 
-    def summary(self, dtype: Any) -> Summary:
+    def summary(self, dtype: DTypeLike) -> Summary:
         """Their moments, from sums in this type."""
 
     @property

@@ -89,7 +89,7 @@ class LinearMAESearchCV(GridSearchCV):
     (5,)
     """
 
-    def fit(self, X: Any, y: Any = None, **params: Any) -> Self:
+    def fit(self, X: Any, y: object = None, **params: Any) -> Self:
         """Try all candidates on all folds, and fit the best to all of the data.
 
         Parameters
@@ -122,10 +122,12 @@ class LinearMAESearchCV(GridSearchCV):
         self._check_comparable(first)
         samples = read_samples(X, self)
         if samples.library is not None or samples.frame is not None or not samples.rows_at_hand:
-            return super().fit(X, y, **params)
+            super().fit(X, y, **params)
+            return self
         samples.check_finite()
         table = Table(samples, samples.check_weights(self._weights(params)))
-        return super().fit(table.view(), y, **params)
+        super().fit(table.view(), y, **params)
+        return self
 
     def _run_search(self, evaluate_candidates: Any, callback_ctx: Any = None) -> None:
         def evaluate(candidates: Any, **options: Any) -> Any:
@@ -177,7 +179,7 @@ class _SharedFolds:
     def __init__(self, search: LinearMAESearchCV):
         self._search = search
 
-    def split(self, X: Any, y: Any = None, **params: Any) -> list[tuple[np.ndarray, np.ndarray]]:
+    def split(self, X: Any, y: object = None, **params: Any) -> list[tuple[np.ndarray, np.ndarray]]:
         search = self._search
         cv = getattr(search, "_checked_cv_orig", None)  # where an iterator has been used up already
         cv = check_cv(search.cv, y, classifier=is_classifier(search.estimator)) if cv is None else cv

@@ -8,14 +8,12 @@ from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from skmae._typing import FloatArray
 from skmae.linear._dual import solve_dual
 from skmae.linear._losses import AllFeatures, remainder_is_cheap
 from skmae.linear._primal import Factorisation
 from skmae.linear._problem import Data, FromSummary, Problem, Solution, Summary, check_rank
-
-FloatArray = NDArray[np.float64]
 
 # Products summed in float32 are good to 1e-7 or so; a V that is worse conditioned than this needs float64's
 _RCOND_FOR_FLOAT32 = 1e-8

@@ -5,7 +5,7 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.ndimage import distance_transform_edt
 from sklearn.base import is_classifier
 from sklearn.linear_model import RidgeClassifierCV, RidgeCV
@@ -20,6 +20,7 @@ from skmae._compat import import_optional
 from skmae._config import SIZES, ViTConfig
 from skmae._grid import PatchGrid
 from skmae._parameters import MASKING
+from skmae._typing import Array, ChannelAxis, FloatArray, Patch, RandomState, Shape
 from skmae.inspection import spatial_autocorrelation
 from skmae.inspection._inputs import read_rows_on_grid
 from skmae.linear import LinearMAE, LinearMAESearchCV
@@ -42,13 +43,13 @@ def suggest_masking(
     *,
     masks: Any = (0.25, 0.5, 0.75, 0.9),
     patches: Any = None,
-    image_shape: tuple[int, ...] | None = None,
-    channel_axis: Any = "auto",
+    image_shape: Shape | None = None,
+    channel_axis: ChannelAxis = "auto",
     n_components: int = 64,
     probe: Any = None,
     cv: Any = 5,
     estimator: "ViTMAE | None" = None,
-    random_state: Any = 0,
+    random_state: RandomState = 0,
 ) -> "DataFrame":
     """Rank masks and patches for a `ViTMAE` before any is trained, by cost and by what linear models make of them.
 
@@ -179,7 +180,7 @@ def _check_folds(folds: list[Any]) -> None:
         raise ValueError(f"cv gives {len(folds)} of the 2 or more folds that a standard error takes. Pass cv=5, say.")
 
 
-def _dividing(sizes: tuple[int, ...]) -> list[int]:
+def _dividing(sizes: Shape) -> list[int]:
     """Usual patches that divide the grid and leave some to choose from."""
     fitting = [p for p in (2, 4, 8) if all(size % p == 0 for size in sizes) and prod(sizes) >= 4 * p ** len(sizes)]
     if not fitting:
@@ -204,7 +205,7 @@ def _settings(masks: list[Any], patches: list[Any]) -> list[tuple[float, Any]]:
     return settings
 
 
-def _costs(mask: float, patch: Any, grid: PatchGrid, network: "ViTMAE | None") -> dict[str, Any]:
+def _costs(mask: float, patch: Patch, grid: PatchGrid, network: "ViTMAE | None") -> dict[str, Any]:
     workload = Workload(grid, count_visible(grid, mask), ViTConfig() if network is None else network)
     gflops = workload.training_flops() / 1e9
     return {"mask": mask, "patch": patch, "tokens": workload.encoder.n_tokens, "gflops": gflops}
@@ -222,8 +223,8 @@ def _hiding(mask: float, grid: PatchGrid, correlation: "DataFrame", rng: np.rand
 
 
 def _linear_scores(
-    rows: NDArray[Any], y: ArrayLike, settings: list[tuple[float, Any]], mae: LinearMAE, probe: Any, cv: list[Any]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    rows: Array, y: ArrayLike, settings: list[tuple[float, Any]], mae: LinearMAE, probe: Any, cv: list[Any]
+) -> tuple[FloatArray, FloatArray]:
     """Mean score over folds and its standard error, for each setting."""
     pipeline = make_pipeline(mae, probe)
     grid = [{"linearmae__mask": [mask], "linearmae__patch": [patch]} for mask, patch in settings]

@@ -15,7 +15,8 @@ from sklearn.model_selection import ParameterGrid
 from skmae._compat import import_optional
 from skmae._config import SIZES, ViTConfig
 from skmae._grid import PatchGrid, check_shape, resolve_shape
-from skmae.masking import resolve_sampler
+from skmae._typing import Shape
+from skmae.masking import MaskSampling, hidden_share, resolve_sampler
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,7 +29,7 @@ _BACKWARD = 2  # a product's two derivatives cost twice what it does
 
 def training_cost(
     estimator: "ViTMAE",
-    image_shape: tuple[int, ...],
+    image_shape: Shape,
     *,
     param_grid: dict[str, Any] | list[dict[str, Any]] | None = None,
     n_samples: int | None = None,
@@ -194,7 +195,7 @@ class Workload:
     network: "ViTMAE | ViTConfig"
 
     @classmethod
-    def of_model(cls, model: "ViTMAE", image_shape: tuple[int, ...]) -> "Workload":
+    def of_model(cls, model: "ViTMAE", image_shape: Shape) -> "Workload":
         """Of a ViTMAE, which need not be fitted, on samples of a shape."""
         shape, axis = resolve_shape(
             image_shape, model.channel_axis, n_features=int(np.prod(image_shape)), sample_shape=image_shape
@@ -230,11 +231,9 @@ class Workload:
         return _BYTES * (self.encoder.activations() + self.decoder.activations())
 
 
-def count_visible(grid: PatchGrid, mask: float, mask_sampling: Any = "exact") -> int:
+def count_visible(grid: PatchGrid, mask: float, mask_sampling: MaskSampling = "exact") -> int:
     """Visible patches of a sample, on average."""
-    sampler = resolve_sampler(mask_sampling)
-    count = getattr(sampler, "n_visible", lambda *_: None)(grid, mask)
-    return round(np.sum(sampler.moments(grid, mask)[0])) if count is None else count
+    return round((1 - hidden_share(resolve_sampler(mask_sampling), grid, mask)) * grid.n_patches)
 
 
 def _check_n_samples(n_samples: Any) -> None:
@@ -258,7 +257,7 @@ def _check_parameters(model: "ViTMAE") -> None:
     ViTConfig.from_parameters(model.get_params(deep=False))
 
 
-def _check_same_shape(model: "ViTMAE", image_shape: tuple[int, ...]) -> None:
+def _check_same_shape(model: "ViTMAE", image_shape: Shape) -> None:
     if model.image_shape is not None and tuple(model.image_shape) != image_shape:
         raise ValueError(
             f"training_cost was told image_shape={image_shape}, but the estimator or param_grid says "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
@@ -17,10 +17,11 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmae._compat import import_optional
+from skmae._typing import AnyPath, Array
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from skmae.vit import DeepAutoencoder
 
@@ -32,7 +33,7 @@ def probe_layers(
     X_test: ArrayLike,
     y_test: ArrayLike,
     *,
-    weights: Any = None,
+    weights: AnyPath | Sequence[AnyPath] | None = None,
     probe: Any = None,
 ) -> "DataFrame":
     """Score a probe on the features of every layer, at every checkpoint of a training.
@@ -93,7 +94,7 @@ def probe_layers(
     check_consistent_length(X, y)
     check_consistent_length(X_test, y_test)
     files = _files(weights)
-    modules = [estimator.net_.plain_module] if weights is None else [_with_weights(estimator, path) for path in files]
+    modules = [_with_weights(estimator, path) for path in files]
     probe = _default_probe(y) if probe is None else probe
     train, test = (_features(estimator, modules, samples) for samples in (X, X_test))  # (n, C, layers, D)
     rows = []
@@ -105,7 +106,7 @@ def probe_layers(
     return pandas.DataFrame(rows)
 
 
-def _files(weights: Any) -> Sequence[Path | None]:
+def _files(weights: AnyPath | Sequence[AnyPath] | None) -> Sequence[Path | None]:
     if weights is None:
         return [None]
     if not isinstance(weights, str | PathLike):
@@ -132,14 +133,17 @@ def _epoch(path: Path | None, estimator: "DeepAutoencoder") -> int | None:
     return int(match[1]) if match else None
 
 
-def _with_weights(estimator: "DeepAutoencoder", path: Path | None) -> Any:
+def _with_weights(estimator: "DeepAutoencoder", path: Path | None) -> "nn.Module":
+    """The network of the estimator, with the weights of a file, or with its own."""
+    if path is None:
+        return estimator.net_.plain_module
     other = copy(estimator)
     other.image_shape, other.channel_axis = estimator.image_shape_, estimator.channel_axis_
-    other.random_state = 0  # a generator of the estimator's own would be drawn from
+    other.random_state = 0  # else a RandomState that both estimators share would be drawn from
     return other.load_weights(path).net_.plain_module.to(estimator.net_.where)
 
 
-def _features(estimator: "DeepAutoencoder", modules: list[Any], X: ArrayLike) -> NDArray[Any]:
+def _features(estimator: "DeepAutoencoder", modules: list[Any], X: ArrayLike) -> Array:
     """(n, checkpoints, layers, D)."""
     import torch
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 from sklearn.base import clone
 
+from skmae._typing import FloatArray, Shape
 from skmae.planning._cost import Workload
 from skmae.vit import ViTMAE
 from skmae.vit._augmentation import drawing_from
@@ -34,7 +34,7 @@ class StepTimes:
     image_shape : tuple of int
     """
 
-    def __init__(self, models: list[ViTMAE], workloads: list[Workload], image_shape: tuple[int, ...]):
+    def __init__(self, models: list[ViTMAE], workloads: list[Workload], image_shape: Shape):
         self.device = torch.device(resolve_device(models[0].device))
         self.autocast = resolve_precision(models[0].precision, str(self.device))
         lengths: dict[tuple[int, int, float], set[int]] = {}
@@ -56,7 +56,7 @@ class StepTimes:
             for stack in (workload.encoder, workload.decoder)
         )
 
-    def _fit_block(self, kind: tuple[int, int, float], lengths: list[int]) -> NDArray[np.float64]:
+    def _fit_block(self, kind: tuple[int, int, float], lengths: list[int]) -> FloatArray:
         """γ, α and β of a kind of blocks."""
         some = {lengths[round(i)] for i in np.linspace(0, len(lengths) - 1, _LENGTHS)}
         cases = [(batch, n) for n in sorted(some) for batch in _batches(n)]
@@ -77,9 +77,7 @@ class StepTimes:
 
         return _fastest(step, self.device)
 
-    def _fit_around(
-        self, models: list[ViTMAE], workloads: list[Workload], image_shape: tuple[int, ...]
-    ) -> NDArray[np.float64]:
+    def _fit_around(self, models: list[ViTMAE], workloads: list[Workload], image_shape: Shape) -> FloatArray:
         """What a step, a sample and a token take around the blocks, from whole steps of the fewest and most tokens."""
         tokens = [_tokens(workload) for workload in workloads]
         terms: list[list[float]] = []
@@ -95,7 +93,7 @@ class StepTimes:
                 steps.append(step)
         return _fit(terms, rests, steps)  # a rest may be near zero, or below it: errors relative to it mean nothing
 
-    def _time_training(self, model: ViTMAE, image_shape: tuple[int, ...]) -> float:
+    def _time_training(self, model: ViTMAE, image_shape: Shape) -> float:
         rng = np.random.default_rng(0)
         X = rng.standard_normal((_STEPS * model.batch_size, *image_shape), dtype=np.float32)
         net = model._untrained(X, 0).net_
@@ -117,7 +115,7 @@ def _terms(batch: int, n: int) -> list[float]:
     return [1.0, batch * n, batch * n * n]
 
 
-def _fit(terms: list[list[float]], seconds: list[float], units: list[float]) -> NDArray[np.float64]:
+def _fit(terms: list[list[float]], seconds: list[float], units: list[float]) -> FloatArray:
     """Coefficients, none negative, of the smallest squared errors, each in a unit of its own."""
     A, b, unit = np.array(terms), np.array(seconds), np.array(units)
     scale = A.max(axis=0)

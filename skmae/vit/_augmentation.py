@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +11,7 @@ from skmae._grid import PatchGrid
 from skmae.vit._data import BatchPart
 
 Augment = Callable[[Tensor, BatchPart], Tensor]
+Augmentation = str | Callable[[Tensor], Tensor] | None  # the parameter `augment`
 
 _PADDING = 8  # a shift is at most an 8th of an axis, rounded up
 _GROUPS = 8  # of a batch, each of which RandAugment changes in its own way
@@ -30,11 +30,11 @@ def drawing_from(generator: torch.Generator) -> Iterator[None]:
         torch.set_rng_state(outside)
 
 
-def make_augment(augment: Any, grid: PatchGrid) -> Augment | None:
+def make_augment(augment: Augmentation, grid: PatchGrid) -> Augment | None:
     """What the parameter `augment` of an estimator says: "auto", None, or a function of a batch."""
     if augment == "auto":
         return CropAndFlip(grid) if len(grid.grid_shape) == 2 else None
-    return None if augment is None else UserAugment(augment, grid)
+    return UserAugment(augment, grid) if callable(augment) else None
 
 
 class UserAugment:
@@ -77,7 +77,7 @@ class CropAndFlip:
         return _channels_back(pictures, self.grid)
 
 
-def make_supervised_augment(augment: Any, grid: PatchGrid, low: Tensor, high: Tensor) -> Augment | None:
+def make_supervised_augment(augment: Augmentation, grid: PatchGrid, low: Tensor, high: Tensor) -> Augment | None:
     """What the parameter `augment` of a predictor says: "auto", "randaugment", None, or a function of a batch.
 
     `low` and `high` are the standardised values, per channel, that pictures call black and white.
@@ -86,7 +86,7 @@ def make_supervised_augment(augment: Any, grid: PatchGrid, low: Tensor, high: Te
     if augment == "auto":
         return ShiftAndFlip(grid) if is_picture else None
     if augment != "randaugment":
-        return None if augment is None else UserAugment(augment, grid)
+        return UserAugment(augment, grid) if callable(augment) else None
     if not is_picture or grid.n_channels not in (1, 3):
         raise ValueError(
             f"augment='randaugment' is for grey or RGB pictures; samples of shape {grid.image_shape} have "

@@ -1,6 +1,7 @@
 """DeepAutoencoder: scikit-learn's interface to any deep masked autoencoder."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import prod
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import Tags, check_random_state, check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -22,12 +23,14 @@ from skmae._compat import HasMethods, Interval, StrOptions, fit_context
 from skmae._estimator import GridEstimator, ReadsOnce, store_parameters
 from skmae._grid import PatchGrid, check_shape
 from skmae._parameters import GRID, MASKING, shared_docs
-from skmae.masking import read_visible_patches
+from skmae._typing import AnyPath, ChannelAxis, Constraints, Patch, RandomState, Shape
+from skmae.masking import MaskSampling, hidden_share, read_visible_patches
+from skmae.vit._augmentation import Augmentation
 from skmae.vit._build import module_params, peak_rate
 from skmae.vit._checkpoint import Checkpointer, fingerprint_of, train
-from skmae.vit._data import ChannelStatistics, DatasetSamples, dataset_of, to_array
+from skmae.vit._data import AnySamples, ChannelStatistics, DatasetSamples, Images, dataset_of, to_array
 from skmae.vit._inference import draw_visible, linearize, module_in, over_batches, predict_pixels
-from skmae.vit._masking import hidden_share, run_masked
+from skmae.vit._masking import run_masked
 from skmae.vit._net import WarmupCosine, drawing_weights, naming_net_params
 from skmae.vit._network import check_network, pool_features
 from skmae.vit._parameters import AUTOENCODER_DOCS, TRAINING
@@ -126,7 +129,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
     (1797, 32)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         **MASKING,
         **GRID,
         "normalize_target": ["boolean"],
@@ -140,10 +143,10 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         self,
         *,
         mask: float = 0.75,
-        patch: int | tuple[int, ...] = 4,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
-        mask_sampling: Any = "exact",
+        patch: Patch = 4,
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
+        mask_sampling: MaskSampling = "exact",
         normalize_target: bool = False,
         pool: str = "mean",
         max_epochs: int = 200,
@@ -151,17 +154,17 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         learning_rate: float = 1.5e-4,
         warmup_epochs: int = 10,
         weight_decay: float = 0.05,
-        augment: Any = "auto",
-        device: Any = "auto",
+        augment: Augmentation = "auto",
+        device: str | torch.device = "auto",
         precision: str = "auto",
         compile: bool = False,
-        checkpoint: Any = None,
+        checkpoint: AnyPath | None = None,
         checkpoint_every: int | None = None,
-        callbacks: Any = None,
-        net_params: dict[str, Any] | None = None,
-        accelerator: Any = None,
+        callbacks: Sequence[object] | None = None,
+        net_params: Mapping[str, object] | None = None,
+        accelerator: object = None,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ):
         store_parameters(self, locals())
 
@@ -180,7 +183,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
     # -- fitting ------------------------------------------------------------------------------------------------
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def fit(self, X: Images, y: object = None) -> Self:  # noqa: ARG002
         """Train for `max_epochs`, or go on from the checkpoint of such a training.
 
         Parameters
@@ -214,13 +217,13 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         net, checkpointer, stopped = training.net, self._checkpointer(training, samples), None
         if not checkpointer.resume(net):
             stopped = train(net, dataset_of(samples, net.where), checkpointer, self.max_epochs - len(net.history))
-        self._keep(training, samples)
+        self._store(training, samples)
         if stopped is not None:
             raise stopped
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None) -> Self:  # noqa: ARG002
+    def partial_fit(self, X: Images, y: object = None) -> Self:  # noqa: ARG002
         """Train for one epoch. `max_epochs` calls with the same X are one `fit`.
 
         The learning rate is that of the next epoch of `max_epochs`, and zero after them. After `load_weights` it goes
@@ -248,13 +251,13 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         samples = self._as_samples(X) if first else self._as_fitted_samples(X)
         training = self._begin(samples, self._draw_seed()) if first else self._go_on(samples)
         stopped = train(training.net, dataset_of(samples, training.net.where), Checkpointer(), 1)
-        self._keep(training if stopped else replace(training, has_decoder=True), samples if first else None)
+        self._store(training if stopped else replace(training, has_decoder=True), samples if first else None)
         if stopped is not None:
             raise stopped
         return self
 
-    def _keep(self, training: Training, samples: Any = None) -> None:
-        """Be what was trained, on samples of this width and with these names; all at once."""
+    def _store(self, training: Training, samples: AnySamples | None = None) -> None:
+        """Take what was trained, and the width and names of the samples, all at once."""
         if samples is not None:
             samples.record(self)
         self._training = training
@@ -278,13 +281,13 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         of_training = {name: getattr(self, name) for name in DeepAutoencoder._get_param_names()}
         return of_training | self.get_params(deep=False)
 
-    def _untrained(self, X: Any, seed: int) -> Self:
+    def _untrained(self, X: Images, seed: int) -> Self:
         """Fit nothing but the statistics of the pixels: the weights are fresh."""
         samples = self._as_samples(X)
-        self._keep(self._begin(samples, seed), samples)
+        self._store(self._begin(samples, seed), samples)
         return self
 
-    def _begin(self, samples: Any, seed: int) -> Training:
+    def _begin(self, samples: AnySamples, seed: int) -> Training:
         """A net with fresh weights, which knows the statistics of the pixels."""
         training = self._build(samples.n_features, samples.sample_shape, seed)
         net = training.net
@@ -293,13 +296,13 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         net.plain_module.standardize.learn(statistics.mean, statistics.scale)
         return training
 
-    def _build(self, n_features: int, sample_shape: tuple[int, ...] | None, seed: int) -> Training:
+    def _build(self, n_features: int, sample_shape: Shape | None, seed: int) -> Training:
         """A net with fresh weights, for samples of a shape."""
         self._validate_params()
         parameters, grid = self._parameters(), self._grid_for(n_features, sample_shape)
         return Training(build_net(parameters, self._fresh_module(grid, seed), grid, seed), parameters)
 
-    def _grid_for(self, n_features: int, sample_shape: tuple[int, ...] | None) -> PatchGrid:
+    def _grid_for(self, n_features: int, sample_shape: Shape | None) -> PatchGrid:
         return PatchGrid.build_regular(*self._resolve_shape(n_features, sample_shape), self.patch)
 
     def _fresh_module(self, grid: PatchGrid, seed: int) -> Any:
@@ -309,11 +312,11 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
             module = self._make_module(grid, **params)
         return check_network(module, f"{type(self).__name__}._make_module")
 
-    def _network_for(self, samples: Any) -> Any:
+    def _network_for(self, samples: AnySamples) -> Any:
         """A fresh network for samples like these, to ask what it offers."""
         return self._fresh_module(self._grid_for(samples.n_features, samples.sample_shape), seed=0)
 
-    def _checkpointer(self, training: Training, samples: Any) -> Checkpointer:
+    def _checkpointer(self, training: Training, samples: AnySamples) -> Checkpointer:
         """What keeps the state of `fit`: in a folder of its own for these parameters and these data."""
         if self.checkpoint is None:
             return Checkpointer()
@@ -326,7 +329,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         folder = Path(self.checkpoint) / fingerprint
         return Checkpointer(folder, self.checkpoint_every, fingerprint, training.net.writes())
 
-    def _go_on(self, samples: Any) -> Training:
+    def _go_on(self, samples: AnySamples) -> Training:
         """The training that was begun, with the parameters that may change as they are now."""
         self._validate_params()
         parameters = self._parameters()
@@ -344,7 +347,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
 
     # -- using --------------------------------------------------------------------------------------------------
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Images) -> np.ndarray:
         """Encode whole samples: all patches visible, nothing random.
 
         Parameters
@@ -372,7 +375,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
     def _pool(self, features: Tensor) -> Tensor:
         return pool_features(features, self.pool, self.net_.grid.n_patches)
 
-    def reconstruct(self, X: Any, visible: ArrayLike | None = None) -> np.ndarray:
+    def reconstruct(self, X: Images, visible: ArrayLike | None = None) -> np.ndarray:
         """Hide patches of each sample, encode the others, and predict all.
 
         Visible patches are predicted, too, though training did not ask for it (unless ``mask=0``): to see them as they
@@ -415,7 +418,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         return read_visible_patches(self.net_.grid, visible, n_samples, may_be_empty=may_be_empty)
 
     def linearize(
-        self, X: Any, visible: ArrayLike | None = None, *, batch_size: int | None = None
+        self, X: ArrayLike, visible: ArrayLike | None = None, *, batch_size: int | None = None
     ) -> TorchLinearization:
         """The derivative of `reconstruct` at samples, under one mask for all of them.
 
@@ -443,7 +446,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         mask = None if visible is None else self._read_visible(visible, 1)
         return linearize(self.net_, samples.rows(), mask, batch_size)
 
-    def score(self, X: Any, y: Any = None) -> float:  # noqa: ARG002
+    def score(self, X: Images, y: object = None) -> float:  # noqa: ARG002
         """Minus the loss of training on X, with masks that are the same at every call.
 
         It compares models under one mask and patch; it cannot choose them, since hiding less is always easier.
@@ -475,7 +478,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
 
         return -float(over_batches(net, samples, self.batch_size, errors).mean(dtype=np.float64))
 
-    def sample_visible(self, n_samples: int, random_state: Any = None) -> np.ndarray:
+    def sample_visible(self, n_samples: int, random_state: RandomState = None) -> np.ndarray:
         """Draw what is visible of `n_samples` samples, as training hides it.
 
         Parameters
@@ -503,7 +506,9 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
 
     # -- weights ------------------------------------------------------------------------------------------------
 
-    def load_weights(self, weights: Any, *, mean: Any = None, scale: Any = None) -> Self:
+    def load_weights(
+        self, weights: AnyPath | Mapping[str, Tensor], *, mean: ArrayLike | None = None, scale: ArrayLike | None = None
+    ) -> Self:
         """Take weights that were trained before, here or elsewhere.
 
         Checkpoints are understood, and state dicts of the module; of `ViTMAE`, also the layouts of
@@ -549,7 +554,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         if self.image_shape is not None:
             self.__dict__.pop("feature_names_in_", None)
             self.n_features_in_ = prod(shape)
-        self._keep(replace(training, has_decoder=has_decoder))
+        self._store(replace(training, has_decoder=has_decoder))
         return self
 
     def _load_state(self, module: Any, state: dict[str, Tensor], notes: dict[str, Any]) -> bool:  # noqa: ARG002
@@ -561,7 +566,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         """Names of the parameters that say what the network is, and of the shapes that it is made for."""
         return [*sorted(set(self._get_param_names()) - set(DeepAutoencoder._get_param_names())), "patch", "image_shape"]
 
-    def _image_shape_of_weights(self) -> tuple[int, ...]:
+    def _image_shape_of_weights(self) -> Shape:
         """The shape that weights are loaded for: the parameter's, or that of the samples that were fitted."""
         if self.image_shape is not None:
             return check_shape(self.image_shape)
@@ -581,7 +586,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         return self._training.net
 
     @property
-    def image_shape_(self) -> tuple[int, ...]:  # type: ignore[override]
+    def image_shape_(self) -> Shape:  # type: ignore[override]
         return self.net_.grid.image_shape
 
     @property
@@ -597,7 +602,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         return hidden_share(self.net_.sampler, self.net_.grid, self.net_.mask)
 
     @property
-    def patch_(self) -> tuple[int, ...]:
+    def patch_(self) -> Shape:
         return self.net_.grid.patch_shape
 
     @property
@@ -626,7 +631,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
     def __sklearn_is_fitted__(self) -> bool:
         return "_training" in self.__dict__
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.three_d_array = True

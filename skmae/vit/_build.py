@@ -86,7 +86,7 @@ def _callbacks(parameters: dict[str, Any]) -> list[Any]:
     return [("schedule", schedule), *callbacks]
 
 
-def resolve_device(device: Any) -> str:
+def resolve_device(device: str | torch.device) -> str:
     """The device that the parameter `device` names, which must be there."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler, default_collate
 
@@ -47,7 +48,7 @@ class DatasetSamples:
         estimator.__dict__.pop("feature_names_in_", None)
         estimator.n_features_in_ = self.n_features
 
-    def compare(self, estimator: Any) -> None:
+    def check_against(self, estimator: Any) -> None:
         """Refuse another width than an estimator remembers."""
         if self.n_features != estimator.n_features_in_:
             raise ValueError(
@@ -64,7 +65,11 @@ class DatasetSamples:
         """Nothing: samples are checked batch by batch, as they are read."""
 
 
-class RowsDataset(Dataset):
+AnySamples = Samples | DatasetSamples
+Images = ArrayLike | Dataset[Any]
+
+
+class RowsDataset(Dataset[Any]):
     """Samples of a type that may be narrow, or on a disk; they are copied batch by batch.
 
     Parameters
@@ -87,7 +92,7 @@ class RowsDataset(Dataset):
         return as_tensor(ascending[np.argsort(order)])
 
 
-class ResidentDataset(Dataset):
+class ResidentDataset(Dataset[Any]):
     """Samples that lie on a device, whole.
 
     Parameters
@@ -117,7 +122,7 @@ class ResidentDataset(Dataset):
         return self.rows[torch.tensor(indices).to(self.rows.device, non_blocking=True)]
 
 
-class LabelledRows(Dataset):
+class LabelledRows(Dataset[Any]):
     """Samples of another dataset, each with its target, batch by batch.
 
     Parameters
@@ -177,7 +182,7 @@ def to_array(tensor: Tensor) -> np.ndarray:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def dataset_of(samples: Samples | DatasetSamples | np.ndarray, device: torch.device) -> Dataset:
+def dataset_of(samples: Samples | DatasetSamples | np.ndarray, device: torch.device) -> Dataset[Any]:
     """The dataset that serves these samples fastest: on the device where they fit, else read batch by batch."""
     if isinstance(samples, DatasetSamples):
         return samples.dataset

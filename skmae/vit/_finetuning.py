@@ -240,7 +240,7 @@ class Split:
         self.train = train
         self.valid = valid
 
-    def __call__(self, dataset: LabelledRows, y: Any = None) -> tuple[LabelledRows, LabelledRows]:  # noqa: ARG002
+    def __call__(self, dataset: LabelledRows, y: object = None) -> tuple[LabelledRows, LabelledRows]:  # noqa: ARG002
         return dataset.take(self.train), dataset.take(self.valid)
 
 

@@ -10,33 +10,22 @@ import torch
 from torch import Tensor
 
 from skmae._grid import PatchGrid
-from skmae.masking import draw_visible, moments_of
+from skmae.masking import GroupSampler, Sampler, draw_visible
 from skmae.vit._network import Network
 
 
-def draw(sampler: Any, n_samples: int, grid: PatchGrid, mask: float, generator: torch.Generator) -> Tensor:
+def draw(sampler: Sampler, n_samples: int, grid: PatchGrid, mask: float, generator: torch.Generator) -> Tensor:
     """Draw masks from a generator, on its device: (n, N) bool, True where visible.
 
-    A sampler that decides by uniform numbers is given PyTorch's; any other one draws with NumPy, from a seed that the
-    generator gives.
+    A `GroupSampler` is given uniform random numbers of PyTorch; any other sampler draws with NumPy, from a seed that
+    the generator gives.
     """
     device = generator.device
-    if not hasattr(sampler, "visible_from_levels"):
+    if not isinstance(sampler, GroupSampler):
         seed = int(torch.randint(2**31 - 1, (), generator=generator, device=device))
         return torch.from_numpy(draw_visible(sampler, n_samples, grid, mask, seed)).to(device)
     levels = torch.rand(n_samples, sampler.n_levels(grid), generator=generator, device=device)
     return sampler.visible_from_levels(1 - levels, grid, mask)  # 1 - levels: the masks of a seed stay what they were
-
-
-def count_visible(sampler: Any, grid: PatchGrid, mask: float) -> int | None:
-    """Patches that every mask shows; None where their number differs between masks, or is not known."""
-    return sampler.n_visible(grid, mask) if hasattr(sampler, "n_visible") else None
-
-
-def hidden_share(sampler: Any, grid: PatchGrid, mask: float) -> float:
-    """Share of the patches that is hidden on average."""
-    count = count_visible(sampler, grid, mask)
-    return 1 - (float(moments_of(sampler, grid, mask)[0].mean()) if count is None else count / grid.n_patches)
 
 
 def run_masked(
@@ -44,8 +33,8 @@ def run_masked(
 ) -> tuple[Tensor, Tensor]:
     """Run a network under any masks; its encoder sees the visible patches of each sample, and nothing else.
 
-    Where their numbers differ, a network that ``takes_padding`` is given the numbers of some hidden patches to fill
-    rows up, and told that they are; another is run once for each number.
+    Where their numbers differ, a network that ``takes_padding`` is given the numbers of some hidden patches, too, which
+    fill rows up, and which of them are visible; another is run once for each number.
 
     Parameters
     ----------

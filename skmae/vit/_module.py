@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from skmae._config import ViTConfig
 from skmae._grid import PatchGrid
+from skmae._typing import Shape
 from skmae.vit._network import PatchModule
 
 
@@ -192,7 +193,7 @@ class Mlp(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
-def sincos_positions(patches_per_axis: tuple[int, ...], dim: int) -> Tensor:
+def sincos_positions(patches_per_axis: Shape, dim: int) -> Tensor:
     """Fixed positions of a class token (zeros) and of every patch: (1 + N, dim).
 
     An equal share of `dim` goes to each axis, the last axis first (as in the published weights): sines, then cosines,

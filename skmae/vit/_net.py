@@ -156,7 +156,7 @@ class SeededNet(NeuralNet):
             callbacks.append(("progress_bar", ProgressBar(postfix_keys=[])))
         return callbacks
 
-    def initialize_optimizer(self, triggered_directly: Any = None) -> "SeededNet":
+    def initialize_optimizer(self, triggered_directly: object = None) -> "SeededNet":
         """Build the optimizer, and what scales the loss where gradients are float16."""
         super().initialize_optimizer(triggered_directly)
         self.scaler_ = torch.amp.GradScaler(self.where.type, enabled=self.autocast == torch.float16)
@@ -178,7 +178,7 @@ class SeededNet(NeuralNet):
         """The device that the module is on."""
         return next(self.module_.parameters()).device
 
-    def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
+    def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
         """Batches of a dataset, whole: nothing is done sample by sample but what the dataset does."""
         rank, world = self.process()
         batches = EpochBatches(len(dataset), self.batch_size, self.seed if training else None, rank, world)
@@ -256,7 +256,7 @@ class SeededNet(NeuralNet):
             good,
         )
 
-    def partial_fit(self, X: Dataset, y: Any = None, classes: Any = None, **fit_params: Any) -> "SeededNet":  # noqa: ARG002
+    def partial_fit(self, X: Dataset[Any], y: object = None, classes: Any = None, **fit_params: Any) -> "SeededNet":  # noqa: ARG002
         """As skorch's, but a KeyboardInterrupt goes on to the caller, unless it is how EarlyStopping stops."""
         self.prepare()
         self.notify("on_train_begin", X=X, y=y)

@@ -2,18 +2,18 @@
 
 from numbers import Integral, Real
 from os import PathLike
-from typing import Any
 
 import torch
 
 from skmae._compat import Interval, StrOptions
 from skmae._parameters import GRID_DOCS
+from skmae._typing import Constraints
 
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 _COUNT = [Interval(Integral, 1, None, closed="left")]
 #: Constraints of the parameters that all deep estimators train by.
-TRAINING: dict[str, list[Any]] = {
+TRAINING: Constraints = {
     "pool": [StrOptions({"mean", "cls"})],
     "max_epochs": _COUNT,
     "batch_size": _COUNT,

@@ -1,7 +1,7 @@
 """ViTMAEClassifier and ViTMAERegressor: predictions on top of the encoder of a masked autoencoder."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -11,12 +11,13 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin, RegressorMixin, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
-from sklearn.utils import assert_all_finite, check_random_state, column_or_1d, compute_class_weight
+from sklearn.utils import Tags, assert_all_finite, check_random_state, column_or_1d, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
@@ -28,7 +29,8 @@ from skmae._estimator import GridEstimator, store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID, MASKING, shared_docs
 from skmae._samples import Samples
-from skmae.vit._augmentation import Augment, Mixing, make_supervised_augment
+from skmae._typing import AnyPath, ChannelAxis, Constraints, Patch, RandomState, Shape
+from skmae.vit._augmentation import Augment, Augmentation, Mixing, make_supervised_augment
 from skmae.vit._autoencoder import DeepAutoencoder
 from skmae.vit._build import module_params, net_settings, resolve_device
 from skmae.vit._checkpoint import Checkpointer, fingerprint_of, train
@@ -57,7 +59,7 @@ _ENCODER_SIZES = ("embed_dim", "encoder_layers", "encoder_heads", "mlp_ratio")
 
 
 @dataclass(frozen=True)
-class Classes:
+class ClassTargets:
     """The classes that a classifier tells apart."""
 
     labels: np.ndarray
@@ -67,7 +69,7 @@ class Classes:
         return len(self.labels)
 
     @classmethod
-    def read(cls, y: Any) -> tuple["Classes", np.ndarray]:
+    def read(cls, y: ArrayLike) -> tuple["ClassTargets", np.ndarray]:
         """The classes, and their numbers (n,)."""
         y = column_or_1d(y, warn=True)
         assert_all_finite(y, input_name="y")
@@ -81,10 +83,10 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class NumberTargets:
     """The numbers that a regressor predicts: their shape for one sample, their means and standard deviations."""
 
-    shape: tuple[int, ...]
+    shape: Shape
     mean: np.ndarray
     scale: np.ndarray
 
@@ -93,15 +95,19 @@ class Numbers:
         return len(self.mean)
 
     @classmethod
-    def read(cls, y: Any) -> tuple["Numbers", np.ndarray]:
+    def read(cls, y: ArrayLike) -> tuple["NumberTargets", np.ndarray]:
         """What they are like, and the standardised numbers (n, n_outputs)."""
-        y = check_array(y, ensure_2d=False, allow_nd=True, dtype=(np.float64, np.float32), input_name="y")
-        if 0 in y.shape:
-            raise ValueError(f"y has shape {y.shape}, without a number to predict. Pass at least one for each sample.")
-        flat = y.reshape(len(y), -1).astype(np.float64)
+        values: np.ndarray = check_array(
+            y, ensure_2d=False, allow_nd=True, dtype=(np.float64, np.float32), input_name="y"
+        )
+        if 0 in values.shape:
+            raise ValueError(
+                f"y has shape {values.shape}, without a number to predict. Pass at least one for each sample."
+            )
+        flat = values.reshape(len(values), -1).astype(np.float64)
         mean, spread = flat.mean(axis=0), flat.std(axis=0)
         scale = np.where(spread > 1e-12 * np.abs(mean), spread, 1.0)
-        return cls(y.shape[1:], mean, scale), ((flat - mean) / scale).astype(np.float32)
+        return cls(values.shape[1:], mean, scale), ((flat - mean) / scale).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -109,13 +115,13 @@ class FineTuned:
     """A trained net, and what it predicts."""
 
     net: PredictorNet
-    targets: Any  # Classes or Numbers
+    targets: Any  # ClassTargets or NumberTargets
 
 
 class FineTuner(GridEstimator, ABC):
     """What the predictors share: from an encoder and targets to a trained net."""
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         "encoder": [DeepAutoencoder, FrozenEstimator, None],
         "trainable_blocks": [Interval(Integral, 0, None, closed="left"), None],
         "layer_decay": [Interval(Real, 0, 1, closed="right")],
@@ -133,8 +139,8 @@ class FineTuner(GridEstimator, ABC):
     # -- what classifiers and regressors tell apart ---------------------------------------------------------------
 
     @abstractmethod
-    def _read_targets(self, y: Any) -> tuple[Any, np.ndarray]:
-        """`Classes` or `Numbers`, and the targets of the samples as the loss takes them."""
+    def _read_targets(self, y: ArrayLike) -> tuple[Any, np.ndarray]:
+        """`ClassTargets` or `NumberTargets`, and the targets of the samples as the loss takes them."""
 
     @abstractmethod
     def _criterion(self, targets: Any, values: np.ndarray) -> Callable[[], Any]:
@@ -149,7 +155,7 @@ class FineTuner(GridEstimator, ABC):
     # -- fitting --------------------------------------------------------------------------------------------------
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit the encoder, unless it is fitted, then fine-tune it under a fresh head.
 
         Parameters
@@ -179,7 +185,7 @@ class FineTuner(GridEstimator, ABC):
         """
         samples = self._as_samples(X)
         samples.check_finite()
-        targets, values = self._read_targets(_as_long_as(y, len(samples)))
+        targets, values = self._read_targets(_check_length(y, len(samples)))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._check_before_pretraining(samples, seed)
         split, criterion = self._split(values, seed), self._criterion(targets, values)
@@ -202,7 +208,7 @@ class FineTuner(GridEstimator, ABC):
             raise stopped
         return self
 
-    def _as_samples(self, X: Any) -> Samples:
+    def _as_samples(self, X: ArrayLike) -> Samples:
         if isinstance(X, Dataset):
             raise TypeError(
                 f"X is a Dataset, {type(X).__name__}. A predictor takes arrays, memory-mapped ones too, with y beside "
@@ -331,7 +337,7 @@ class FineTuner(GridEstimator, ABC):
 
     # -- using ----------------------------------------------------------------------------------------------------
 
-    def _outputs(self, X: Any) -> np.ndarray:
+    def _outputs(self, X: ArrayLike) -> np.ndarray:
         """(n_samples, n_outputs), computed in float64 where X is, else in float32."""
         samples = self._as_fitted_samples(X)
         return over_batches(self.net_, samples, self.batch_size, lambda module, images, _: module.predict(images))
@@ -342,7 +348,7 @@ class FineTuner(GridEstimator, ABC):
         return self._fine_tuned.net
 
     @property
-    def image_shape_(self) -> tuple[int, ...]:  # type: ignore[override]
+    def image_shape_(self) -> Shape:  # type: ignore[override]
         return self.net_.plain_module.grid.image_shape
 
     @property
@@ -361,7 +367,7 @@ class FineTuner(GridEstimator, ABC):
     def __sklearn_is_fitted__(self) -> bool:
         return "_fine_tuned" in self.__dict__
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.non_deterministic = False
@@ -424,7 +430,7 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
     True
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {
+    _parameter_constraints: Constraints = {
         **FineTuner._parameter_constraints,
         "mixup": [Interval(Real, 0, None, closed="left")],
         "cutmix": [Interval(Real, 0, None, closed="left")],
@@ -434,7 +440,7 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
 
     def __init__(
         self,
-        encoder: Any = None,
+        encoder: DeepAutoencoder | FrozenEstimator | None = None,
         *,
         trainable_blocks: int | None = None,
         layer_decay: float = 0.75,
@@ -442,9 +448,9 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         mixup: float = 0.0,
         cutmix: float = 0.0,
         label_smoothing: float = 0.0,
-        class_weight: Any = None,
+        class_weight: Mapping[object, float] | str | None = None,
         pool: str = "mean",
-        augment: Any = "auto",
+        augment: Augmentation = "auto",
         max_epochs: int = 50,
         batch_size: int = 256,
         learning_rate: float = 1e-3,
@@ -453,25 +459,25 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
-        patch: int | tuple[int, ...] = 4,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
+        patch: Patch = 4,
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
         embed_dim: int = 192,
         encoder_layers: int = 12,
         encoder_heads: int = 12,
         mlp_ratio: float = 4,
-        device: Any = "auto",
+        device: str | torch.device = "auto",
         precision: str = "auto",
         compile: bool = False,
-        checkpoint: Any = None,
-        callbacks: Any = None,
-        net_params: dict[str, Any] | None = None,
+        checkpoint: AnyPath | None = None,
+        callbacks: Sequence[object] | None = None,
+        net_params: Mapping[str, object] | None = None,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ):
         store_parameters(self, locals())
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """The likeliest class of each sample.
 
         Parameters
@@ -490,7 +496,7 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         outputs = self._outputs(X)
         return self.classes_[outputs.argmax(axis=1)]
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probabilities of the classes.
 
         Parameters
@@ -509,7 +515,7 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         """
         return softmax(self._outputs(X).astype(np.float64), axis=1)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Share of the samples whose class is predicted.
 
         Parameters
@@ -531,10 +537,10 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         """
         return super().score(X, y, sample_weight)
 
-    def _read_targets(self, y: Any) -> tuple[Classes, np.ndarray]:
-        return Classes.read(y)
+    def _read_targets(self, y: ArrayLike) -> tuple[ClassTargets, np.ndarray]:
+        return ClassTargets.read(y)
 
-    def _criterion(self, targets: Classes, values: np.ndarray) -> Callable[[], Any]:
+    def _criterion(self, targets: ClassTargets, values: np.ndarray) -> Callable[[], Any]:
         labels = targets.labels
         weights = compute_class_weight(self.class_weight, classes=labels, y=labels[values])
         if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
@@ -605,13 +611,13 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
 
     def __init__(
         self,
-        encoder: Any = None,
+        encoder: DeepAutoencoder | FrozenEstimator | None = None,
         *,
         trainable_blocks: int | None = None,
         layer_decay: float = 0.75,
         drop_path: float = 0.0,
         pool: str = "mean",
-        augment: Any = None,
+        augment: Augmentation = None,
         max_epochs: int = 50,
         batch_size: int = 256,
         learning_rate: float = 1e-3,
@@ -620,25 +626,25 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
-        patch: int | tuple[int, ...] = 4,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
+        patch: Patch = 4,
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
         embed_dim: int = 192,
         encoder_layers: int = 12,
         encoder_heads: int = 12,
         mlp_ratio: float = 4,
-        device: Any = "auto",
+        device: str | torch.device = "auto",
         precision: str = "auto",
         compile: bool = False,
-        checkpoint: Any = None,
-        callbacks: Any = None,
-        net_params: dict[str, Any] | None = None,
+        checkpoint: AnyPath | None = None,
+        callbacks: Sequence[object] | None = None,
+        net_params: Mapping[str, object] | None = None,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ):
         store_parameters(self, locals())
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict targets.
 
         Parameters
@@ -659,7 +665,7 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
         outputs = outputs * self.target_scale_.astype(outputs.dtype) + self.target_mean_.astype(outputs.dtype)
         return outputs.reshape(len(outputs), *self.target_shape_)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination R², the mean over outputs; of pictures, over their pixels.
 
         Parameters
@@ -687,14 +693,14 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
             )
         return r2_score(y.reshape(len(y), -1), prediction.reshape(len(y), -1), sample_weight=sample_weight)
 
-    def _read_targets(self, y: Any) -> tuple[Numbers, np.ndarray]:
-        return Numbers.read(y)
+    def _read_targets(self, y: ArrayLike) -> tuple[NumberTargets, np.ndarray]:
+        return NumberTargets.read(y)
 
-    def _criterion(self, targets: Numbers, values: np.ndarray) -> Callable[[], Any]:  # noqa: ARG002
+    def _criterion(self, targets: NumberTargets, values: np.ndarray) -> Callable[[], Any]:  # noqa: ARG002
         return RegressionLoss
 
     @property
-    def target_shape_(self) -> tuple[int, ...]:
+    def target_shape_(self) -> Shape:
         return self._targets.shape
 
     @property
@@ -705,7 +711,7 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
     def target_scale_(self) -> np.ndarray:
         return self._targets.scale
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
@@ -721,7 +727,7 @@ def _unfrozen(encoder: Any) -> Any:
     return encoder
 
 
-def _as_long_as(y: Any, n_samples: int) -> Any:
+def _check_length(y: ArrayLike, n_samples: int) -> Any:
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None. Pass one target for each sample of X.")
     if _num_samples(y) != n_samples:

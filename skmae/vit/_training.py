@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from skmae._grid import PatchGrid
-from skmae.masking import resolve_sampler
+from skmae.masking import Sampler, count_visible, resolve_sampler
 from skmae.vit._augmentation import drawing_from, make_augment
 from skmae.vit._build import net_settings, other_net_params, resolve_device
-from skmae.vit._masking import count_visible, draw, run_masked
+from skmae.vit._masking import draw, run_masked
 from skmae.vit._net import NO_DECAY, Prebuilt, SeededNet, naming_net_params
 from skmae.vit._network import check_prediction
 
@@ -61,10 +61,10 @@ class MAENet(SeededNet):
     sampler : Sampler
         What draws masks in training.
     mask : float
-        What the sampler is told about the share to hide.
+        The share to hide, for the sampler.
     """
 
-    def __init__(self, *args: Any, grid: PatchGrid, sampler: Any, mask: float, **kwargs: Any):
+    def __init__(self, *args: Any, grid: PatchGrid, sampler: Sampler, mask: float, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.grid = grid
         self.sampler = sampler
@@ -117,7 +117,7 @@ class AcceleratedMAENet(AccelerateMixin, MAENet):
     def mean_over_processes(self, values: Tensor) -> Tensor:
         return self.accelerator.reduce(values, "mean")
 
-    def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader:
+    def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
         """Not prepared by accelerate, which would divide the batches a second time."""
         return MAENet.get_iterator(self, dataset, training)
 

@@ -1,9 +1,11 @@
 """ViTMAE: the deep masked autoencoder with a Vision Transformer."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -11,7 +13,11 @@ from skmae._config import SIZES, ViTConfig
 from skmae._estimator import store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import shared_docs
+from skmae._typing import AnyPath, ChannelAxis, Constraints, Patch, RandomState, Shape
+from skmae.masking import MaskSampling
+from skmae.vit._augmentation import Augmentation
 from skmae.vit._autoencoder import DeepAutoencoder
+from skmae.vit._data import Images
 from skmae.vit._module import MaskedAutoencoder
 from skmae.vit._network import layers_of
 from skmae.vit._parameters import AUTOENCODER_DOCS
@@ -73,16 +79,16 @@ class ViTMAE(DeepAutoencoder):
     (1797, 8, 8)
     """
 
-    _parameter_constraints: dict[str, list[Any]] = {**DeepAutoencoder._parameter_constraints, **SIZES}
+    _parameter_constraints: Constraints = {**DeepAutoencoder._parameter_constraints, **SIZES}
 
     def __init__(
         self,
         *,
         mask: float = 0.75,
-        patch: int | tuple[int, ...] = 4,
-        image_shape: tuple[int, ...] | None = None,
-        channel_axis: Any = "auto",
-        mask_sampling: Any = "exact",
+        patch: Patch = 4,
+        image_shape: Shape | None = None,
+        channel_axis: ChannelAxis = "auto",
+        mask_sampling: MaskSampling = "exact",
         embed_dim: int = 192,
         encoder_layers: int = 12,
         encoder_heads: int = 12,
@@ -97,24 +103,24 @@ class ViTMAE(DeepAutoencoder):
         learning_rate: float = 1.5e-4,
         warmup_epochs: int = 10,
         weight_decay: float = 0.05,
-        augment: Any = "auto",
-        device: Any = "auto",
+        augment: Augmentation = "auto",
+        device: str | torch.device = "auto",
         precision: str = "auto",
         compile: bool = False,
-        checkpoint: Any = None,
+        checkpoint: AnyPath | None = None,
         checkpoint_every: int | None = None,
-        callbacks: Any = None,
-        net_params: dict[str, Any] | None = None,
-        accelerator: Any = None,
+        callbacks: Sequence[object] | None = None,
+        net_params: Mapping[str, object] | None = None,
+        accelerator: object = None,
         verbose: int = 0,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ):
         store_parameters(self, locals())
 
     def _make_module(self, grid: PatchGrid, **module_params: Any) -> MaskedAutoencoder:
         return MaskedAutoencoder(grid, ViTConfig.from_parameters(self.get_params(deep=False), **module_params))
 
-    def patch_features(self, X: Any) -> np.ndarray:
+    def patch_features(self, X: Images) -> np.ndarray:
         """Encode whole samples, one row of features per patch.
 
         Parameters
@@ -134,7 +140,7 @@ class ViTMAE(DeepAutoencoder):
         """
         return self._encode(X, lambda module, images: module.encode(images)[:, 1:])
 
-    def layer_features(self, X: Any) -> np.ndarray:
+    def layer_features(self, X: Images) -> np.ndarray:
         """Encode whole samples, one row of features per layer: what to compare by `linear_cka`.
 
         Parameters
@@ -158,7 +164,7 @@ class ViTMAE(DeepAutoencoder):
         """
         return self._encode(X, lambda module, images: layers_of(module, images, self.pool, module.grid.n_patches))
 
-    def save_weights(self, path: Any, *, layout: str = "mae") -> None:
+    def save_weights(self, path: AnyPath, *, layout: str = "mae") -> None:
         """Write the weights as safetensors, for `load_weights` and for other libraries.
 
         Parameters

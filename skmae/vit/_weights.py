@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skmae._grid import PatchGrid
+from skmae._typing import Shape
 from skmae.vit._checkpoint import first_line, write_atomically
 from skmae.vit._module import MaskedAutoencoder
 
@@ -282,7 +283,7 @@ def _as_convolution(weight: Tensor, grid: PatchGrid) -> Tensor:
     return weight.reshape(len(weight), *grid.patch_shape, grid.n_channels).movedim(-1, 1)
 
 
-def interpolate_positions(positions: Tensor, patches_per_axis: tuple[int, ...], source: Any = None) -> Tensor:
+def interpolate_positions(positions: Tensor, patches_per_axis: Shape, source: Any = None) -> Tensor:
     """Positions (1 + M, D) of another grid, resampled to (1 + N, D): bicubic in two axes, linear in one or three.
 
     Parameters

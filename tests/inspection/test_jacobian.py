@@ -9,6 +9,7 @@ from sklearn.frozen import FrozenEstimator
 import skmae.inspection._jacobian as module
 from skmae import JacobianBasis, LinearAE, LinearDAE, LinearMAE
 from skmae.inspection import basis_similarity
+from skmae.masking import read_visible
 
 MASKS = {
     "none": (None, np.ones(192)),
@@ -46,7 +47,7 @@ def test_of_a_linear_model_is_b_and_the_derivative_of_reconstruct(model, kind, c
         assert_allclose(J[0], model.decoder_ @ model.components_, atol=1e-14)
     else:  # B diag(r) over the share of patches visible
         grid = model._problem.grid
-        seen = grid.per_feature(grid.read_visible(visible, 1))[0]
+        seen = grid.per_feature(read_visible(grid, visible, 1))[0]
         share = np.mean([seen[features].mean() for features in grid.features_of_patch])
         assert_allclose(J[0], model.decoder_ @ model.components_ * seen / share, atol=1e-14)
         assert (J[..., ~seen] == 0).all()

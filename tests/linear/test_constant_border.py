@@ -8,6 +8,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from skmae import LinearDAE, LinearMAE, LinearMAESearchCV, Moments
+from skmae.linear._krylov import uses_krylov
 
 SIZE, BORDER = 32, 4  # 1024 pixels that vary, enough for every way to solve; a border of whole patches
 PADDED = SIZE + 2 * BORDER
@@ -46,11 +47,16 @@ def assert_the_border_is_nothing(padded, plain, images, value, atol=1e-7):
     assert_allclose(rebuilt, value, atol=1e-12)
 
 
-@pytest.mark.parametrize(("solver", "value"), [("cholesky", 0), ("cholesky", 201), ("eigh", 201), ("dual", 0)])
-def test_few_components_of_many_features(solver, value, images):
+@pytest.mark.parametrize(
+    ("solver", "value", "mask"),
+    [("cholesky", 0, 0), ("cholesky", 0, 0.75), ("cholesky", 201, 0.75), ("eigh", 201, 0.75), ("dual", 0, 0.75)],
+)
+def test_few_components_of_many_features(solver, value, mask, images):
+    """Products with what varies, on a Krylov space; or rows."""
+    assert uses_krylov(SIZE**2, 6)
     images = images[:150] if solver == "dual" else images
-    plain = LinearMAE(6, mask=0.75, patch=4, solver=solver).fit(images)
-    padded = LinearMAE(6, mask=0.75, patch=4, solver=solver).fit(bordered(images, value))
+    plain = LinearMAE(6, mask=mask, patch=4, solver=solver).fit(images)
+    padded = LinearMAE(6, mask=mask, patch=4, solver=solver).fit(bordered(images, value))
     assert padded.solver_ == plain.solver_ == solver
     assert_the_border_is_nothing(padded, plain, images, value)
 
