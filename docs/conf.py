@@ -112,7 +112,7 @@ def render_block(translator, node):
 
 
 def skip_what_others_document(app, what, name, obj, skip, options):  # noqa: ARG001
-    """Leave methods of scikit-learn, torch modules and tuples to the pages of these."""
+    """Leave methods of scikit-learn whose text links into its own pages, of torch modules and of tuples to those."""
     module = getattr(getattr(obj, "fget", obj), "__module__", None) or ""
     if getattr(obj, "__objclass__", None) is tuple:
         return True
