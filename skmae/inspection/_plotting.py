@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
 
-# Okabe and Ito's colours, told apart by colour-blind readers
+# Okabe and Ito's colours, which colour-blind readers can tell apart
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
@@ -118,12 +118,12 @@ class ImageDisplay:
     def _annotate(self) -> None:
         self.ax_.set_axis_off()
 
-    def _show(self, picture: Picture, ax: "Axes | None", given: dict[str, Any]) -> Self:
+    def _show(self, picture: Picture, ax: "Axes | None", user_style: dict[str, Any]) -> Self:
         self.figure_, self.ax_ = _figure_and_axes(ax, self, picture.figsize)
         style = picture.style
-        if given.get("norm") is not None:  # a norm has limits of its own
+        if user_style.get("norm") is not None:  # a norm has limits of its own
             style = {key: value for key, value in style.items() if key not in ("vmin", "vmax")}
-        self.im_ = self.ax_.imshow(picture.canvas, **{**style, **given})
+        self.im_ = self.ax_.imshow(picture.canvas, **{**style, **user_style})
         self._annotate()
         if picture.bar is not None:
             self.figure_.colorbar(self.im_, ax=self.ax_, **picture.bar)

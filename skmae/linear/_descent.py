@@ -175,8 +175,8 @@ class OneByOne:
             labels[j] = number
         self.blocks, self.V = blocks, V
         self.cross = [S[j] * cross[number, labels] for number, j in enumerate(blocks)]  # (p, d) each
-        spread = np.ix_(labels, labels)
-        self.seconds = np.stack([S * pairs[i][spread] + weights[i] * noise for i in range(len(blocks))])  # (N, d, d)
+        features = np.ix_(labels, labels)
+        self.seconds = np.stack([S * pairs[i][features] + weights[i] * noise for i in range(len(blocks))])  # (N, d, d)
         self.total = float(sum(w * S.diagonal()[j].sum() for w, j in zip(weights, blocks, strict=True)))
 
     def at(self, W1: FloatArray, penalty: float = 0.0) -> tuple[list[Regression], Gradient]:

@@ -40,7 +40,7 @@ class TrainingSet:
         self.features: dict[Problem, Array] = {}  # (n, k)
 
     def solution(self, problem: Problem, weights: Weights) -> Solution | None:
-        """A copy of its own for the caller, or None if it is not to be had without the rows."""
+        """A copy for the caller; None if it takes the rows."""
         if not _same(weights, self.weights):
             return None
         if problem not in self.solutions and self.summary is not None and _can_solve(problem, self.summary.n_rows):
@@ -149,6 +149,10 @@ class RowView(NDArrayOperatorsMixin, Samples):
     def check_finite(self) -> None:
         """The table has been checked."""
 
+    def instead_of(self, X: object) -> "RowView":  # noqa: ARG002
+        """Itself: an array in its place would share nothing."""
+        return self
+
     def recall(self, problem: Problem, weights: Weights) -> Solution | None:
         return None if self.training is None else self.training.solution(problem, weights)
 
@@ -224,7 +228,7 @@ def _needs_rows(problem: Problem, n_rows: int) -> bool:
 
 
 def _can_solve(problem: Problem, n_rows: int) -> bool:
-    """Whether moments will do, as far as that can be told before."""
+    """Whether moments will do, as far as is known before solving."""
     with suppress(ValueError):
         check_rank(problem.n_components, n_rows, problem.grid.n_features)
         return not _needs_rows(problem, n_rows)

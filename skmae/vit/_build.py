@@ -33,7 +33,7 @@ _ITERATOR_OWNED = {"batch_size", "shuffle", "sampler", "batch_sampler", "drop_la
 
 
 def net_settings(parameters: dict[str, Any], seed: int, device: str | None) -> dict[str, Any]:
-    """What the nets of all deep estimators are told, but for `net_params`."""
+    """Settings that the nets of all deep estimators share, but for `net_params`."""
     net_params = parameters["net_params"] or {}
     check_net_params(net_params, parameters)
     settings: dict[str, Any] = {

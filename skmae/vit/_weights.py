@@ -297,7 +297,7 @@ def interpolate_positions(positions: Tensor, patches_per_axis: Shape, source: An
     Raises
     ------
     ValueError
-        If the grid of the source cannot be told.
+        If the grid of the source is not known.
     """
     n, count, axes = prod(patches_per_axis), len(positions) - 1, len(patches_per_axis)
     if (count == n and source is None) or (source is not None and tuple(source) == patches_per_axis):

@@ -19,7 +19,7 @@ from skorch.callbacks import Callback, LRScheduler
 
 from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 from skmae._grid import PatchGrid
-from skmae.vit import _predictors
+from skmae.vit import _predictor_base
 from skmae.vit._augmentation import Mixing, drawing_from, make_supervised_augment
 from skmae.vit._data import BatchPart
 from skmae.vit._finetuning import ClassificationLoss, Predictor, PredictorNet, run_block
@@ -81,7 +81,7 @@ def test_reusing_activations_changes_nothing(trainable_blocks, mae, digits, monk
     monkeypatch.setattr(Predictor, "freeze", lambda self, images: frozen.append(len(images)) or original(self, images))
     reused = classifier(mae, trainable_blocks=trainable_blocks).fit(*digits)
     assert sum(frozen) == 2 * len(digits[0])  # once for the statistics of the head, once for all epochs
-    monkeypatch.setattr(_predictors, "fits", lambda *_: False)
+    monkeypatch.setattr(_predictor_base, "fits", lambda *_: False)
     again = classifier(mae, trainable_blocks=trainable_blocks).fit(*digits)
     assert sum(frozen) == (2 + 1 + 2) * len(digits[0])  # in both epochs
     for name, value in parameters_of(again).items():
@@ -463,7 +463,7 @@ def test_ctrl_c_before_training_leaves_what_was_there(mae, digits, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_predictors, "LabelledRows", interrupt)
+    monkeypatch.setattr(_predictor_base, "LabelledRows", interrupt)
     with pytest.raises(KeyboardInterrupt):
         clf.fit(X, 1 - y)
     assert_array_equal(clf.predict_proba(X), before)

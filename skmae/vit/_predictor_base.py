@@ -1,0 +1,389 @@
+"""What classifier and regressor share: from an encoder and targets to a fine-tuned net."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import Tags, assert_all_finite, check_random_state, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_is_fitted
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from skmae._compat import Interval, StrOptions, _num_samples, fit_context
+from skmae._config import SIZES, ViTConfig
+from skmae._estimator import GridEstimator
+from skmae._grid import PatchGrid
+from skmae._parameters import GRID, MASKING
+from skmae._samples import Samples
+from skmae._typing import Constraints, Shape
+from skmae.vit._augmentation import Augment, Mixing, make_supervised_augment
+from skmae.vit._autoencoder import DeepAutoencoder
+from skmae.vit._build import module_params, net_settings, resolve_device
+from skmae.vit._checkpoint import Checkpointer, fingerprint_of, train
+from skmae.vit._data import ChannelStatistics, LabelledRows, ResidentDataset, dataset_of, fits, to_array
+from skmae.vit._finetuning import (
+    Predictor,
+    PredictorNet,
+    Split,
+    build_predictor_net,
+    check_blocks,
+)
+from skmae.vit._inference import over_batches
+from skmae.vit._module import MaskedAutoencoder
+from skmae.vit._net import drawing_weights, naming_net_params
+from skmae.vit._network import Network
+from skmae.vit._parameters import TRAINING
+
+_SAMPLES_FOR_HEAD = 2048  # that mean and spread of the features are learned from
+# what does not change the result of a training; encoder, grid, targets and seed stand for the rest
+_NOT_IN_FINGERPRINT = {"encoder", "image_shape", "channel_axis", "device", "compile", "checkpoint", "verbose"} | {
+    "random_state"
+}
+_ENCODER_SIZES = ("embed_dim", "encoder_layers", "encoder_heads", "mlp_ratio")
+
+
+@dataclass(frozen=True)
+class ClassTargets:
+    """The classes that a classifier tells apart."""
+
+    labels: np.ndarray
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.labels)
+
+    @classmethod
+    def read(cls, y: ArrayLike) -> tuple["ClassTargets", np.ndarray]:
+        """The classes, and their numbers (n,)."""
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        labels, numbers = np.unique(y, return_inverse=True)
+        if len(labels) < 2:
+            raise ValueError(
+                f"y holds one class only, {labels[0]!r}. A classifier needs samples of at least 2 classes."
+            )
+        return cls(labels), numbers.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class NumberTargets:
+    """The numbers that a regressor predicts: their shape for one sample, their means and standard deviations."""
+
+    shape: Shape
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def n_outputs(self) -> int:
+        return len(self.mean)
+
+    @classmethod
+    def read(cls, y: ArrayLike) -> tuple["NumberTargets", np.ndarray]:
+        """What they are like, and the standardised numbers (n, n_outputs)."""
+        values: np.ndarray = check_array(
+            y, ensure_2d=False, allow_nd=True, dtype=(np.float64, np.float32), input_name="y"
+        )
+        if 0 in values.shape:
+            raise ValueError(
+                f"y has shape {values.shape}, without a number to predict. Pass at least one for each sample."
+            )
+        flat = values.reshape(len(values), -1).astype(np.float64)
+        mean, spread = flat.mean(axis=0), flat.std(axis=0)
+        scale = np.where(spread > 1e-12 * np.abs(mean), spread, 1.0)
+        return cls(values.shape[1:], mean, scale), ((flat - mean) / scale).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A trained net, and what it predicts."""
+
+    net: PredictorNet
+    targets: Any  # ClassTargets or NumberTargets
+
+
+class FineTuner(GridEstimator, ABC):
+    """What the predictors share: from an encoder and targets to a trained net."""
+
+    _parameter_constraints: Constraints = {
+        "encoder": [DeepAutoencoder, FrozenEstimator, None],
+        "trainable_blocks": [Interval(Integral, 0, None, closed="left"), None],
+        "layer_decay": [Interval(Real, 0, 1, closed="right")],
+        "drop_path": [Interval(Real, 0, 1, closed="left")],
+        "augment": [StrOptions({"auto", "randaugment"}), callable, None],
+        **TRAINING,
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "patch": MASKING["patch"],
+        **GRID,
+        **{name: SIZES[name] for name in _ENCODER_SIZES},
+    }
+
+    # -- what classifiers and regressors tell apart ---------------------------------------------------------------
+
+    @abstractmethod
+    def _read_targets(self, y: ArrayLike) -> tuple[Any, np.ndarray]:
+        """`ClassTargets` or `NumberTargets`, and the targets of the samples as the loss takes them."""
+
+    @abstractmethod
+    def _criterion(self, targets: Any, values: np.ndarray) -> Callable[[], Any]:
+        """What makes the loss."""
+
+    def _mixing(self, grid: PatchGrid) -> Mixing | None:  # noqa: ARG002
+        return None
+
+    def _stratify(self, values: np.ndarray) -> np.ndarray | None:  # noqa: ARG002
+        return None
+
+    # -- fitting --------------------------------------------------------------------------------------------------
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit the encoder, unless it is fitted, then fine-tune it under a fresh head.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+            Any real type; memory maps stay on the disk.
+        y : array-like
+            Labels of shape (n_samples,); for a regressor, numbers of shape
+            (n_samples, \\*target_shape).
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If X is a Dataset.
+        ValueError
+            If X or y hold NaN or infinity, or differ in length; if X does not fit the encoder; if there are fewer
+            blocks than `trainable_blocks`, or fewer than two classes; if too few samples are left to set a part aside
+            for early stopping, or this is asked for together with a checkpoint; if the checkpoint is damaged.
+        FloatingPointError
+            If the loss becomes NaN or infinite. The estimator then has the last weights that gave a finite loss.
+        KeyboardInterrupt
+            On Ctrl-C, with the weights of the last whole epoch, after the checkpoint was written.
+        """
+        samples = self._as_samples(X)
+        samples.check_finite()
+        targets, values = self._read_targets(_check_length(y, len(samples)))
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self._check_before_pretraining(samples, seed)
+        split, criterion = self._split(values, seed), self._criterion(targets, values)
+        pretrained, grid = self._pretrained(samples, seed)
+        predictor = self._predictor(pretrained, grid, targets.n_outputs, seed)
+        augment = self._augment(predictor, samples)
+        parameters = self.get_params(deep=False)
+        net = build_predictor_net(parameters, predictor, criterion, augment, self._mixing(grid), split, seed)
+        checkpointer, stopped = self._checkpointer(net, samples, values, seed), None
+        self._learn_head(net, samples)
+        if not checkpointer.resume(net):
+            try:
+                dataset = self._dataset(net, samples, values)
+                stopped = train(net, dataset, checkpointer, self.max_epochs - len(net.history))
+            finally:
+                net.reads_frozen = False
+        samples.record(self)
+        self._fine_tuned = FineTuned(net, targets)
+        if stopped is not None:
+            raise stopped
+        return self
+
+    def _as_samples(self, X: ArrayLike) -> Samples:
+        if isinstance(X, Dataset):
+            raise TypeError(
+                f"X is a Dataset, {type(X).__name__}. A predictor takes arrays, memory-mapped ones too, with y beside "
+                f"them."
+            )
+        return super()._as_samples(to_array(X) if isinstance(X, Tensor) else X)
+
+    def _dataset(self, net: PredictorNet, samples: Samples, values: np.ndarray) -> LabelledRows:
+        inputs, y = self._inputs(net, samples), torch.from_numpy(values)
+        y = y.to(net.where) if isinstance(inputs, ResidentDataset) else y
+        return LabelledRows(inputs, y, np.arange(len(samples)))
+
+    def _pretrained(self, samples: Samples, seed: int) -> tuple[Network, PatchGrid]:
+        """The network whose encoder is taken, which knows the statistics of the pixels, and its grid."""
+        encoder = _unfrozen(self.encoder)
+        if encoder is None:
+            shape = self._resolve_shape(samples.n_features, samples.sample_shape)
+            grid = PatchGrid.build_regular(*shape, self.patch)
+            network = self._fresh_network(grid, seed)
+            statistics = ChannelStatistics.of(samples, grid)
+            network.standardize.learn(statistics.mean, statistics.scale)
+            return network, grid
+        if encoder is self.encoder and not encoder.__sklearn_is_fitted__():
+            encoder = clone(encoder).fit(samples)
+        else:
+            encoder._as_fitted_samples(samples)
+        return encoder.net_.plain_module, encoder.net_.grid
+
+    def _fresh_network(self, grid: PatchGrid, seed: int) -> MaskedAutoencoder:
+        parameters = self.get_params(deep=False)
+        sizes = {name: parameters[name] for name in _ENCODER_SIZES}
+        no_decoder = {"decoder_dim": 1, "decoder_layers": 1, "decoder_heads": 1}
+        with naming_net_params(parameters), drawing_weights(seed):
+            return MaskedAutoencoder(grid, ViTConfig(**sizes, **no_decoder, **module_params(parameters)))
+
+    def _predictor(self, pretrained: Network, grid: PatchGrid, n_outputs: int, seed: int) -> Predictor:
+        with drawing_weights(seed):
+            return Predictor(pretrained, grid, n_outputs, self.trainable_blocks, self.pool, self.drop_path)
+
+    def _split(self, values: np.ndarray, seed: int) -> Split | None:
+        if not self.early_stopping:
+            return None
+        settings = {"test_size": self.validation_fraction, "random_state": seed, "stratify": self._stratify(values)}
+        try:
+            return Split(*train_test_split(np.arange(len(values)), **settings))
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping=True cannot set validation_fraction={self.validation_fraction} of {len(values)} "
+                f"samples aside, with some of every class on either side: {error} Pass another validation_fraction, "
+                f"more samples, at least 2 of each class if there are classes, or early_stopping=False."
+            ) from error
+
+    def _check_before_pretraining(self, samples: Samples, seed: int) -> None:
+        """Refuse what is known to be wrong before an encoder is pretrained for hours."""
+        if self.checkpoint is not None and self.early_stopping:
+            raise ValueError(
+                "checkpoint and early_stopping=True do not go together: a stopped training would forget which of its "
+                "weights were best. Pass checkpoint=None or early_stopping=False."
+            )
+        parameters = self.get_params(deep=False)
+        net_settings(parameters, seed, resolve_device(self.device))
+        encoder = _unfrozen(self.encoder)
+        if encoder is None:
+            return
+        if module_params(parameters):
+            raise ValueError(
+                f"net_params={self.net_params!r} has parameters of a fresh module, but the network is that of encoder. "
+                f"Pass them to the encoder, or encoder=None."
+            )
+        if not encoder.__sklearn_is_fitted__():
+            self._check_unfitted(encoder, samples)
+
+    def _check_unfitted(self, encoder: DeepAutoencoder, samples: Samples) -> None:
+        encoder._validate_params()
+        if self.checkpoint is not None and encoder.checkpoint is None and encoder.random_state is None:
+            raise ValueError(
+                "checkpoint needs an encoder that is the same at every call of fit. Pass a random_state or a "
+                "checkpoint to the encoder, or a fitted encoder."
+            )
+        if self.trainable_blocks or self.drop_path:
+            check_blocks(clone(encoder)._network_for(samples), self.trainable_blocks, self.drop_path)
+
+    def _augment(self, predictor: Predictor, samples: Samples) -> Augment | None:
+        low, high = 0.0, 255.0
+        if self.augment == "randaugment" and samples.dtype != np.uint8:
+            extremes = [(block.min(), block.max()) for _, block in samples.blocks()]
+            low, high = float(min(lows for lows, _ in extremes)), float(max(highs for _, highs in extremes))
+            high = high if high > low else low + 1
+        standardize = predictor.standardize
+        mean, scale = (buffer.flatten().cpu() for buffer in (standardize.mean, standardize.scale))
+        bounds = ((bound - mean) / scale for bound in (low, high))
+        return make_supervised_augment(self.augment, predictor.grid, *bounds)
+
+    def _checkpointer(self, net: PredictorNet, samples: Samples, values: np.ndarray, seed: int) -> Checkpointer:
+        """What keeps the state of `fit`: in a folder of its own for these parameters, data and encoder."""
+        if self.checkpoint is None:
+            return Checkpointer()
+        parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_IN_FINGERPRINT}
+        if self.encoder is not None:  # fresh weights follow from the seed
+            weights = net.plain_module.state_dict()
+            parameters["weights"] = {name: value.cpu().numpy() for name, value in weights.items()}
+        grid = net.plain_module.grid
+        parameters["grid"] = (grid.image_shape, grid.channel_axis)
+        parameters["targets"] = values
+        parameters["seed"] = None if self.random_state is None else seed
+        fingerprint = fingerprint_of(parameters, samples)
+        return Checkpointer(Path(self.checkpoint) / fingerprint, None, fingerprint)
+
+    def _learn_head(self, net: PredictorNet, samples: Samples) -> None:
+        n = len(samples)
+        some = Samples(samples.read(np.unique(np.linspace(0, n - 1, min(n, _SAMPLES_FOR_HEAD)).astype(int))))
+        features = over_batches(
+            net, some, self.batch_size, lambda module, images, _: module.features(module.freeze(images))
+        )
+        net.plain_module.head.learn(features)
+
+    def _inputs(self, net: PredictorNet, samples: Samples) -> Any:
+        """What is read in training: images, or what the frozen part makes of them, where that is always the same."""
+        module = net.plain_module
+        same = module.n_frozen is not None and net.augment is None and net.mixing is None
+        if not same or not fits(4 * len(samples) * module.n_frozen_values, net.where):
+            return dataset_of(samples, net.where)
+        net.reads_frozen = True
+        frozen = over_batches(net, samples, self.batch_size, lambda module, images, _: module.freeze(images))
+        return ResidentDataset(torch.from_numpy(frozen.astype(np.float32, copy=False)).to(net.where))
+
+    # -- using ----------------------------------------------------------------------------------------------------
+
+    def _outputs(self, X: ArrayLike) -> np.ndarray:
+        """(n_samples, n_outputs), computed in float64 where X is, else in float32."""
+        samples = self._as_fitted_samples(X)
+        return over_batches(self.net_, samples, self.batch_size, lambda module, images, _: module.predict(images))
+
+    @property
+    def net_(self) -> PredictorNet:
+        check_is_fitted(self)
+        return self._fine_tuned.net
+
+    @property
+    def image_shape_(self) -> Shape:  # type: ignore[override]
+        return self.net_.plain_module.grid.image_shape
+
+    @property
+    def channel_axis_(self) -> int | None:  # type: ignore[override]
+        return self.net_.plain_module.grid.channel_axis
+
+    @property
+    def history_(self) -> Any:
+        return self.net_.history
+
+    @property
+    def _targets(self) -> Any:
+        check_is_fitted(self)
+        return self._fine_tuned.targets
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "_fine_tuned" in self.__dict__
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.non_deterministic = False
+        return tags
+
+
+def _unfrozen(encoder: Any) -> Any:
+    encoder = encoder.estimator if isinstance(encoder, FrozenEstimator) else encoder
+    if encoder is not None and not isinstance(encoder, DeepAutoencoder):
+        raise TypeError(
+            f"encoder is a frozen {type(encoder).__name__}. Pass a ViTMAE or another DeepAutoencoder, a fitted one "
+            f"inside a FrozenEstimator, or None to train from scratch."
+        )
+    return encoder
+
+
+def _check_length(y: ArrayLike, n_samples: int) -> Any:
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None. Pass one target for each sample of X.")
+    if _num_samples(y) != n_samples:
+        raise ValueError(
+            f"y has {_num_samples(y)} targets for the {n_samples} samples of X. Pass one for each: these are "
+            f"inconsistent numbers of samples."
+        )
+    return y
