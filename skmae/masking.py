@@ -59,8 +59,8 @@ class GroupSampler:
         """Visible patches of every sample; None where their number differs between samples."""
         if self.sampling == "bernoulli":
             return None if mask else grid.n_patches
-        n_groups = self.n_levels(grid)
-        return _count_visible(n_groups, mask) * (grid.n_patches // n_groups)
+        sizes = np.bincount(self.groups(grid))
+        return int(_count_visible(len(sizes), mask) * sizes[0]) if (sizes == sizes[0]).all() else None
 
     def visible_from_levels(self, levels: Levels, grid: PatchGrid, mask: float) -> Levels:
         """(n, N) bool from uniform random numbers (n, G), an array of NumPy or a tensor of PyTorch."""

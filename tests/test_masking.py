@@ -13,6 +13,7 @@ from skmae.masking import (
     Bernoulli,
     Blocks,
     ExactCount,
+    GroupSampler,
     Sampled,
     Stripes,
     Tubes,
@@ -224,3 +225,21 @@ def test_whole_patches_are_read_from_pixels_and_features():
         read_visible_patches(PICTURE, pixels, 1)
     with pytest.raises(ValueError, match="no patch of sample 1"):
         read_visible_patches(PICTURE, np.array([[True] * 6, [False] * 6]), 2)
+
+
+class Unequal(GroupSampler):
+    """The first patch is a group by itself, all others are another."""
+
+    sampling = "exact"
+
+    def groups(self, grid):
+        return (np.arange(grid.n_patches) > 0).astype(int)
+
+
+def test_groups_of_unequal_size_show_different_numbers_of_patches():
+    assert Unequal().n_visible(PICTURE, 0.5) is None
+    assert set(draw_visible(Unequal(), 100, PICTURE, 0.5, 0).sum(axis=1)) == {1, 5}
+    masks, chances = every_group_mask(Unequal(), PICTURE, 0.5)
+    rates, joint = moments_of(Unequal(), PICTURE, 0.5)
+    assert_allclose(rates, chances @ masks)
+    assert_allclose(joint, masks.T @ (chances[:, np.newaxis] * masks))

@@ -26,7 +26,7 @@ from skmae.linear._corruptions import Corruption, Masks
 from skmae.linear._linearization import LinearMap
 from skmae.linear._losses import AllFeatures, Loss
 from skmae.linear._problem import FromSummary, Problem, Rows, Solution, Summary, check_rank
-from skmae.linear._solvers import choose_solver, solve
+from skmae.linear._solvers import SOLVERS, choose_solver, solve
 from skmae.masking import draw_visible, read_visible
 from skmae.moments import Moments
 
@@ -193,7 +193,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         ],
         **GRID,
         "whiten": ["boolean"],
-        "solver": [StrOptions({"auto", "cholesky", "eigh", "dual"}), HasMethods(["refuses", "solve"])],
+        "solver": [StrOptions(set(SOLVERS)), HasMethods(["refuses", "solve"])],
     }
 
     # -- what a subclass says -------------------------------------------------------------------------------------

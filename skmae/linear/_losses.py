@@ -248,6 +248,8 @@ def resolve_loss(loss: Any, corruption: Corruption) -> Loss:
     """
     if isinstance(loss, str):
         loss = {"all": AllFeatures, "hidden": HiddenFeatures}[loss]()
+    if isinstance(loss, type):
+        raise ValueError(f"loss is the class {loss.__name__}. Pass an object: {loss.__name__}().")
     return AllFeatures() if isinstance(loss, HiddenFeatures) and not corruption.hidden else loss
 
 

@@ -66,6 +66,9 @@ class Solver:
     needs_rows = False
     """Whether moments of the data will not do."""
 
+    is_automatic = True
+    """Whether ``solver="auto"`` may choose it, once it is one of `SOLVERS`."""
+
     def refuses(self, problem: Problem, n_rows: int, has_rows: bool) -> str | None:  # noqa: ARG002
         """Why it cannot solve this, and what to do; None if it can."""
         return None
@@ -87,6 +90,7 @@ class Primal(Solver):
 
     def __init__(self, how: Factorisation):
         self.name = self._how = how
+        self.is_automatic = how == "auto"
 
     def cost(self, problem: Problem, n_rows: int) -> Cost:
         d = problem.grid.n_features
@@ -159,8 +163,9 @@ class Dual(Solver):
         return Solution.of(problem, minimiser, mean, total, error)
 
 
-SOLVERS: dict[str, Solver] = {"cholesky": Primal("cholesky"), "eigh": Primal("eigh"), "dual": Dual()}
-_AUTOMATIC: tuple[Solver, ...] = (Primal("auto"), SOLVERS["dual"])
+SOLVERS: dict[str, Solver] = {
+    solver.name: solver for solver in (Primal("auto"), Primal("cholesky"), Primal("eigh"), Dual())
+}
 
 
 def choose_solver(problem: Problem, n_rows: int, *, has_rows: bool) -> Solver:
@@ -178,14 +183,14 @@ def choose_solver(problem: Problem, n_rows: int, *, has_rows: bool) -> Solver:
     ValueError
         If the loss cannot be minimised under the corruption, or by the solver that was asked for.
     """
-    refusal = problem.loss.refuses(problem.grid, problem.corruption)
-    if refusal:
-        raise ValueError(refusal)
-    if isinstance(problem.solver, str) and problem.solver == "auto":
-        able = [solver for solver in _AUTOMATIC if solver.refuses(problem, n_rows, has_rows) is None]
-        return min(able, key=lambda solver: solver.cost(problem, n_rows).flops)
+    if isinstance(problem.solver, type):
+        raise ValueError(f"solver is the class {problem.solver.__name__}. Pass an object: {problem.solver.__name__}().")
     solver = SOLVERS[problem.solver] if isinstance(problem.solver, str) else problem.solver
-    refusal = solver.refuses(problem, n_rows, has_rows)
+    refusal = problem.loss.refuses(problem.grid, problem.corruption)
+    if refusal is None and problem.solver == "auto":
+        able = [s for s in SOLVERS.values() if s.is_automatic and s.refuses(problem, n_rows, has_rows) is None]
+        return min(able, key=lambda solver: solver.cost(problem, n_rows).flops)
+    refusal = refusal or solver.refuses(problem, n_rows, has_rows)
     if refusal:
         raise ValueError(refusal)
     return solver

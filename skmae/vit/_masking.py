@@ -53,7 +53,7 @@ def run_masked(
     prediction : Tensor of shape (n, N, P)
     hidden : Tensor of bool of shape (n, N)
     """
-    run: Callable[..., Any] = network if call is None else call
+    run = _checked(network if call is None else call)
     if count is None:
         counts = visible.sum(dim=1)
         count = int(counts.max()) if len(counts) else 0
@@ -63,6 +63,21 @@ def run_masked(
             keep = patch_numbers(visible, count)
             return run(images, keep, visible.gather(1, keep))
     return run(images, patch_numbers(visible, count))
+
+
+def _checked(call: Callable[..., Any]) -> Callable[..., tuple[Tensor, Tensor]]:
+    """The same, but what comes must be a prediction and what was hidden."""
+
+    def run(*inputs: Tensor) -> tuple[Tensor, Tensor]:
+        result = call(*inputs)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise TypeError(
+                f"The network's forward gave a {type(result).__name__}; it must give two tensors: the prediction "
+                f"(n, n_patches, n_values), and what was hidden, bool (n, n_patches)."
+            )
+        return result
+
+    return run
 
 
 def patch_numbers(visible: Tensor, count: int) -> Tensor:

@@ -204,6 +204,8 @@ def _layers(network: Network, images: Tensor) -> Iterator[Tensor]:
 
 def pool_features(features: Tensor, pool: str, n_patches: int) -> Tensor:
     """What `encode` gives, of any of its three shapes → (n, D): the mean over patches, or the class token."""
+    if not isinstance(features, Tensor):
+        raise TypeError(f"The network's encode gave a {type(features).__name__}; it must give a tensor of features.")
     length = features.shape[1] if features.ndim == 3 else None
     if length == 1 + n_patches:
         return features[:, 0] if pool == "cls" else features[:, 1:].mean(dim=1)

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from skmae import LinearAE, LinearMAE, Moments
 from skmae._grid import PatchGrid
-from skmae.linear import Corruption
+from skmae.linear import Corruption, _solvers
 from skmae.linear._losses import AllFeatures, HiddenFeatures, Loss, resolve_loss
 from skmae.linear._primal import Minimiser, reduced_rank_regression
 from skmae.linear._problem import FromSummary, Problem, Solution, Summary
@@ -256,3 +256,23 @@ def test_a_solver_takes_one_class(rng):
     same(own, ours)
     with pytest.raises(ValueError, match='Explicit takes loss="all" only'):
         solve(masked(n_components=3, solver=Explicit(), loss=HiddenFeatures()), Rows(X))
+
+
+def test_a_class_in_place_of_an_object_is_told(rng):
+    X = correlated(rng, 50)
+    with pytest.raises(ValueError, match=r"solver is the class Explicit. Pass an object: Explicit\(\)"):
+        solve(masked(n_components=3, solver=Explicit), Rows(X))
+    with pytest.raises(ValueError, match=r"loss is the class HiddenFeatures. Pass an object: HiddenFeatures\(\)"):
+        resolve_loss(HiddenFeatures, Corruption.bernoulli(0.5))
+
+
+def test_a_solver_that_is_registered_is_chosen_where_it_is_cheapest(monkeypatch):
+    class Cheapest(Explicit):
+        def cost(self, problem, n_rows):  # noqa: ARG002
+            return Cost(0, 0)
+
+    problem = masked(n_components=3, solver="auto")
+    monkeypatch.setitem(_solvers.SOLVERS, "explicit", Cheapest())
+    assert choose_solver(problem, 200, has_rows=True).name == "explicit"
+    monkeypatch.setattr(Cheapest, "is_automatic", False)
+    assert choose_solver(problem, 200, has_rows=True).name == "auto"
