@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.linalg.blas import dsyrk, ssyrk
+from scipy.linalg.blas import dgemm, dsyrk, ssyrk
 
 from skmae._typing import Array, FloatArray
 
@@ -100,7 +100,8 @@ def symmetric_eigen(
     d = len(A)
     if n_largest is not None and n_largest < d:
         values, U = eigh(A, subset_by_index=[d - n_largest, d - 1], driver="evr", check_finite=False)
-        if np.abs(U.T @ U - np.eye(n_largest)).max() < _ORTHOGONAL:
+        gram = dgemm(1.0, U, U, trans_a=1)  # NumPy's own threads would be in the way of SciPy's
+        if np.abs(gram - np.eye(n_largest)).max() < _ORTHOGONAL:
             return values[::-1], np.asfortranarray(U[:, ::-1])
     values, U = eigh(A, overwrite_a=overwrite, driver="evd", check_finite=False)
     first = d if n_largest is None else n_largest
