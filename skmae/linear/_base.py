@@ -343,7 +343,11 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
     def _pose_for_moments(self, n_features: int, sample_shape: Shape | None) -> tuple[Problem, Masks | None]:
         """The same, where there will be nothing but moments to solve it from."""
         problem, masks = self._pose(n_features, sample_shape)
-        check_rank(self.n_components, max(n_features, 2), n_features)
+        if isinstance(self.n_components, Integral) and self.n_components > n_features:
+            raise ValueError(
+                f"n_components={self.n_components} is larger than n_features={n_features}. Pass at most {n_features}, "
+                f"or None to keep every direction that carries signal."
+            )
         choose_solver(problem, n_features, has_rows=False)
         return problem, masks
 

@@ -156,3 +156,9 @@ def test_moments_of_numpy_after_a_tensor_give_numpy_attributes():
     model = LinearMAE(5, patch=2).partial_fit(torch.asarray(X))
     assert type(model.components_) is torch.Tensor
     assert type(model.fit_moments(Moments.from_data(X)).components_) is np.ndarray
+
+
+def test_no_training_data_is_pickled(make):
+    X = np.random.default_rng(0).random((20_000, 64))
+    model = LinearMAE(5, patch=2).partial_fit(make(X))
+    assert len(pickle.dumps(model)) < 100_000 < X.nbytes

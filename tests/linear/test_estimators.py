@@ -415,6 +415,22 @@ def test_a_pending_solution_survives_pickle_copy_and_clone(rng):
     assert not hasattr(clone(model), "components_")
 
 
+def test_a_copy_goes_on_by_itself(rng):
+    X = smooth_images(rng)
+    model = LinearMAE(5, patch=2).partial_fit(X[:100])
+    twin = copy.copy(model)
+    twin.partial_fit(X[100:])
+    assert (model.n_samples_seen_, twin.n_samples_seen_) == (100, len(X))
+    for one, rows in ((model, X[:100]), (twin, X)):
+        assert_allclose(one.eigenvalues_, LinearMAE(5, patch=2).fit(rows).eigenvalues_, rtol=1e-10)
+
+
+def test_a_rank_that_no_batch_can_reach_is_refused_at_the_first(rng):
+    X = smooth_images(rng)
+    with pytest.raises(ValueError, match=r"n_components=1000 is larger than n_features=\d+\. Pass at most"):
+        LinearMAE(1000, patch=2).partial_fit(X)
+
+
 def test_parameters_count_as_they_stood_when_the_data_came(rng):
     X = smooth_images(rng)
     model = LinearMAE(5, mask=0.5, patch=2).partial_fit(X)
