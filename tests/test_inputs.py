@@ -1,4 +1,4 @@
-"""What people pass that is not quite an array of samples: read as they mean it, or refused with what to type instead."""
+"""What is not quite an array of samples: read as it is meant, or refused with what to type instead."""
 
 import re
 
