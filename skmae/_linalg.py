@@ -11,8 +11,10 @@ EPS = float(np.finfo(np.float64).eps)
 
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
+_LEAST_SPREAD = 1e-145  # squares of less lose digits
 _PANEL = 256  # columns of a triangle handled at a time
-_ORTHOGONAL = 1e-10  # what products of different eigenvectors may be
+_ORTHOGONAL = 1e-12  # what products of different eigenvectors may be
+_SQUARED = (1e-60, 1e60)  # numbers whose fourth powers are far from the ends of float64's range
 
 
 class ProductSum:
@@ -62,7 +64,19 @@ class ProductSum:
 
 def variance_of_rounding(square: FloatArray, mean: FloatArray) -> FloatArray:
     """The variance that rounding alone gives a constant feature, from sums that reached `square` on average."""
-    return 16 * EPS * square + (4 * EPS * mean) ** 2
+    with np.errstate(over="ignore"):
+        return 16 * EPS * square + (4 * EPS * mean) ** 2
+
+
+def squares_underflow(spread: FloatArray, mean: FloatArray) -> bool:
+    """Whether some feature differs from its mean by more than rounding, but by so little that its squares are lost."""
+    return bool(((16 * EPS * np.abs(mean) < spread) & (spread < _LEAST_SPREAD)).any())
+
+
+def unit_of(largest: float) -> float:
+    """A power of two to divide by, exactly, before numbers as large as this are squared; 1 where that is harmless."""
+    is_harmless = _SQUARED[0] < largest < _SQUARED[1] or not largest
+    return 1.0 if is_harmless else float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1))
 
 
 def mirror_lower(A: FloatArray) -> None:

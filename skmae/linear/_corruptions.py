@@ -227,6 +227,16 @@ class Corruption:
         """Whether nothing is corrupted."""
         return not (self.is_dense or self.has_within or self.noise) and self.across == 1
 
+    def multiple(self, n_features: int) -> float | None:
+        """a, if V = a·S, whatever S is: nothing is corrupted, or all features together; None otherwise."""
+        if self.is_dense or self.noise or (self.has_within and self.labels(n_features).any()):
+            return None
+        return float(self.across + self.within_of(0))
+
+    def in_units(self, unit: float) -> Self:
+        """The same corruption of samples divided by √unit."""
+        return self if unit == 1 else replace(self, noise=self.noise / unit)
+
     def within_of(self, groups: IntArray | int) -> FloatArray:
         """The weight of each of these groups."""
         within = np.asarray(self.within, np.float64)
@@ -326,8 +336,8 @@ class Corruption:
             columns = slice(start, start + _COLUMNS_AT_A_TIME)
             yield columns, pairs[labels[:, np.newaxis], labels[columns]]
 
-    def within_product(self, S: FloatArray) -> Callable[[FloatArray], FloatArray]:
-        """B ↦ D B, where D = Σ_g within_g·S_gg is what V has beside across·S, but for noise; B and D B are (d, b)."""
+    def remainder_product(self, S: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        """B ↦ D B, where D = Σ_g within_g·S_gg + noise·I is what V has beside across·S; B and D B are (d, b)."""
         labels = self.labels(len(S))
         alone, larger = self._apart(len(S))
         diagonal = (self.within_of(labels[alone]) * S[alone, alone])[:, np.newaxis]
@@ -343,6 +353,8 @@ class Corruption:
                 D[alone] = diagonal * B[alone]
             for features, block in blocks:
                 D[features] = dgemm(1.0, B[features].T, block).T  # NumPy's own threads would be in the way of SciPy's
+            if self.noise:
+                D += self.noise * B
             return D
 
         return apply

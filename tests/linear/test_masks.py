@@ -177,7 +177,7 @@ def test_what_v_has_beside_s_is_applied_to_any_columns(case, rng):
     S = x.T @ x / len(x)
     B = rng.normal(size=(len(S), 3))
     D = second_by_enumeration(scaled, probability, S) - corruption.across * S
-    assert_allclose(corruption.within_product(S)(B), D @ B, atol=1e-8 * np.abs(D @ B).max())
+    assert_allclose(corruption.remainder_product(S)(B), D @ B, atol=1e-8 * np.abs(D @ B).max())
 
 
 @pytest.mark.parametrize("size", [1, 40, 200])
@@ -193,7 +193,7 @@ def test_groups_of_many_sizes_are_all_counted_to_the_last(size, rng):
     corruption = Corruption(across=0.7, within=within, noise=0.2, groups=groups)
     assert_allclose(corruption.second(S), 0.7 * S + D + 0.2 * np.eye(d), rtol=1e-12)
     B = rng.normal(size=(d, 5))
-    assert_allclose(corruption.within_product(S)(B), D @ B, atol=1e-12)
+    assert_allclose(corruption.remainder_product(S)(B), D @ B + 0.2 * B, atol=1e-12)
 
 
 def test_draws_give_what_enumeration_gives(rng):
