@@ -5,12 +5,13 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.linalg.blas import dgemm, dsyrk, ssyrk
 
-from skmae._typing import Array, FloatArray
+from skmae._typing import Array, BoolArray, FloatArray
 
 EPS = float(np.finfo(np.float64).eps)
 
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
+_LEAST_SIZE = 32  # sums of few terms may have had larger ones, which cancelled
 _LEAST_SPREAD = 1e-145  # squares of less lose digits
 _PANEL = 256  # columns of a triangle handled at a time
 _ORTHOGONAL = 1e-12  # what products of different eigenvectors may be
@@ -66,6 +67,12 @@ def variance_of_rounding(square: FloatArray, mean: FloatArray) -> FloatArray:
     """The variance that rounding alone gives a constant feature, from sums that reached `square` on average."""
     with np.errstate(over="ignore"):
         return 16 * EPS * square + (4 * EPS * mean) ** 2
+
+
+def carries_signal(values: FloatArray, size: int) -> BoolArray:
+    """Which eigenvalues, descending, are more than rounding leaves of zeros in products of matrices of this size."""
+    signal: BoolArray = values > max(size, _LEAST_SIZE) * EPS * values[0]
+    return signal
 
 
 def squares_underflow(spread: FloatArray, mean: FloatArray) -> bool:

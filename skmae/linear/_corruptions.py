@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from numbers import Real
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -118,9 +119,7 @@ class Corruption:
 
     def __post_init__(self) -> None:
         for name in ("across", "within", "noise"):
-            value = getattr(self, name)
-            if not (np.isfinite(value).all() and np.greater_equal(value, 0).all()):
-                raise ValueError(f"{name}={value!r} of a Corruption must be finite and >= 0.")
+            _check_weight(name, getattr(self, name))
         if np.ndim(self.within):
             object.__setattr__(self, "within", _read_only(self.within, np.float64))
         if self.groups is not None:
@@ -402,6 +401,15 @@ def _read_only(values: ArrayLike, dtype: DTypeLike) -> Array:
     array = np.array(values, dtype)
     array.flags.writeable = False
     return array
+
+
+def _check_weight(name: str, value: Any) -> None:
+    is_list = name == "within" and isinstance(value, list | tuple | np.ndarray)
+    if not all(isinstance(each, Real) for each in (np.ravel(np.array(value, object)) if is_list else [value])):
+        or_list = ", or one for each group" if name == "within" else ""
+        raise TypeError(f"{name} of a Corruption must be a number{or_list}; got {value!r}.")
+    if not (np.isfinite(value).all() and np.greater_equal(value, 0).all()):
+        raise ValueError(f"{name}={value!r} of a Corruption must be finite and >= 0.")
 
 
 def _checked_groups(groups: ArrayLike) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import cholesky, qr, solve_triangular
 from scipy.linalg.blas import dgemm, dsyrk
 
-from skmae._linalg import EPS, mirror_lower, squares_underflow, symmetric_eigen, variance_of_rounding
+from skmae._linalg import carries_signal, mirror_lower, squares_underflow, symmetric_eigen, variance_of_rounding
 from skmae._samples import refuse_not_finite
 from skmae._typing import Array, FloatArray, IntArray
 from skmae.linear._corruptions import Corruption
@@ -163,7 +163,7 @@ def _basis(columns: FloatArray, variance: FloatArray) -> FloatArray:
     """Orthonormal basis (p, r) of what the columns (p, n) span; which unit a feature is measured in does not count."""
     scaled = np.asfortranarray(columns / np.sqrt(variance)[:, np.newaxis])
     values, U = symmetric_eigen(dsyrk(1.0, scaled, trans=1, lower=1), overwrite=True)
-    some = np.asfortranarray(U[:, values > len(columns) * EPS * values[0]])
+    some = np.asfortranarray(U[:, carries_signal(values, len(columns))])
     basis: FloatArray = qr(dgemm(1.0, columns, some), mode="economic", overwrite_a=True, check_finite=False)[0]
     return basis
 
@@ -216,12 +216,12 @@ def _leading(
         Q, shrunk, visible = np.eye(n), np.ones(n), np.full(n, across)
     else:
         kappa, Q = symmetric_eigen(K)
-        shrunk = np.where(kappa > max(n, d) * EPS * kappa[0], kappa, 0)
+        shrunk = np.where(carries_signal(kappa, max(n, d)), kappa, 0)
         visible = across * shrunk + own
         _warn_if_pca(shrunk)
     B = Q * np.sqrt(shrunk / visible)
     values, U = symmetric_eigen(B.T @ H @ B, overwrite=True)
-    values = np.where(values > max(n, d) * EPS * values[0], values, 0)
+    values = np.where(carries_signal(values, max(n, d)), values, 0)
     if not values.any():
         no_signal(n, n_components)  # raises, unless a number of components was asked for
     k = rank_of(values, n_components)
@@ -229,7 +229,7 @@ def _leading(
     A = B @ U[:, :k] / np.sqrt(n * np.where(values > 0, values, np.inf))
     if K is None:
         return values, A, A / across
-    root = np.sqrt(shrunk * visible)[:, np.newaxis]
+    root = (np.sqrt(shrunk) * np.sqrt(visible))[:, np.newaxis]
     C = Q @ np.divide(U[:, :k], root, out=np.zeros((n, k)), where=root > 0) * np.sqrt(values / n)  # (αK + 1)⁻¹ H A
     return values, A, C
 

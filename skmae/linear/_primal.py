@@ -18,7 +18,7 @@ from scipy.linalg import qr
 from scipy.linalg.blas import dgemm, dsyrk, dtrsm
 from scipy.linalg.lapack import dlange, dpocon, dpotrf
 
-from skmae._linalg import EPS, mirror_lower, symmetric_eigen, unit_of
+from skmae._linalg import EPS, carries_signal, mirror_lower, symmetric_eigen, unit_of
 from skmae._typing import BoolArray, FloatArray
 from skmae.linear._krylov import leading_eigenpairs, random_block, uses_krylov
 
@@ -197,7 +197,7 @@ def solve_together(
 
 def _wanted(eigenvalues: FloatArray, E: FloatArray, n_components: Rank) -> tuple[FloatArray, FloatArray]:
     """The eigenpairs that are asked for, of those that were found: values without signal are zero, signs are chosen."""
-    eigenvalues = np.where(eigenvalues > len(E) * EPS * eigenvalues[0], eigenvalues, 0)
+    eigenvalues = np.where(carries_signal(eigenvalues, len(E)), eigenvalues, 0)
     if not eigenvalues.any():
         nothing = no_signal(len(E), n_components)  # raises, unless a number of components was asked for
         return nothing.eigenvalues, nothing.decoder
@@ -242,16 +242,8 @@ def no_signal(d: int, n_components: Rank) -> Minimiser:
 
 def checked_total(total: float, is_tiny: bool = False) -> float:
     """The total variance, if float64 has digits for what is made of it; `is_tiny` says that zero is an underflow."""
-    if not total < _RANGE[1]:
-        raise ValueError(
-            f"The variance of X, {total:.1e} summed over features, is beyond the range of float64. Divide X by a "
-            f"constant first."
-        )
-    if 0 < total < _RANGE[0] or (is_tiny and not total):
-        raise ValueError(
-            f"The variance of X, {total:.1e} summed over features, is too small for float64 to hold its digits. "
-            f"Multiply X by a constant first."
-        )
+    if not total < _RANGE[1] or 0 < total < _RANGE[0] or (is_tiny and not total):
+        raise ValueError("The variance of X is beyond the range of float64. Divide X by a constant first.")
     return total
 
 

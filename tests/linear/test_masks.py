@@ -425,6 +425,13 @@ def test_corruptions_are_compared_by_value():
     assert len(pickle.dumps(fast)) < 600
 
 
+@pytest.mark.parametrize("name", ["across", "within", "noise"])
+@pytest.mark.parametrize("value", [None, "a", 1j, [None], [[1], [1, 2]]], ids=repr)
+def test_weights_that_are_no_numbers_are_refused_by_name(name, value):
+    with pytest.raises(TypeError, match=f"^{name} of a Corruption must be a number"):
+        Corruption(**{name: value})
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
