@@ -4,15 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.linalg.blas import dgemm, dsyrk, ssyrk
+from scipy.linalg.lapack import dpotrf
 
 from skmae._typing import Array, BoolArray, FloatArray
 
 EPS = float(np.finfo(np.float64).eps)
+EPS_FLOAT32 = float(np.finfo(np.float32).eps)
 
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
 _LEAST_SIZE = 32  # sums of few terms may have had larger ones, which cancelled
-_LEAST_SPREAD = 1e-145  # squares of less lose digits
 _PANEL = 256  # columns of a triangle handled at a time
 _ORTHOGONAL = 1e-12  # what products of different eigenvectors may be
 _SQUARED = (1e-60, 1e60)  # numbers whose fourth powers are far from the ends of float64's range
@@ -54,6 +55,11 @@ class ProductSum:
         self._energy += energy
         return True
 
+    def add_any(self, block: Array) -> None:
+        """Add blockᵀ block, in float64 where float32's range is too small."""
+        if not self.add(block):
+            self.add(block.astype(np.float64))
+
     def flush(self) -> None:
         """Pass on what is summed in float32."""
         if self._energy and self._sums is not None:
@@ -63,21 +69,16 @@ class ProductSum:
         self._energy = 0.0
 
 
-def variance_of_rounding(square: FloatArray, mean: FloatArray) -> FloatArray:
-    """The variance that rounding alone gives a constant feature, from sums that reached `square` on average."""
+def variance_of_rounding(square: FloatArray, mean: FloatArray, eps: float = EPS) -> FloatArray:
+    """The variance that rounding alone gives a constant feature, from sums (of this `eps`) of `square` on average."""
     with np.errstate(over="ignore"):
-        return 16 * EPS * square + (4 * EPS * mean) ** 2
+        return 16 * eps * square + (4 * EPS * mean) ** 2
 
 
 def carries_signal(values: FloatArray, size: int) -> BoolArray:
     """Which eigenvalues, descending, are more than rounding leaves of zeros in products of matrices of this size."""
     signal: BoolArray = values > max(size, _LEAST_SIZE) * EPS * values[0]
     return signal
-
-
-def squares_underflow(spread: FloatArray, mean: FloatArray) -> bool:
-    """Whether some feature differs from its mean by more than rounding, but by so little that its squares are lost."""
-    return bool(((16 * EPS * np.abs(mean) < spread) & (spread < _LEAST_SPREAD)).any())
 
 
 def unit_of(largest: float) -> float:
@@ -94,6 +95,18 @@ def mirror_lower(A: FloatArray) -> None:
         corner = A[start:stop, start:stop]
         upper = np.triu_indices(len(corner), 1)
         corner[upper] = corner.T[upper]
+
+
+def nearest_semidefinite(S: FloatArray) -> FloatArray:
+    """A symmetric matrix with its negative eigenvalues, if it has any, set to zero: the nearest without them."""
+    _, info = dpotrf(S, lower=1, clean=0)
+    if info == 0:
+        return S
+    values, U = symmetric_eigen(S)
+    root = U * np.sqrt(np.maximum(values, 0))
+    mended: FloatArray = dsyrk(1.0, root, lower=1)
+    mirror_lower(mended)
+    return mended
 
 
 def symmetric_eigen(

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import cholesky, qr, solve_triangular
 from scipy.linalg.blas import dgemm, dsyrk
 
-from skmae._linalg import carries_signal, mirror_lower, squares_underflow, symmetric_eigen, variance_of_rounding
+from skmae._linalg import carries_signal, mirror_lower, symmetric_eigen, variance_of_rounding
 from skmae._samples import refuse_not_finite
 from skmae._typing import Array, FloatArray, IntArray
 from skmae.linear._corruptions import Corruption
@@ -52,7 +52,7 @@ def solve_dual(
         X, weights = X[weights > 0], weights[weights > 0]
     d = X.shape[1]
     rows = _Rows(X, weights)
-    total = checked_total(float(rows.variance.sum()), rows.is_tiny)
+    total = checked_total(float(rows.variance.sum()))
     multiple = corruption.multiple(d)
     blocks = _Blocks(rows, corruption, has_factors=corruption.has_within and multiple is None)
     H = _samples_gram(rows, blocks.features)
@@ -91,8 +91,6 @@ class _Rows:
         self.X = X
         self.weights = weights
         self.root = None if weights is None else np.sqrt(weights * (len(X) / weights.sum()))
-        self.is_tiny = False
-        """Whether some feature varies, but its squares are zero."""
         self.mean, self.variance = self._mean_and_variance()
 
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused
@@ -106,7 +104,6 @@ class _Rows:
             block -= shift
             offset = np.average(block, axis=0, weights=self.weights)  # what rounding left of the mean
             mean[features] = shift + offset
-            self.is_tiny |= squares_underflow(np.abs(block).max(axis=0), shift)
             if self.root is not None:
                 block *= self.root[:, np.newaxis]
             found = np.einsum("nd,nd->d", block, block) / len(block) - offset**2

@@ -240,9 +240,9 @@ def no_signal(d: int, n_components: Rank) -> Minimiser:
     return Minimiser(np.zeros((k, d)), np.eye(d, k), np.zeros(k), solver="eigh", rcond=0.0)
 
 
-def checked_total(total: float, is_tiny: bool = False) -> float:
-    """The total variance, if float64 has digits for what is made of it; `is_tiny` says that zero is an underflow."""
-    if not total < _RANGE[1] or 0 < total < _RANGE[0] or (is_tiny and not total):
+def checked_total(total: float) -> float:
+    """The total variance, if float64 has digits for what is made of it."""
+    if not total < _RANGE[1] or 0 < total < _RANGE[0]:
         raise ValueError("The variance of X is beyond the range of float64. Divide X by a constant first.")
     return total
 

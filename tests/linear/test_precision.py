@@ -220,11 +220,22 @@ def test_a_scale_is_a_scale(model, scale, solver, capfd):
 
 @pytest.mark.parametrize("scale", [1e-148, 1e-320, 1e152, 1e300])
 @pytest.mark.parametrize("n_components", [2, None])
-def test_a_scale_whose_squares_are_no_numbers_is_refused(scale, n_components, capfd):
+@pytest.mark.parametrize("solver", ["eigh", "dual"])
+def test_a_scale_whose_squares_are_no_numbers_is_refused(solver, scale, n_components, capfd):
     for model in (LinearMAE(n_components, patch=2), LinearAE(n_components), LinearDAE(n_components)):
-        with pytest.raises(ValueError, match=r"variance of X is beyond the range of float64. Divide X by a constant"):
-            model.set_params(image_shape=SHAPE, solver="dual").fit(samples(10) * scale)
+        with pytest.raises(ValueError, match=r"beyond the range of float64. Divide X by a constant"):
+            model.set_params(image_shape=SHAPE, solver=solver).fit(samples(10) * scale)
     assert "illegal value" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("spread", [1e-146, 1e151])
+@pytest.mark.parametrize("solver", ["eigh", "dual"])
+def test_a_variance_that_is_no_number_is_refused(solver, spread):
+    """The largest value alone does not tell."""
+    X = np.array([[1.0, 2, 5], [2, 1, 3], [1, 1, 1], [3, 1, 2]]) * spread
+    X[:, 2] = 1e-139 if spread < 1 else 1e149
+    with pytest.raises(ValueError, match=r"beyond the range of float64. Divide X by a constant"):
+        LinearAE(1, solver=solver, image_shape=(3,)).fit(X)
 
 
 @pytest.mark.parametrize(("a", "b"), [(1e-200, 1e-200), (1e200, 1e200), (1e100, 1e-100), (1e-150, 1.0)])
