@@ -5,7 +5,7 @@ from typing import Any
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skmae._grid import resolve_shape
+from skmae._grid import resolve_shape, warn_of_channels
 from skmae._samples import Samples, read_samples
 from skmae._typing import ChannelAxis, Shape
 
@@ -73,4 +73,8 @@ class GridEstimator(SampleReader, BaseEstimator):
 
     def _resolve_shape(self, n_features: int, sample_shape: Shape | None) -> tuple[Shape, int | None]:
         """The shape of one sample, and the axis of it that holds channels."""
-        return resolve_shape(self.image_shape, self.channel_axis, n_features=n_features, sample_shape=sample_shape)
+        shape, axis = resolve_shape(
+            self.image_shape, self.channel_axis, n_features=n_features, sample_shape=sample_shape
+        )
+        warn_of_channels(shape, self.channel_axis)
+        return shape, axis
