@@ -55,6 +55,12 @@ class GridEstimator(SampleReader, BaseEstimator):
     channel_axis_: int | None
     n_features_in_: int
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """With a remark on how samples were read, where the parameters do not say it: flat rows are guessed."""
+        text: str = super().__repr__(N_CHAR_MAX)
+        shape = getattr(self, "image_shape_", None) if getattr(self, "image_shape", ()) is None else None
+        return text if shape is None else f"{text}  # image_shape_={shape}"
+
     def _as_fitted_samples(self, X: Any) -> Samples:
         """The same, of the shape and with the names that the estimator was fitted on."""
         check_is_fitted(self)

@@ -130,7 +130,7 @@ def test_a_file_that_is_longer_than_it_says_is_refused(tmp_path, rng):
 def test_a_file_without_permission_is_not_called_damaged(tmp_path, rng, monkeypatch):
     (path,) = write(tmp_path, [rng.random((5, 3))], "npy")
 
-    def refuse(*args, **kwargs):
+    def refuse(*args, **kwargs):  # noqa: ARG001
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(np, "load", refuse)

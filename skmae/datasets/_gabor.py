@@ -66,8 +66,8 @@ def make_gabor_targets(
     Raises
     ------
     ValueError
-        If `images` has another number of axes, or holds NaN or infinity; if the result is beyond float64, or a pixel has
-        more waves than it can count.
+        If `images` has another number of axes, or holds NaN or infinity; if the result is beyond float64, or a pixel
+        has more waves than it can count.
 
     Examples
     --------

@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted, check_non_negative, valida
 from skmae._compat import Interval, _fit_context
 from skmae._estimator import ReadsOnce
 from skmae._parameters import GRID
-from skmae._samples import floating_dtype, row_blocks
+from skmae._samples import Samples, floating_dtype, row_blocks
 from skmae._typing import Array, ChannelAxis, Constraints, FloatArray, Floats, RandomState, Shape
-from skmae.inspection._inputs import grid_of, read_numbers, read_once
+from skmae.inspection._inputs import grid_of, read, read_numbers, read_once
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import COLOURS, CurveDisplay
 from skmae.inspection._protocol import Reconstructor
@@ -154,6 +154,9 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         total = maps.sum(axis=1, keepdims=True)
         maps /= np.where(total > 0, total, 1)
         return np.clip(entr(maps).sum(axis=1), 0, np.log(maps.shape[1]))
+
+    def _as_samples(self, X: Any) -> Samples:
+        return read(X, reader=type(self).__name__)
 
     def _check(self, X: ArrayLike, *, reset: bool) -> Array:
         maps = validate_data(self, read_once(X), reset=reset, dtype="numeric")

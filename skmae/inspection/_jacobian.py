@@ -165,7 +165,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
             `transform`.
         """
         check_reconstructor(self.estimator)
-        samples = read(X, reader=type(self).__name__)
+        samples = self._as_samples(X)
         is_frozen = isinstance(self.estimator, FrozenEstimator)
         if not is_frozen:
             self._check_outputs_early(samples)
@@ -184,6 +184,9 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         self.image_shape_, self.channel_axis_ = shape, channel_axis
         self.output_features_ = np.arange(grid.n_features) if is_all else of_pixels
         return self
+
+    def _as_samples(self, X: Any) -> Samples:
+        return read(X, reader=type(self).__name__)
 
     def _check_outputs_early(self, samples: Samples) -> None:
         """Refuse a pixel outside the grid before an autoencoder is trained for hours."""
@@ -204,7 +207,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
     def _read(self, X: Any) -> Any:
         """X as the autoencoder takes it, with the columns of `fit`; the autoencoder checks the values."""
         check_is_fitted(self)
-        samples = read(X, reader=type(self).__name__)
+        samples = self._as_samples(X)
         samples.check_against(self)
         return as_taken_by(self.estimator_, _without_hidden(samples, self._grid, self.masks_))
 
