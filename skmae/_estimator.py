@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skmae._grid import resolve_shape
+from skmae._grid import resolve_shape, warn_of_channels
 from skmae._samples import Samples, is_dask, read_samples
 from skmae._typing import ChannelAxis, Shape
 
@@ -81,6 +81,12 @@ class GridEstimator(SampleReader, BaseEstimator):
     channel_axis_: int | None
     n_features_in_: int
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """With a remark on how samples were read, where the parameters do not say it: flat rows are guessed."""
+        text: str = super().__repr__(N_CHAR_MAX)
+        shape = getattr(self, "image_shape_", None) if getattr(self, "image_shape", ()) is None else None
+        return text if shape is None else f"{text}  # image_shape_={shape}"
+
     def _as_fitted_samples(self, X: Any) -> Samples:
         """The same, of the shape and with the names that the estimator was fitted on."""
         check_is_fitted(self)
@@ -106,4 +112,8 @@ class GridEstimator(SampleReader, BaseEstimator):
 
     def _resolve_shape(self, n_features: int, sample_shape: Shape | None) -> tuple[Shape, int | None]:
         """The shape of one sample, and the axis of it that holds channels."""
-        return resolve_shape(self.image_shape, self.channel_axis, n_features=n_features, sample_shape=sample_shape)
+        shape, axis = resolve_shape(
+            self.image_shape, self.channel_axis, n_features=n_features, sample_shape=sample_shape
+        )
+        warn_of_channels(shape, self.channel_axis)
+        return shape, axis

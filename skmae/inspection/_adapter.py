@@ -15,7 +15,7 @@ from skmae._compat import Interval, _fit_context
 from skmae._estimator import GridEstimator
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID
-from skmae._samples import floating_dtype, refuse_not_finite, row_blocks
+from skmae._samples import Samples, floating_dtype, refuse_not_finite, row_blocks
 from skmae._typing import Array, BoolArray, ChannelAxis, Constraints, Floats, IntArray, Patch, RandomState, Shape
 from skmae.masking import ExactCount, draw_visible, read_visible
 
@@ -164,8 +164,8 @@ class TorchAutoencoder(GridEstimator):
         ValueError
             If `visible` does not fit, or the function gives another shape.
         """
-        shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
-        rows = self._read(X)
+        samples_read = self._as_samples(X)
+        rows = self._read(samples_read)
         masks = None if visible is None else read_visible(self._grid, visible, len(rows))
         out = np.empty(rows.shape, floating_dtype(rows))
         like = self._like(rows)
@@ -175,7 +175,7 @@ class TorchAutoencoder(GridEstimator):
                 with torch.no_grad():
                     result = function(to_tensor(rows[samples[part]], like))
                 out[samples[part]] = to_numpy(result)
-        return out.reshape(shape)
+        return out.reshape(samples_read.original_shape)
 
     def linearize(
         self, X: ArrayLike, visible: ArrayLike | None = None, *, batch_size: int | None = None
@@ -220,7 +220,7 @@ class TorchAutoencoder(GridEstimator):
         check_is_fitted(self)
         return draw_visible(_MASKS, n_samples, self._grid, self.mask, random_state)
 
-    def _read(self, X: ArrayLike) -> Array:
+    def _read(self, X: ArrayLike | Samples) -> Array:
         rows = self._as_fitted_samples(X).rows()
         refuse_not_finite(rows)
         return rows
