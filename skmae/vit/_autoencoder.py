@@ -33,9 +33,11 @@ from skmae.vit._inference import draw_visible, linearize, module_in, over_batche
 from skmae.vit._masking import run_masked
 from skmae.vit._net import WarmupCosine, drawing_weights, naming_net_params
 from skmae.vit._network import check_network, pool_features
+from skmae.vit._origin import per_channel
 from skmae.vit._parameters import AUTOENCODER_DOCS, TRAINING
 from skmae.vit._training import MAENet, build_net
-from skmae.vit._weights import load_state, per_channel, read_weights
+from skmae.vit._weight_files import Weights, read_weights
+from skmae.vit._weights import load_state
 
 # what may change from one partial_fit to the next
 _LIVE = {"max_epochs", "warmup_epochs", "learning_rate", "batch_size", "pool", "verbose"} | {
@@ -520,11 +522,12 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         Parameters
         ----------
         weights : str, path or mapping from names to tensors
-            A ``.safetensors`` file, a ``.pth`` file (opened with ``weights_only=True``), or a state dict.
+            A ``.safetensors`` file, a ``.pth`` file (opened with ``weights_only=True``), a folder that transformers
+            wrote, or a state dict.
         mean, scale : float or array-like of shape (n_channels,), default=None
-            Subtracted from the pixels, and what they are divided by then. None takes those in the file, which only
-            `ViTMAE.save_weights` and checkpoints write; else those that a fitted estimator has; else 0 and 1: pass X
-            as the authors of the weights did.
+            Subtracted from the pixels, and what they are divided by then. None takes those in the file, which
+            `ViTMAE.save_weights` and checkpoints write, or in the folder's ``preprocessor_config.json``; else those
+            that a fitted estimator has; else 0 and 1: pass X as the authors of the weights did.
 
         Returns
         -------
@@ -535,21 +538,28 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it cannot be read; if weights are missing, unexpected, of another shape or not finite, which are named;
-            if `mean` or `scale` does not fit; if `image_shape` is not known. The estimator is then as it was.
+            If it cannot be read; if weights are missing, unexpected, of another shape or type or not finite, which are
+            named; if they were made with other sizes; if `mean` or `scale` does not fit; if `image_shape` is not known.
+            The estimator is then as it was.
         """
-        state, notes = read_weights(weights)
+        self._image_shape_of_weights()  # before a large file is read
+        return self._take(self._read_weights(weights), mean, scale)
+
+    def _take(self, weights: Weights, mean: ArrayLike | None = None, scale: ArrayLike | None = None) -> Self:
         fitted = self.net_ if self.__sklearn_is_fitted__() else None
         shape = self._image_shape_of_weights()
         training = self._build(prod(shape), shape, self._draw_seed())
         module, n_channels = training.net.plain_module, training.net.grid.n_channels
-        standardize = module.standardize
+        standardize, noted = module.standardize, weights.origin
         if fitted is not None and fitted.grid.n_channels == n_channels:
             known = fitted.plain_module.standardize
             standardize.learn(known.mean.flatten(), known.scale.flatten())
-        has_decoder = self._load_state(module, state, notes)
-        mean = notes.get("mean", standardize.mean.flatten()) if mean is None else mean
-        scale = notes.get("scale", standardize.scale.flatten()) if scale is None else scale
+        with weights.named():
+            has_decoder = self._load_state(module, weights)
+        if noted is not None and noted.mean is not None and noted.scale is not None:
+            standardize.learn(noted.mean, noted.scale)
+        mean = standardize.mean.flatten() if mean is None else mean
+        scale = standardize.scale.flatten() if scale is None else scale
         standardize.learn(per_channel("mean", mean, n_channels), per_channel("scale", scale, n_channels))
         if self.image_shape is not None:
             self.__dict__.pop("feature_names_in_", None)
@@ -557,9 +567,14 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         self._store(replace(training, has_decoder=has_decoder))
         return self
 
-    def _load_state(self, module: Any, state: dict[str, Tensor], notes: dict[str, Any]) -> bool:  # noqa: ARG002
+    @staticmethod
+    def _read_weights(source: Any) -> Weights:
+        """Weights, from whatever was passed to `load_weights`."""
+        return read_weights(source)
+
+    def _load_state(self, module: Any, weights: Weights) -> bool:
         """Put weights into a module; say whether they can predict, with a decoder."""
-        load_state(module, state, self._network_parameters(), optional=("standardize.",))
+        load_state(module, weights.state, self._network_parameters(), optional=("standardize.",))
         return True
 
     def _network_parameters(self) -> list[str]:

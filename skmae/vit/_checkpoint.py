@@ -17,6 +17,7 @@ from torch import Tensor
 from skmae._samples import Samples
 from skmae.vit._archives import first_line
 from skmae.vit._data import DatasetSamples
+from skmae.vit._origin import origin_of
 
 FORMAT = "skmae.vit 2"
 LAST = "last.pt"
@@ -28,6 +29,7 @@ def capture(net: Any, fingerprint: str = "", *, finished: bool = False) -> dict[
         "format": FORMAT,
         "fingerprint": fingerprint,
         "finished": finished,
+        "origin": origin_of(net),
         "epoch": len(net.history),
         "seed": net.seed,  # of every generator, which are functions of it and of the epoch
         "module": _copied(net.plain_module.state_dict()),

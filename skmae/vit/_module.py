@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmae._config import ViTConfig
+from skmae._config import ACTIVATIONS, ViTConfig
 from skmae._grid import PatchGrid
 from skmae._typing import Shape
 from skmae.vit._network import PatchModule
@@ -90,9 +90,12 @@ class Encoder(nn.Module):
         self.patch_embed = nn.Linear(grid.n_features // grid.n_patches, dim)
         self.cls_token = nn.Parameter(torch.zeros(dim))
         self.pos_embed: Tensor
-        self.register_buffer("pos_embed", sincos_positions(grid.patches_per_axis, dim))  # (1 + N, D)
+        self.register_buffer("pos_embed", _positions(grid, "embed_dim", dim))  # (1 + N, D)
         self.blocks = nn.ModuleList(
-            Block(dim, config.encoder_heads, config.mlp_ratio, config.norm_eps) for _ in range(config.encoder_layers)
+            Block(
+                dim, config.encoder_heads, config.mlp_width / dim, config.norm_eps, config.activation, config.qkv_bias
+            )
+            for _ in range(config.encoder_layers)
         )
         self.norm = nn.LayerNorm(dim, eps=config.norm_eps)
 
@@ -123,9 +126,11 @@ class Decoder(nn.Module):
         self.embed = nn.Linear(config.embed_dim, dim)
         self.mask_token = nn.Parameter(torch.zeros(dim))
         self.pos_embed: Tensor
-        self.register_buffer("pos_embed", sincos_positions(grid.patches_per_axis, dim))  # (1 + N, E)
+        self.register_buffer("pos_embed", _positions(grid, "decoder_dim", dim))  # (1 + N, E)
+        ratio = config.decoder_mlp_width / dim
         self.blocks = nn.ModuleList(
-            Block(dim, config.decoder_heads, config.mlp_ratio, config.norm_eps) for _ in range(config.decoder_layers)
+            Block(dim, config.decoder_heads, ratio, config.norm_eps, config.activation, config.qkv_bias)
+            for _ in range(config.decoder_layers)
         )
         self.norm = nn.LayerNorm(dim, eps=config.norm_eps)
         self.pred = nn.Linear(dim, grid.n_features // grid.n_patches)
@@ -147,12 +152,20 @@ class Decoder(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block."""
 
-    def __init__(self, dim: int, heads: int, mlp_ratio: float, norm_eps: float):
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        mlp_ratio: float,
+        norm_eps: float,
+        activation: str = "gelu",
+        qkv_bias: bool = True,
+    ):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
-        self.attn = Attention(dim, heads)
+        self.attn = Attention(dim, heads, qkv_bias)
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
-        self.mlp = Mlp(dim, round(mlp_ratio * dim))
+        self.mlp = Mlp(dim, round(mlp_ratio * dim), activation)
 
     def forward(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
         """(n, L, D) → (n, L, D); `attended` (n, 1, 1, L) is False for tokens that no other may look at."""
@@ -167,10 +180,10 @@ class Block(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention."""
 
-    def __init__(self, dim: int, heads: int):
+    def __init__(self, dim: int, heads: int, bias: bool):
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=bias)
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
@@ -182,15 +195,29 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with a GELU between them."""
+    """Two linear layers with an activation between them."""
 
-    def __init__(self, dim: int, hidden_dim: int):
+    def __init__(self, dim: int, hidden_dim: int, activation: str):
         super().__init__()
+        self.activation = _ACTIVATIONS[activation]
         self.fc1 = nn.Linear(dim, hidden_dim)
         self.fc2 = nn.Linear(hidden_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(self.activation(self.fc1(x)))
+
+
+def _gelu_tanh(x: Tensor) -> Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+def _quick_gelu(x: Tensor) -> Tensor:
+    return x * torch.sigmoid(1.702 * x)
+
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = dict(
+    zip(ACTIVATIONS, (F.gelu, _gelu_tanh, _quick_gelu, F.relu, F.silu, torch.tanh), strict=True)
+)
 
 
 def sincos_positions(patches_per_axis: Shape, dim: int) -> Tensor:
@@ -207,6 +234,17 @@ def sincos_positions(patches_per_axis: Shape, dim: int) -> Tensor:
     return F.pad(waves, (0, dim - waves.shape[1], 1, 0)).float()
 
 
+def _positions(grid: PatchGrid, name: str, width: int) -> Tensor:
+    """Sines and cosines of every axis, for which there must be room."""
+    least = 2 * len(grid.patches_per_axis)
+    if width < least and grid.n_patches > 1:
+        raise ValueError(
+            f"{name}={width} is too small for positions in a grid of {len(grid.patches_per_axis)} axes, which take a "
+            f"sine and a cosine of each. Pass {name}={least} or more."
+        )
+    return sincos_positions(grid.patches_per_axis, width)
+
+
 def _take(x: Tensor, keep: Tensor) -> Tensor:
     """(n, N, d), (n, K) → (n, K, d)."""
     return x.gather(1, keep.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
@@ -215,7 +253,8 @@ def _take(x: Tensor, keep: Tensor) -> Tensor:
 def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     elif isinstance(module, Encoder):
         nn.init.normal_(module.cls_token, std=0.02)
     elif isinstance(module, Decoder):

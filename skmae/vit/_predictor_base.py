@@ -234,9 +234,9 @@ class FineTuner(GridEstimator, ABC):
     def _fresh_network(self, grid: PatchGrid, seed: int) -> MaskedAutoencoder:
         parameters = self.get_params(deep=False)
         sizes = {name: parameters[name] for name in _ENCODER_SIZES}
-        no_decoder = {"decoder_dim": 1, "decoder_layers": 1, "decoder_heads": 1}
+        no_decoder = {"decoder_dim": 2 * len(grid.patches_per_axis), "decoder_layers": 1, "decoder_heads": 1}
         with naming_net_params(parameters), drawing_weights(seed):
-            return MaskedAutoencoder(grid, ViTConfig(**sizes, **no_decoder, **module_params(parameters)))
+            return MaskedAutoencoder(grid, ViTConfig.from_parameters(sizes | no_decoder, **module_params(parameters)))
 
     def _predictor(self, pretrained: Network, grid: PatchGrid, n_outputs: int, seed: int) -> Predictor:
         with drawing_weights(seed):
