@@ -317,7 +317,8 @@ def _standardization(pixels: Any) -> tuple[list[float], list[float]]:
     pixels = _complete(pixels, ())
     factor = pixels.get("rescale_factor", 1 / 255) if pixels.get("do_rescale", True) else 1.0
     normalizes = pixels.get("do_normalize", True)
-    mean, scale = (pixels.get("image_mean", 0.5), pixels.get("image_std", 0.5)) if normalizes else (0.0, 1.0)
+    names = ("image_mean", "image_std") if normalizes else ()
+    mean, scale = (_complete(pixels, names)[name] for name in names) if names else (0.0, 1.0)
     try:
         return [value / float(factor) for value in _floats(mean)], [value / float(factor) for value in _floats(scale)]
     except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
