@@ -545,11 +545,11 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         module, n_channels = training.net.plain_module, training.net.grid.n_channels
         standardize = module.standardize
         if fitted is not None and fitted.grid.n_channels == n_channels:
-            known = fitted.plain_module.standardize
-            standardize.learn(known.mean.flatten(), known.scale.flatten())
+            standardize.learn(*fitted.plain_module.standardize.statistics())
         has_decoder = self._load_state(module, state, notes)
-        mean = notes.get("mean", standardize.mean.flatten()) if mean is None else mean
-        scale = notes.get("scale", standardize.scale.flatten()) if scale is None else scale
+        known_mean, known_scale = standardize.statistics()
+        mean = notes.get("mean", known_mean) if mean is None else mean
+        scale = notes.get("scale", known_scale) if scale is None else scale
         standardize.learn(per_channel("mean", mean, n_channels), per_channel("scale", scale, n_channels))
         if self.image_shape is not None:
             self.__dict__.pop("feature_names_in_", None)
@@ -607,17 +607,17 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
 
     @property
     def mean_(self) -> np.ndarray:
-        return self.net_.plain_module.standardize.mean.flatten().cpu().numpy()
+        return self.net_.plain_module.standardize.statistics()[0].numpy()
 
     @property
     def scale_(self) -> np.ndarray:
-        return self.net_.plain_module.standardize.scale.flatten().cpu().numpy()
+        return self.net_.plain_module.standardize.statistics()[1].numpy()
 
     @property
     def _n_features_out(self) -> int:
         """Width of the features: those of a blank image."""
         with torch.inference_mode():
-            blank = torch.zeros(1, *self.net_.grid.image_shape, device=self.net_.where)
+            blank = torch.zeros(1, *self.net_.grid.image_shape, device=self.net_.where, dtype=torch.float32)
             return self._pool(module_in(self.net_, torch.float32).encode(blank)).shape[1]
 
     def __copy__(self) -> Self:

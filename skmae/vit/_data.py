@@ -14,10 +14,11 @@ from torch.utils.data import Dataset, Sampler, default_collate
 from skmae._grid import PatchGrid
 from skmae._samples import Samples
 
-_TORCH_DTYPES = {np.dtype(name) for name in ("u1", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "?")}
+_HELD_BY = {"u2": "f4", "u4": "i8", "u8": "f8", np.dtype(np.longdouble).str[1:]: "f8"}  # types that PyTorch lacks
 _SHARE_OF_DEVICE = 0.25  # share of the free memory of a device that data may take for good
 _VALUES_WIDENED = 2**21  # at a time, to float64
 _MAX_SAMPLES_READ = 4096  # of a Dataset, for its statistics
+_LARGEST, _SMALLEST = 1e37, 1e-35  # values and ranges that float32 computes with
 
 
 class DatasetSamples:
@@ -171,9 +172,9 @@ def _free_bytes(device: torch.device) -> int:
 
 
 def as_tensor(rows: np.ndarray) -> Tensor:
-    """A tensor with a copy of some rows; types that PyTorch does not have become float32."""
-    dtype = rows.dtype.newbyteorder("=")
-    return torch.from_numpy(np.array(rows, dtype if dtype in _TORCH_DTYPES else np.float32, order="C"))
+    """A tensor with a copy of some rows; a type that PyTorch does not have becomes one that holds its numbers."""
+    name = rows.dtype.str[1:]
+    return torch.from_numpy(np.array(rows, _HELD_BY.get(name, name), order="C"))
 
 
 def to_array(tensor: Tensor) -> np.ndarray:
@@ -289,10 +290,22 @@ class ChannelStatistics:
         self.n = 0
         self.mean = np.zeros(grid.n_channels)
         self.squares = np.zeros(grid.n_channels)
+        self.low = np.full(grid.n_channels, np.inf)
+        self.high = -self.low
+        self.rounding = 1e-12  # relative to the mean: what spreads less is constant
 
     def update(self, rows: np.ndarray) -> None:
         """Add rows of shape (n, n_features)."""
         values = self.grid.patchify(rows).reshape(-1, self.grid.n_channels).astype(np.float64)
+        self.low, self.high = np.minimum(self.low, values.min(axis=0)), np.maximum(self.high, values.max(axis=0))
+        largest = max(-self.low.min(), self.high.max())
+        if largest > _LARGEST:
+            raise ValueError(
+                f"X has values as large as {largest:.3g}; a network computes in float32, which ends at 3.4e38. Divide "
+                f"X by {largest:.0e} first."
+            )
+        if rows.dtype.kind == "f" and rows.dtype.itemsize <= 4:
+            self.rounding = 1e-7
         mean = values.mean(axis=0)
         shift, total = mean - self.mean, self.n + len(values)
         self.squares += ((values - mean) ** 2).sum(axis=0) + shift**2 * (self.n * len(values) / total)
@@ -302,8 +315,15 @@ class ChannelStatistics:
     @property
     def scale(self) -> np.ndarray:
         """Standard deviations; 1 where a channel is constant."""
+        width = self.high - self.low
+        varies = width > self.rounding * np.abs(self.mean)
+        if (width[varies] < _SMALLEST).any():
+            raise ValueError(
+                f"X varies by {width[varies].min():.3g} only; a network computes in float32, which begins at 1.2e-38. "
+                f"Multiply X by {1 / _SMALLEST:.0e} or more first."
+            )
         spread = np.sqrt(self.squares / self.n)
-        return np.where(spread > 1e-7 * np.abs(self.mean), spread, 1.0)
+        return np.where(spread > self.rounding * np.abs(self.mean), spread, 1.0)
 
     @classmethod
     def of(cls, samples: Samples | DatasetSamples, grid: PatchGrid) -> "ChannelStatistics":
@@ -321,5 +341,5 @@ class ChannelStatistics:
         count = min(len(dataset), _MAX_SAMPLES_READ)
         for index in np.linspace(0, len(dataset) - 1, count).astype(int).tolist():
             sample = collate([dataset[index]])[0]
-            statistics.update(sample.reshape(1, -1).cpu().numpy())
+            statistics.update(to_array(sample.reshape(1, -1)))
         return statistics

@@ -15,7 +15,7 @@ from skorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 
 from skmae._grid import PatchGrid
-from skmae.vit._augmentation import Augment, Mixing, drawing_from
+from skmae.vit._augmentation import Augment, Mixing
 from skmae.vit._build import net_settings, other_net_params, peak_rate, resolve_device
 from skmae.vit._data import LabelledRows
 from skmae.vit._net import NO_DECAY, Prebuilt, SeededNet, naming_net_params
@@ -76,6 +76,11 @@ class Predictor(nn.Module):
     @property
     def encoder(self) -> nn.Module:
         return getattr(self.network, "encoder", self.network)
+
+    @property
+    def draws_nothing(self) -> bool:
+        """Whether the network draws nothing; branches are dropped by a generator of their own."""
+        return getattr(self.network, "draws_nothing", False)
 
     def _learning_parts(self) -> list[nn.Module]:
         """Of the network, where some of it is frozen and some is not."""
@@ -164,7 +169,8 @@ def run_block(block: Any, x: Tensor, drop_rate: float, generator: torch.Generato
         return block(x)
 
     def weight() -> Tensor:
-        kept = torch.rand(len(x), *[1] * (x.ndim - 1), generator=generator, device=x.device) >= drop_rate
+        shape = (len(x), *[1] * (x.ndim - 1))
+        kept = torch.rand(shape, generator=generator, device=x.device, dtype=torch.float32) >= drop_rate
         return kept.to(x.dtype) / (1 - drop_rate)
 
     for branch in block.branches():
@@ -275,12 +281,13 @@ class PredictorNet(SeededNet):
         if not self.reads_frozen:
             images = module.standardize(x)
             if module.training:
-                with drawing_from(draws.augmentation), torch.autocast(self.where.type, enabled=False):
-                    images = images if self.augment is None else self.augment(images, part)
-                    images, share = (images, 1.0) if self.mixing is None else self.mixing(images)
+                with torch.autocast(self.where.type, enabled=False):
+                    images = images if self.augment is None else self.augment(images, part, draws.augmentation)
+                    images, share = (images, 1.0) if self.mixing is None else self.mixing(images, draws.augmentation)
             x = module.freeze(images)
         x = x.float()
-        return self.module_(x, draws.masks), share
+        with self.drawing_network():
+            return self.module_(x, draws.masks), share
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:  # noqa: ARG002
         outputs, share = y_pred

@@ -104,6 +104,7 @@ def _batches(net: SeededNet, samples: Samples | DatasetSamples, batch_size: int)
         return
     start = 0
     parameters = net.get_params_for("iterator_valid")
+    parameters["generator"] = torch.Generator()  # or DataLoader draws from PyTorch's own
     for batch, _ in DataLoader(samples.dataset, batch_size=batch_size, collate_fn=collate, **parameters):
         yield slice(start, start + len(batch)), batch
         start += len(batch)

@@ -26,6 +26,7 @@ class MaskedAutoencoder(PatchModule):
     """
 
     takes_padding = True
+    draws_nothing = True
 
     def __init__(self, grid: PatchGrid, config: ViTConfig):
         super().__init__(grid)

@@ -1,7 +1,7 @@
 """A skorch net whose training can be repeated and taken up again, and its learning rate."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import cos, pi
 from typing import Any
 
@@ -13,8 +13,9 @@ from skorch.dataset import unpack_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from skmae.vit._augmentation import drawing_from
+from skmae.vit._augmentation import Augment
 from skmae.vit._data import BatchPart, EpochBatches, collate, is_resident
+from skmae.vit._drawing import DrawingFrom, in_float32
 
 _STEPS_BETWEEN_CHECKS = 50  # of the loss, each of which waits for the device
 NO_DECAY = [("*bias", {"weight_decay": 0.0}), ("*norm*", {"weight_decay": 0.0})]
@@ -76,8 +77,15 @@ class EpochDraws:
     def __init__(self, seed: int, epoch: int, batches: EpochBatches, device: torch.device):
         self.batches = batches
         self.step = 0
-        self.masks = torch.Generator(device).manual_seed(_seed(seed, epoch, 1))
-        self.augmentation = torch.Generator().manual_seed(_seed(seed, epoch, 2))
+
+        def generator(number: int, device: torch.device | str = device) -> torch.Generator:
+            return torch.Generator(device).manual_seed(_seed(seed, epoch, number))
+
+        self.masks = generator(1)
+        self.augmentation = DrawingFrom(generator(2, "cpu"), generator(4))
+        self.network = DrawingFrom(generator(3), generator(5, "cpu"))
+        """For what the network itself draws, in dropout for instance."""
+        self.workers = _seed(seed, epoch, 6)
 
     def next_part(self) -> BatchPart:
         """This process's part of the next batch."""
@@ -93,7 +101,7 @@ def _seed(*entropy: int) -> int:
 @contextmanager
 def drawing_weights(seed: int) -> Iterator[None]:
     """Let modules that are built draw their weights from the seed, whatever PyTorch's own generator has drawn."""
-    with drawing_from(torch.Generator().manual_seed(_seed(seed))):
+    with DrawingFrom(torch.Generator().manual_seed(_seed(seed))), in_float32():
         yield
 
 
@@ -122,7 +130,7 @@ class SeededNet(NeuralNet):
     *args, **kwargs
         As skorch's.
     augment : callable or None
-        Function of standardised images and a `BatchPart`.
+        Function of standardised images, a `BatchPart`, and what to draw within.
     autocast : torch.dtype or None
         Type of the matrix products in training.
     seed : int
@@ -131,7 +139,7 @@ class SeededNet(NeuralNet):
     def __init__(
         self,
         *args: Any,
-        augment: Callable[[Tensor, BatchPart], Tensor] | None = None,
+        augment: Augment | None = None,
         autocast: torch.dtype | None = None,
         seed: int = 0,
         **kwargs: Any,
@@ -190,6 +198,11 @@ class SeededNet(NeuralNet):
 
     # -- a step -------------------------------------------------------------------------------------------------
 
+    def drawing_network(self) -> AbstractContextManager[Any]:
+        """Within which the module is run: what it draws follows from the seed. Compiled code is left as it is."""
+        draws_nothing = getattr(self.plain_module, "draws_nothing", False)
+        return nullcontext() if draws_nothing or self.compile else self._draws.network
+
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         self._set_training(True)
         x, y = unpack_data(batch)
@@ -227,6 +240,7 @@ class SeededNet(NeuralNet):
         epoch = len(self.history) - 1 if training else 0
         iterator.batch_sampler.set_epoch(epoch)
         self._draws = EpochDraws(self.seed, epoch, iterator.batch_sampler, self.where)
+        iterator.generator.manual_seed(self._draws.workers)
         first = len(self.history[-1]["batches"])
         losses: list[Tensor] = []
         for batch in iterator:

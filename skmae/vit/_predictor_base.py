@@ -83,6 +83,7 @@ class NumberTargets:
     shape: Shape
     mean: np.ndarray
     scale: np.ndarray
+    dtype: np.dtype[Any]
 
     @property
     def n_outputs(self) -> int:
@@ -99,9 +100,27 @@ class NumberTargets:
                 f"y has shape {values.shape}, without a number to predict. Pass at least one for each sample."
             )
         flat = values.reshape(len(values), -1).astype(np.float64)
+        _check_scale(flat)
         mean, spread = flat.mean(axis=0), flat.std(axis=0)
         scale = np.where(spread > 1e-12 * np.abs(mean), spread, 1.0)
-        return cls(values.shape[1:], mean, scale), ((flat - mean) / scale).astype(np.float32)
+        return cls(values.shape[1:], mean, scale, values.dtype), ((flat - mean) / scale).astype(np.float32)
+
+    def restore(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs (n, n_outputs) in units of the targets, (n, \\*shape), in float32 where both were."""
+        values = outputs * self.scale + self.mean
+        return values.astype(np.result_type(outputs, self.dtype), copy=False).reshape(len(outputs), *self.shape)
+
+
+def _check_scale(targets: np.ndarray) -> None:
+    """Refuse targets (n, n_outputs) whose squares float64 does not hold."""
+    largest, width = np.abs(targets).max(), np.ptp(targets / 2, axis=0)
+    narrow = width[width > 0].min(initial=1.0)
+    if largest > 1e150 or narrow < 1e-150:
+        what = f"values as large as {largest:.3g}" if largest > 1e150 else f"values that vary by {narrow:.3g} only"
+        raise ValueError(
+            f"y has {what}: squares of errors would be beyond the range of float64. Give y in other units, so that it "
+            f"is within 1e-150 and 1e150."
+        )
 
 
 @dataclass(frozen=True)
@@ -292,7 +311,7 @@ class FineTuner(GridEstimator, ABC):
             low, high = float(min(lows for lows, _ in extremes)), float(max(highs for _, highs in extremes))
             high = high if high > low else low + 1
         standardize = predictor.standardize
-        mean, scale = (buffer.flatten().cpu() for buffer in (standardize.mean, standardize.scale))
+        mean, scale = (values.float() for values in standardize.statistics())
         bounds = ((bound - mean) / scale for bound in (low, high))
         return make_supervised_augment(self.augment, predictor.grid, *bounds)
 

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from skmae._grid import PatchGrid
 from skmae.masking import Sampler, count_visible, resolve_sampler
-from skmae.vit._augmentation import drawing_from, make_augment
+from skmae.vit._augmentation import make_augment
 from skmae.vit._build import net_settings, other_net_params, resolve_device
 from skmae.vit._masking import draw, run_masked
 from skmae.vit._net import NO_DECAY, Prebuilt, SeededNet, naming_net_params
@@ -82,11 +82,12 @@ class MAENet(SeededNet):
         part = draws.next_part()
         images = module.standardize(x.to(self.where, non_blocking=True))  # (n, *image_shape)
         if self.module_.training and self.augment is not None:
-            with drawing_from(draws.augmentation), torch.autocast(self.where.type, enabled=False):
-                images = self.augment(images, part)
+            with torch.autocast(self.where.type, enabled=False):
+                images = self.augment(images, part, draws.augmentation)
         # drawn for the whole batch, so that several processes do what one would do
         visible = self.draw_visible(part.total, draws.masks)[part.rows]  # (n, N)
-        prediction, hidden = run_masked(module, images, visible, self.n_visible, self.module_)
+        with self.drawing_network():
+            prediction, hidden = run_masked(module, images, visible, self.n_visible, self.module_)
         target = module.patchify(images)
         check_prediction(prediction, target, hidden)
         return prediction, target, hidden, part.weight

@@ -115,9 +115,10 @@ def _read_file(path: Path) -> tuple[Any, dict[str, Any]]:
 def write_weights(path: Path, module: MaskedAutoencoder, layout: str) -> None:
     """A safetensors file in a layout, "mae" or "transformers", with pixel statistics and grid as metadata."""
     grid = module.grid
+    mean, scale = module.standardize.statistics()
     notes = {
-        "mean": module.standardize.mean.flatten().tolist(),
-        "scale": module.standardize.scale.flatten().tolist(),
+        "mean": mean.tolist(),
+        "scale": scale.tolist(),
         "patches_per_axis": grid.patches_per_axis,
     }
     state = {name: tensor.contiguous().cpu() for name, tensor in from_module(module, layout).items()}
@@ -198,13 +199,14 @@ def load_state(module: nn.Module, state: State, parameters: list[str], optional:
 def per_channel(name: str, values: Any, n_channels: int) -> Tensor:
     """What pixels are standardised by: a finite number, or one for each channel; scales are above zero."""
     try:
-        numbers = torch.as_tensor(values, dtype=torch.float32).flatten()
+        numbers = torch.as_tensor(values, dtype=torch.float64).flatten()
     except (TypeError, ValueError, RuntimeError):
         numbers = torch.tensor([])
+    narrow = numbers.float()
     if (
         len(numbers) not in (1, n_channels)
-        or not torch.isfinite(numbers).all()
-        or (name == "scale" and (numbers <= 0).any())
+        or not torch.isfinite(narrow).all()
+        or (name == "scale" and (narrow <= 0).any())
     ):
         above = ", above 0" if name == "scale" else ""
         raise ValueError(
