@@ -15,6 +15,7 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from skmae._samples import Samples
+from skmae.vit._archives import first_line
 from skmae.vit._data import DatasetSamples
 
 FORMAT = "skmae.vit 2"
@@ -198,11 +199,6 @@ def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
     if state["fingerprint"] != fingerprint:
         raise ValueError(f"The checkpoint {path} belongs to other parameters or other data. {remedy}")
     return state
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, without the advice that PyTorch goes on to give."""
-    return str(error).partition("\n")[0].partition(" In PyTorch")[0].partition(" This file can still")[0].rstrip(".")
 
 
 def fingerprint_of(parameters: dict[str, Any], data: Samples | DatasetSamples) -> str:

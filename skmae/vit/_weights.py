@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from skmae._grid import PatchGrid
 from skmae._typing import Shape
-from skmae.vit._checkpoint import first_line, write_atomically
+from skmae.vit._archives import first_line
+from skmae.vit._checkpoint import write_atomically
 from skmae.vit._module import MaskedAutoencoder
 
 State = dict[str, Tensor]
