@@ -16,6 +16,7 @@ from torch.func import jvp, vjp, vmap
 from torch.overrides import TorchFunctionMode
 
 from skmae._samples import floating_dtype, row_blocks
+from skmae._undisturbed import undisturbed
 
 Function = Callable[[Tensor], Tensor]
 
@@ -44,6 +45,7 @@ class TorchLinearization:
 
     shared = False
 
+    @undisturbed()
     def __init__(
         self, function: Function, rows: np.ndarray, like: Tensor, inputs: np.ndarray, batch_size: int | None = None
     ):
@@ -63,6 +65,7 @@ class TorchLinearization:
     def cheaper_inputs(self, n_outputs: int) -> np.ndarray | None:
         return self.inputs if _FORWARD_COST * len(self.inputs) < n_outputs else None
 
+    @undisturbed()
     def rows(self, outputs: np.ndarray, samples: slice = slice(None)) -> np.ndarray:
         """(m, n_outputs, d), by products with the transpose of J."""
         images = self._images(samples)
@@ -85,6 +88,7 @@ class TorchLinearization:
     def _images(self, samples: slice) -> Tensor:
         return to_tensor(self.samples[samples], self.like)
 
+    @undisturbed()
     def _products(self, vectors: np.ndarray, sample: int, *, forward: bool) -> np.ndarray:
         images = self._images(slice(sample, sample + 1))
         product = self._product(images, forward=forward)
@@ -126,14 +130,13 @@ def _attend(
     key: Tensor,
     value: Tensor,
     attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    *rest: Any,
-    **more: Any,
+    *settings: Any,
+    **others: Any,
 ) -> Tensor:
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, -torch.inf)
     math = torch.ops.aten._scaled_dot_product_attention_math
-    return math(query, key, value, attn_mask, dropout_p, *rest, **more)[0]
+    return math(query, key, value, attn_mask, *settings, **others)[0]
 
 
 def _unit_vectors(places: np.ndarray, images: Tensor) -> Tensor:

@@ -55,7 +55,7 @@ class MaskedAutoencoder(PatchModule):
         hidden : Tensor of bool of shape (n, N)
         """
         if keep is None:
-            keep = torch.arange(self.grid.n_patches, device=images.device).expand(len(images), -1)
+            keep = torch.arange(self.grid.n_patches, device=images.device).expand(images.shape[0], -1)
         latent = self.encoder(self.patchify(images), keep, present)  # (n, 1 + K, D)
         return self.decoder(latent, keep, present), self.hidden(keep, present)
 
@@ -107,11 +107,11 @@ class Encoder(nn.Module):
 
     def embed(self, tokens: Tensor, keep: Tensor | None = None) -> Tensor:
         """What the first block gets: (n, N, P) → (n, 1 + K, D)."""
-        positions = self.pos_embed[1:].expand(len(tokens), -1, -1)  # (n, N, D)
+        positions = self.pos_embed[1:].expand(tokens.shape[0], -1, -1)  # (n, N, D)
         if keep is not None:
             tokens, positions = _take(tokens, keep), _take(positions, keep)  # (n, K, P), (n, K, D)
         patches = self.patch_embed(tokens) + positions  # (n, K, D)
-        cls = (self.cls_token + self.pos_embed[0]).expand(len(tokens), 1, -1)  # (n, 1, D)
+        cls = (self.cls_token + self.pos_embed[0]).expand(tokens.shape[0], 1, -1)  # (n, 1, D)
         return torch.cat((cls, patches), dim=1)  # (n, 1 + K, D)
 
 

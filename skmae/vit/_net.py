@@ -13,9 +13,10 @@ from skorch.dataset import unpack_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from skmae._undisturbed import undisturbed
 from skmae.vit._augmentation import Augment
 from skmae.vit._data import BatchPart, EpochBatches, collate, is_resident
-from skmae.vit._drawing import DrawingFrom, in_float32
+from skmae.vit._drawing import DrawingFrom
 
 _STEPS_BETWEEN_CHECKS = 50  # of the loss, each of which waits for the device
 NO_DECAY = [("*bias", {"weight_decay": 0.0}), ("*norm*", {"weight_decay": 0.0})]
@@ -34,6 +35,10 @@ class DivergedError(FloatingPointError):
     def __init__(self, message: str, good_epoch: int):
         super().__init__(message)
         self.good_epoch = good_epoch
+
+
+class FailedAtEndError(Exception):
+    """A callback failed after the last epoch. Its error is the cause; the net is trained."""
 
 
 class WarmupCosine(Callback):
@@ -101,7 +106,7 @@ def _seed(*entropy: int) -> int:
 @contextmanager
 def drawing_weights(seed: int) -> Iterator[None]:
     """Let modules that are built draw their weights from the seed, whatever PyTorch's own generator has drawn."""
-    with DrawingFrom(torch.Generator().manual_seed(_seed(seed))), in_float32():
+    with DrawingFrom(torch.Generator().manual_seed(_seed(seed))), undisturbed():
         yield
 
 
@@ -148,6 +153,7 @@ class SeededNet(NeuralNet):
         super().__init__(*args, **kwargs)
         self.autocast = autocast
         self.seed = seed
+        self._n_whole_epochs = 0
 
     collate: Callable[[Any], Any] = staticmethod(collate)  # from samples to a batch
 
@@ -170,9 +176,9 @@ class SeededNet(NeuralNet):
         self.scaler_ = torch.amp.GradScaler(self.where.type, enabled=self.autocast == torch.float16)
         return self
 
-    def torch_compile(self, module: nn.Module, name: str) -> nn.Module:  # noqa: ARG002
+    def torch_compile(self, module: nn.Module, name: str) -> nn.Module:
         """Compile in place: the module keeps its class and its names, and can be pickled."""
-        if self.compile:
+        if self.compile and name == "module":
             module.compile(**self.get_params_for("compile"))
         return module
 
@@ -271,17 +277,51 @@ class SeededNet(NeuralNet):
         )
 
     def partial_fit(self, X: Dataset[Any], y: object = None, classes: Any = None, **fit_params: Any) -> "SeededNet":  # noqa: ARG002
-        """As skorch's, but a KeyboardInterrupt goes on to the caller, unless it is how EarlyStopping stops."""
+        """As skorch's, but a KeyboardInterrupt goes on to the caller, unless it is how EarlyStopping stops.
+
+        Raises
+        ------
+        FailedAtEndError
+            If a callback fails after the last epoch.
+        """
         self.prepare()
         self.notify("on_train_begin", X=X, y=y)
         try:
-            self.fit_loop(X, y, **fit_params)
+            failure = self._fit_epochs(X, y, **fit_params)
+        finally:
+            failure_at_end = self._end(X, y)
+        if failure or failure_at_end:
+            raise FailedAtEndError from failure or failure_at_end
+        return self
+
+    def _fit_epochs(self, X: Dataset[Any], y: object, epochs: int) -> Exception | None:
+        """Train; return the error of a callback at the end of the last epoch."""
+        last = len(self.history) + epochs
+        try:
+            self.fit_loop(X, y, epochs=epochs)
         except KeyboardInterrupt:
             if not self._stopped_early():
                 raise
-        finally:
-            self.notify("on_train_end", X=X, y=y)
-        return self
+        except Exception as error:
+            if self._n_whole_epochs < last:
+                raise
+            return error
+        return None
+
+    def _end(self, X: Dataset[Any], y: object) -> Exception | None:
+        """Tell all callbacks that training ends; return the first error of one."""
+        failures = []
+        for part in (self, *(callback for _, callback in self.callbacks_)):
+            try:
+                part.on_train_end(self, X=X, y=y)
+            except Exception as error:  # whatever a callback of the user raises
+                failures.append(error)
+        return failures[0] if failures else None
+
+    def on_epoch_end(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Note, before the callbacks are told, that all batches of the epoch were trained."""
+        self._n_whole_epochs = len(self.history)
+        super().on_epoch_end(net, *args, **kwargs)
 
     def _stopped_early(self) -> bool:
         stoppers = [callback for _, callback in self.callbacks_ if isinstance(callback, EarlyStopping)]

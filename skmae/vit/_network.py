@@ -95,7 +95,7 @@ class Standardize(nn.Module):
 
     def forward(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """(n, \\*image_shape) or (n, n_features) of any type → (n, \\*image_shape) of `dtype`."""
-        images = images.reshape(len(images), *self.image_shape)
+        images = images.reshape(images.shape[0], *self.image_shape)
         images = images.to(_widest(images) if images.dtype in _WIDE else torch.float32)
         mean, rest, scale = (buffer.to(images.dtype) for buffer in (self.mean, self.mean_rest, self.scale))
         return ((images - mean - rest) / scale).to(dtype)
@@ -156,13 +156,13 @@ class PatchModule(nn.Module):
 
     def patchify(self, images: Tensor) -> Tensor:
         """(n, \\*image_shape) or (n, n_features) → (n, N, P)."""
-        patches = images.reshape(len(images), *self.split).permute(self.order)
-        return patches.reshape(len(images), self.grid.n_patches, -1)
+        n = images.shape[0]  # which torch.jit.trace follows, unlike len
+        return images.reshape(n, *self.split).permute(self.order).reshape(n, self.grid.n_patches, -1)
 
     def hidden(self, keep: Tensor, present: Tensor | None = None) -> Tensor:
         """Numbers (n, K) of visible patches → (n, N) bool, True where hidden."""
         visible = torch.ones_like(keep, dtype=torch.bool) if present is None else present
-        return torch.ones(len(keep), self.grid.n_patches, dtype=torch.bool, device=keep.device).scatter(
+        return torch.ones(keep.shape[0], self.grid.n_patches, dtype=torch.bool, device=keep.device).scatter(
             1, keep, ~visible
         )
 

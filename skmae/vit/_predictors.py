@@ -13,7 +13,7 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
-from sklearn.utils import Tags, compute_class_weight
+from sklearn.utils import Tags, column_or_1d, compute_class_weight
 
 from skmae._compat import Interval, StrOptions
 from skmae._estimator import store_parameters
@@ -27,7 +27,7 @@ from skmae.vit._finetuning import (
     RegressionLoss,
 )
 from skmae.vit._parameters import PREDICTOR_DOCS
-from skmae.vit._predictor_base import ClassTargets, FineTuner, NumberTargets
+from skmae.vit._predictor_base import ClassTargets, FineTuner, NumberTargets, plain_labels
 
 
 @shared_docs(PREDICTOR_DOCS)
@@ -191,7 +191,7 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         ValueError
             For the same faults of X as `predict`.
         """
-        return super().score(X, y, sample_weight)
+        return super().score(X, plain_labels(column_or_1d(y)), sample_weight)
 
     def _read_targets(self, y: ArrayLike) -> tuple[ClassTargets, np.ndarray]:
         return ClassTargets.read(y)

@@ -9,7 +9,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skmae._config import SIZES, ViTConfig
+from skmae._config import SIZES, ViTConfig, check_widths
 from skmae._estimator import store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import shared_docs
@@ -118,7 +118,9 @@ class ViTMAE(DeepAutoencoder):
         store_parameters(self, locals())
 
     def _make_module(self, grid: PatchGrid, **module_params: Any) -> MaskedAutoencoder:
-        return MaskedAutoencoder(grid, ViTConfig.from_parameters(self.get_params(deep=False), **module_params))
+        config = ViTConfig.from_parameters(self.get_params(deep=False), **module_params)
+        check_widths(len(grid.grid_shape), embed_dim=config.embed_dim, decoder_dim=config.decoder_width)
+        return MaskedAutoencoder(grid, config)
 
     def patch_features(self, X: Images) -> np.ndarray:
         """Encode whole samples, one row of features per patch.
