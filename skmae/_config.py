@@ -101,6 +101,21 @@ class ViTConfig:
         return max(1, round(ratio * self.decoder_width))
 
 
+def check_widths(n_axes: int, **widths: int) -> None:
+    """Refuse widths that leave no room for positions: sines and cosines along each axis of the grid.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name, width in widths.items():
+        if width < 2 * n_axes:
+            raise ValueError(
+                f"{name}={width} is too small for the positions of patches on a grid of {n_axes} "
+                f"{'axis' if n_axes == 1 else 'axes'}, a sine and a cosine for each: pass at least {2 * n_axes}."
+            )
+
+
 def check_heads(name: str, heads: int, width_name: str, width: int) -> None:
     if width % heads:
         allowed = [count for count in range(1, width + 1) if width % count == 0]

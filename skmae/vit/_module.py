@@ -26,6 +26,7 @@ class MaskedAutoencoder(PatchModule):
     """
 
     takes_padding = True
+    draws_nothing = True
 
     def __init__(self, grid: PatchGrid, config: ViTConfig):
         super().__init__(grid)
@@ -54,7 +55,7 @@ class MaskedAutoencoder(PatchModule):
         hidden : Tensor of bool of shape (n, N)
         """
         if keep is None:
-            keep = torch.arange(self.grid.n_patches, device=images.device).expand(len(images), -1)
+            keep = torch.arange(self.grid.n_patches, device=images.device).expand(images.shape[0], -1)
         latent = self.encoder(self.patchify(images), keep, present)  # (n, 1 + K, D)
         return self.decoder(latent, keep, present), self.hidden(keep, present)
 
@@ -90,7 +91,7 @@ class Encoder(nn.Module):
         self.patch_embed = nn.Linear(grid.n_features // grid.n_patches, dim)
         self.cls_token = nn.Parameter(torch.zeros(dim))
         self.pos_embed: Tensor
-        self.register_buffer("pos_embed", _positions(grid, "embed_dim", dim))  # (1 + N, D)
+        self.register_buffer("pos_embed", sincos_positions(grid.patches_per_axis, dim))  # (1 + N, D)
         self.blocks = nn.ModuleList(
             Block(
                 dim, config.encoder_heads, config.mlp_width / dim, config.norm_eps, config.activation, config.qkv_bias
@@ -109,11 +110,11 @@ class Encoder(nn.Module):
 
     def embed(self, tokens: Tensor, keep: Tensor | None = None) -> Tensor:
         """What the first block gets: (n, N, P) → (n, 1 + K, D)."""
-        positions = self.pos_embed[1:].expand(len(tokens), -1, -1)  # (n, N, D)
+        positions = self.pos_embed[1:].expand(tokens.shape[0], -1, -1)  # (n, N, D)
         if keep is not None:
             tokens, positions = _take(tokens, keep), _take(positions, keep)  # (n, K, P), (n, K, D)
         patches = self.patch_embed(tokens) + positions  # (n, K, D)
-        cls = (self.cls_token + self.pos_embed[0]).expand(len(tokens), 1, -1)  # (n, 1, D)
+        cls = (self.cls_token + self.pos_embed[0]).expand(tokens.shape[0], 1, -1)  # (n, 1, D)
         return torch.cat((cls, patches), dim=1)  # (n, 1 + K, D)
 
 
@@ -126,7 +127,7 @@ class Decoder(nn.Module):
         self.embed = nn.Linear(config.embed_dim, dim)
         self.mask_token = nn.Parameter(torch.zeros(dim))
         self.pos_embed: Tensor
-        self.register_buffer("pos_embed", _positions(grid, "decoder_dim", dim))  # (1 + N, E)
+        self.register_buffer("pos_embed", sincos_positions(grid.patches_per_axis, dim))  # (1 + N, E)
         ratio = config.decoder_mlp_width / dim
         self.blocks = nn.ModuleList(
             Block(dim, config.decoder_heads, ratio, config.norm_eps, config.activation, config.qkv_bias)
@@ -232,17 +233,6 @@ def sincos_positions(patches_per_axis: Shape, dim: int) -> Tensor:
     angles = [axis.reshape(-1, 1) * frequencies for axis in reversed(axes)]  # (N, n_waves) each
     waves = torch.cat([wave for angle in angles for wave in (angle.sin(), angle.cos())], dim=1)
     return F.pad(waves, (0, dim - waves.shape[1], 1, 0)).float()
-
-
-def _positions(grid: PatchGrid, name: str, width: int) -> Tensor:
-    """Sines and cosines of every axis, for which there must be room."""
-    least = 2 * len(grid.patches_per_axis)
-    if width < least and grid.n_patches > 1:
-        raise ValueError(
-            f"{name}={width} is too small for positions in a grid of {len(grid.patches_per_axis)} axes, which take a "
-            f"sine and a cosine of each. Pass {name}={least} or more."
-        )
-    return sincos_positions(grid.patches_per_axis, width)
 
 
 def _take(x: Tensor, keep: Tensor) -> Tensor:

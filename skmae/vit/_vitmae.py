@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from skmae._config import SIZES, ViTConfig
+from skmae._config import SIZES, ViTConfig, check_widths
 from skmae._estimator import store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import shared_docs
 from skmae._typing import AnyPath, ChannelAxis, Constraints, Patch, RandomState, Shape
+from skmae._undisturbed import undisturbed
 from skmae.masking import MaskSampling
 from skmae.vit._augmentation import Augmentation
 from skmae.vit._autoencoder import DeepAutoencoder
@@ -120,7 +121,9 @@ class ViTMAE(DeepAutoencoder):
         store_parameters(self, locals())
 
     def _make_module(self, grid: PatchGrid, **module_params: Any) -> MaskedAutoencoder:
-        return MaskedAutoencoder(grid, ViTConfig.from_parameters(self.get_params(deep=False), **module_params))
+        config = ViTConfig.from_parameters(self.get_params(deep=False), **module_params)
+        check_widths(len(grid.grid_shape), embed_dim=config.embed_dim, decoder_dim=config.decoder_width)
+        return MaskedAutoencoder(grid, config)
 
     def patch_features(self, X: Images) -> np.ndarray:
         """Encode whole samples, one row of features per patch.
@@ -230,6 +233,7 @@ class ViTMAE(DeepAutoencoder):
         write_json(folder / PIXELS, pixels)
 
     @classmethod
+    @undisturbed()
     def from_pretrained(cls, source: AnyPath) -> Self:
         """A fitted estimator, with weights and sizes of a folder that transformers wrote, or of a file of skmae's own.
 
@@ -271,8 +275,7 @@ class ViTMAE(DeepAutoencoder):
 
     def _origin(self, module: MaskedAutoencoder) -> Origin:
         """What the network of this estimator is, to be noted beside its weights."""
-        standardize = module.standardize
-        mean, scale = (values.flatten().tolist() for values in (standardize.mean, standardize.scale))
+        mean, scale = (values.tolist() for values in module.standardize.statistics())
         return Origin(module.grid, module.config, self.normalize_target, self.mask, self.pool, mean, scale)
 
     def _state_in(self, layout: str) -> State:
