@@ -195,7 +195,7 @@ class Origin:
                 raise ValueError(f"transformers' ViTMAE takes widths that 4 divides; {name} is {width}. {instead}")
 
     @classmethod
-    def from_transformers(cls, config: Any, pixels: Any = None) -> Self:
+    def from_transformers(cls, config: Mapping[str, Any], pixels: Mapping[str, Any] | None = None) -> Self:
         """From the content of config.json, and of preprocessor_config.json if there is one.
 
         Raises
@@ -203,10 +203,9 @@ class Origin:
         ValueError
             If the model is no ViTMAE, or something is missing, or not of the right kind.
         """
-        kind = config.get("model_type") if isinstance(config, Mapping) else None
+        kind = config.get("model_type")
         if kind != "vit_mae":
-            architectures = config.get("architectures") if isinstance(config, Mapping) else None
-            classifies = "ForImageClassification" in str(architectures)
+            classifies = "ForImageClassification" in str(config.get("architectures"))
             raise ValueError(
                 f"model_type is {kind!r}{', a classifier' if classifies else ''}; only 'vit_mae', a masked "
                 f"autoencoder, can be read. Pass the folder of the ViTMAE that it was made from."
@@ -312,9 +311,8 @@ def _count(config: Mapping[str, Any], name: str) -> int:
     return _numbers(name, [config[name]])[0]
 
 
-def _standardization(pixels: Any) -> tuple[list[float], list[float]]:
+def _standardization(pixels: Mapping[str, Any]) -> tuple[list[float], list[float]]:
     """Mean and scale in the units of the pixels: transformers multiplies these by a factor first."""
-    pixels = _complete(pixels, ())
     factor = pixels.get("rescale_factor", 1 / 255) if pixels.get("do_rescale", True) else 1.0
     normalizes = pixels.get("do_normalize", True)
     names = ("image_mean", "image_std") if normalizes else ()

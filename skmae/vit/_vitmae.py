@@ -16,6 +16,7 @@ from skmae._parameters import shared_docs
 from skmae._typing import AnyPath, ChannelAxis, Constraints, Patch, RandomState, Shape
 from skmae._undisturbed import undisturbed
 from skmae.masking import MaskSampling
+from skmae.vit._archives import first_line
 from skmae.vit._augmentation import Augmentation
 from skmae.vit._autoencoder import DeepAutoencoder
 from skmae.vit._data import Images
@@ -297,6 +298,6 @@ def _check_sizes(weights: Weights, origin: Origin) -> None:
     try:
         with torch.device("meta"):
             module = MaskedAutoencoder(origin.grid, origin.config)
-    except (RuntimeError, OverflowError) as error:  # PyTorch's own, of numbers beyond all memory
-        raise ValueError(f"A network of the sizes that are noted cannot be: {error}") from error
+    except (RuntimeError, TypeError, OverflowError) as error:  # PyTorch's own, of numbers beyond all memory
+        raise ValueError(f"A network of the sizes that are noted cannot be: {first_line(error)}") from error
     load_into(module, weights, origin, ["the sizes that are noted"])

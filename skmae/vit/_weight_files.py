@@ -177,8 +177,7 @@ def _read_folder(folder: Path) -> Weights:
 
 def _read_shards(index: Path) -> State:
     """The files that an index names, each of which holds the weights that the index says."""
-    content = _read_json(index)
-    where = content.get("weight_map") if isinstance(content, Mapping) else None
+    where = _read_json(index).get("weight_map")
     if not isinstance(where, Mapping) or not where or not all(isinstance(name, str) for name in where.values()):
         raise ValueError(f"{str(index)!r} has no weight_map, from weights to files. It is damaged. Get it anew.")
     state: State = {}
@@ -202,15 +201,18 @@ def _read_configuration(folder: Path) -> Origin:
         raise ValueError(f"weights: {files} of {str(folder)!r} cannot be used: {error}") from error
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     try:
-        return json.loads(content)
+        values = json.loads(content)
+        if not isinstance(values, dict):
+            raise ValueError(f"it is a {type(values).__name__}")
     except (ValueError, RecursionError) as error:
         raise ValueError(
-            f"weights: {str(path)!r} is not JSON ({type(error).__name__}: {first_line(error)}). It is damaged. Get it "
-            f"anew."
+            f"weights: {str(path)!r} is not a JSON object ({type(error).__name__}: {first_line(error)}). It is "
+            f"damaged. Get it anew."
         ) from error
+    return values
 
 
 # -- mappings ----------------------------------------------------------------------------------------------------

@@ -208,7 +208,7 @@ def _to_module_names(state: State) -> tuple[State, Shape | None]:
         If the names are those of a classifier, or of no layout that is known.
     """
     found = state
-    state = _without_prefix(state, lambda names: not names.isdisjoint(_CLASSES))
+    state = _without_prefix(state, _are_known)
     _refuse_unknown(found, state)
     if "encoder.cls_token" in state:
         return dict(state), None
@@ -220,6 +220,11 @@ def _to_module_names(state: State) -> tuple[State, Shape | None]:
     kernel = state.get("patch_embed.proj.weight")
     shape = None if kernel is None or kernel.ndim < 3 else tuple(kernel.shape[1:])
     return {_module_name(name): _module_shape(name, tensor) for name, tensor in state.items()}, shape
+
+
+def _are_known(names: AbstractSet[str]) -> bool:
+    """Names of a layout, or those of facebookresearch/mae after ``encoder.``, which are not the module's own."""
+    return not names.isdisjoint(_CLASSES) and "encoder.patch_embed.proj.weight" not in names
 
 
 def _refuse_unknown(found: State, state: State) -> None:
