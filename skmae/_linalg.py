@@ -4,10 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.linalg.blas import dgemm, dsyrk, ssyrk
+from scipy.linalg.lapack import dpotrf
 
 from skmae._typing import Array, FloatArray
 
 EPS = float(np.finfo(np.float64).eps)
+EPS_FLOAT32 = float(np.finfo(np.float32).eps)
 
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
@@ -51,6 +53,11 @@ class ProductSum:
         self._energy += energy
         return True
 
+    def add_any(self, block: Array) -> None:
+        """Add blockᵀ block, in float64 where float32's range is too small."""
+        if not self.add(block):
+            self.add(block.astype(np.float64))
+
     def flush(self) -> None:
         """Pass on what is summed in float32."""
         if self._energy and self._sums is not None:
@@ -60,9 +67,9 @@ class ProductSum:
         self._energy = 0.0
 
 
-def variance_of_rounding(square: FloatArray, mean: FloatArray) -> FloatArray:
-    """The variance that rounding alone gives a constant feature, from sums that reached `square` on average."""
-    return 16 * EPS * square + (4 * EPS * mean) ** 2
+def variance_of_rounding(square: FloatArray, mean: FloatArray, eps: float = EPS) -> FloatArray:
+    """The variance that rounding alone gives a constant feature, from sums (of this `eps`) of `square` on average."""
+    return 16 * eps * square + (4 * EPS * mean) ** 2
 
 
 def mirror_lower(A: FloatArray) -> None:
@@ -73,6 +80,18 @@ def mirror_lower(A: FloatArray) -> None:
         corner = A[start:stop, start:stop]
         upper = np.triu_indices(len(corner), 1)
         corner[upper] = corner.T[upper]
+
+
+def nearest_semidefinite(S: FloatArray) -> FloatArray:
+    """A symmetric matrix with its negative eigenvalues, if it has any, set to zero: the nearest without them."""
+    _, info = dpotrf(S, lower=1, clean=0)
+    if info == 0:
+        return S
+    values, U = symmetric_eigen(S)
+    root = U * np.sqrt(np.maximum(values, 0))
+    mended: FloatArray = dsyrk(1.0, root, lower=1)
+    mirror_lower(mended)
+    return mended
 
 
 def symmetric_eigen(
