@@ -117,7 +117,7 @@ def _read_file(path: Path) -> Weights:
     try:
         return replace(_read_safetensors(path) if is_safetensors else _read_archive(path), path=path)
     except ValueError as error:
-        raise ValueError(f"weights: {error}") from error
+        raise ValueError(f"weights: {error}") from error.__cause__
 
 
 def _read_archive(path: Path) -> Weights:
