@@ -84,7 +84,8 @@ AUTOENCODER_DOCS = {
         training they begin anew.
     net_params : dict or None, default=None
         Parameters of the skorch net that the estimator does not have itself, such as ``optimizer``,
-        ``optimizer__eps``, ``iterator_train__num_workers`` or ``train_split``; of `ViTMAE` ``module__norm_eps``, too.
+        ``optimizer__eps``, ``iterator_train__num_workers`` or ``train_split``; of `ViTMAE` what
+        `skmae.vit.ViTConfig` has besides, ``module__norm_eps`` or ``module__activation``, too.
     accelerator : accelerate.Accelerator or None, default=None
         Train in several processes (``torchrun`` or ``accelerate launch``), each of which calls `fit` with all of the
         data and takes its part of each batch; `batch_size` is that of all together. It decides on device and
