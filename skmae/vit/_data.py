@@ -191,7 +191,8 @@ def _free_bytes(device: torch.device) -> int:
 def as_tensor(rows: np.ndarray) -> Tensor:
     """A tensor with a copy of some rows; a type that PyTorch does not have becomes one that holds its numbers."""
     name = rows.dtype.str[1:]
-    return torch.from_numpy(np.array(rows, _HELD_BY.get(name, name), order="C"))
+    with np.errstate(over="ignore"):  # of longdouble, to infinity
+        return torch.from_numpy(np.array(rows, _HELD_BY.get(name, name), order="C"))
 
 
 def to_array(tensor: Tensor) -> np.ndarray:
@@ -336,7 +337,7 @@ class ChannelStatistics:
 
     def update(self, rows: np.ndarray) -> None:
         """Add rows of shape (n, n_features)."""
-        values = self.grid.patchify(rows).reshape(-1, self.grid.n_channels).astype(np.float64)
+        values = self.grid.patchify(rows).reshape(-1, self.grid.n_channels)
         self.low, self.high = np.minimum(self.low, values.min(axis=0)), np.maximum(self.high, values.max(axis=0))
         largest = max(-self.low.min(), self.high.max())
         if largest > _LARGEST:
@@ -346,6 +347,7 @@ class ChannelStatistics:
             )
         if rows.dtype.kind == "f" and rows.dtype.itemsize <= 4:
             self.rounding = 1e-7
+        values = values.astype(np.float64)
         mean = values.mean(axis=0)
         shift, total = mean - self.mean, self.n + len(values)
         self.squares += ((values - mean) ** 2).sum(axis=0) + shift**2 * (self.n * len(values) / total)

@@ -20,8 +20,9 @@ from skorch.callbacks import Callback, LRScheduler
 from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 from skmae._grid import PatchGrid
 from skmae.vit import _predictor_base
-from skmae.vit._augmentation import Mixing, drawing_from, make_supervised_augment
+from skmae.vit._augmentation import Mixing, make_supervised_augment
 from skmae.vit._data import BatchPart
+from skmae.vit._drawing import DrawingFrom
 from skmae.vit._finetuning import ClassificationLoss, Predictor, PredictorNet, run_block
 
 ENCODER = {"patch": 4, "embed_dim": 12, "encoder_layers": 3, "encoder_heads": 2}
@@ -309,16 +310,16 @@ def test_mixed_samples_are_of_two_by_the_share_that_is_told(shape, axis):
     images = torch.arange(5.0).reshape(-1, *[1] * len(shape)).expand(5, *shape).clone()
     for mixing in (Mixing(0.8, 0.0, grid), Mixing(0.0, 1.0, grid), Mixing(0.8, 1.0, grid)):
         shares = []
-        with drawing_from(torch.Generator().manual_seed(0)):
-            for _ in range(50):
-                mixed, share = mixing(images)
-                expected = share * images[:, *[0] * len(shape)] + (1 - share) * images.flip(0)[:, *[0] * len(shape)]
-                assert_allclose(mixed.flatten(1).mean(dim=1), expected, atol=1e-5)
-                shares.append(share)
+        drawing = DrawingFrom(torch.Generator().manual_seed(0))
+        for _ in range(50):
+            mixed, share = mixing(images, drawing)
+            expected = share * images[:, *[0] * len(shape)] + (1 - share) * images.flip(0)[:, *[0] * len(shape)]
+            assert_allclose(mixed.flatten(1).mean(dim=1), expected, atol=1e-5)
+            shares.append(share)
         assert np.ptp(shares) > 0.5
         assert min(shares) >= 0
         assert max(shares) <= 1
-    cut, _ = Mixing(0.0, 1.0, grid)(images)
+    cut, _ = Mixing(0.0, 1.0, grid)(images, drawing)
     assert set(cut.unique().tolist()) <= set(range(5))
 
 
@@ -327,8 +328,8 @@ def test_pictures_are_shifted_by_an_eighth_of_each_axis():
     place = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(64.0), indexing="ij"))  # (2, 8, 64)
     augment = make_supervised_augment("auto", grid, torch.tensor(0.0), torch.tensor(1.0))
     for axis, most in ((0, 1), (1, 8)):
-        with drawing_from(torch.Generator().manual_seed(0)):
-            shifted = augment(place[axis].expand(200, -1, -1), BatchPart(200, slice(0, 200), 1.0))
+        drawing = DrawingFrom(torch.Generator().manual_seed(0))
+        shifted = augment(place[axis].expand(200, -1, -1), BatchPart(200, slice(0, 200), 1.0), drawing)
         if axis == 1:  # those that were not flipped
             shifted = shifted[shifted[:, 0, -1] > shifted[:, 0, 0]]
         moved = (shifted - place[axis]).abs().amax(dim=(1, 2))
@@ -364,8 +365,8 @@ def test_randaugment_works_between_black_and_white():
         low, high = torch.tensor(-1.5), torch.tensor(2.5)
         augment = make_supervised_augment("randaugment", grid, low, high)
         images = torch.from_numpy(rng.uniform(-1.5, 2.5, (32, *shape))).float()
-        with drawing_from(torch.Generator().manual_seed(0)):
-            changed = augment(images, BatchPart(32, slice(0, 32), 1.0))
+        drawing = DrawingFrom(torch.Generator().manual_seed(0))
+        changed = augment(images, BatchPart(32, slice(0, 32), 1.0), drawing)
         assert changed.shape == images.shape
         assert (changed - images).abs().max() > 0.1
         assert changed.min() >= -1.5 - 1e-5
