@@ -102,8 +102,9 @@ def test_nan_where_no_output_would_show_it(X):
     bad[5, 0, 0, 0] = np.nan
     visible = np.ones(12, dtype=bool)
     visible[0] = False
-    with pytest.raises(ValueError, match=r"NaN or infinity: X\[5, 0\] is nan"):
-        mae.reconstruct(bad, visible)
+    for hidden in (None, ~visible):
+        with pytest.raises(ValueError, match=r"X\[5, 0\] is nan"):
+            mae.reconstruct(bad, hidden)
     with pytest.raises(ValueError, match=r"NaN or infinity: X\[5, 0\] is nan"):
         mae.partial_fit(bad)
     np.testing.assert_array_equal(mae.transform(X), before)

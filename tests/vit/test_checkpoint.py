@@ -144,7 +144,7 @@ def test_contents_that_do_not_fit_are_refused_by_name(X, tmp_path):
     ]
     for state, text in cases:
         torch.save(state, path)
-        with pytest.raises(ValueError, match=f"The checkpoint {path} (?s:{text}).*Delete {path} to start anew"):
+        with pytest.raises(ValueError, match=f"The checkpoint {path} {text}.*Delete {path} to start anew"):
             mae(checkpoint=tmp_path, max_epochs=1).fit(X)
 
 
@@ -229,7 +229,7 @@ def test_no_permission_is_no_damage(X, tmp_path, monkeypatch):
         with pytest.raises(PermissionError, match=rf"The checkpoint {path} cannot be opened: Permission denied"):
             mae(checkpoint=tmp_path, max_epochs=1).fit(X)
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"last\.pt could not be written: .*\. Nothing was there before"):
+    with pytest.raises(OSError, match=r"last\.pt cannot be opened: Not a directory\. Pass a folder that may be read"):
         mae(checkpoint=tmp_path / "file", max_epochs=1).fit(X)
 
 
