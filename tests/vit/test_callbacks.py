@@ -134,7 +134,7 @@ def test_scores_of_training(digits, use_caching, precision):
 
 
 def test_scores_of_an_autoencoder(digits):
-    def spread(net, X, y):
+    def spread(net, X, y):  # noqa: ARG001
         return float(net.predict(X).std())
 
     scoring = EpochScoring(spread, on_train=True, name="spread")
@@ -212,8 +212,11 @@ def test_no_training_is_lost_to_a_callback_that_fails_at_its_end(digits, tmp_pat
 
 
 def test_all_callbacks_are_told_of_the_end(digits):
-    locked = Locked()
-    locked.on_train_end = lambda net, **kwargs: setattr(locked, "told", True)
+    class Told(Locked):
+        def on_train_end(self, net, **kwargs):
+            self.told = True
+
+    locked = Told()
     with pytest.raises(RuntimeError, match="no more"):
         mae(callbacks=[Failing("train"), locked]).fit(digits[0])
     assert locked.told

@@ -104,7 +104,7 @@ def everything_random(X, y):
     return ViTMAEClassifier(mae, **settings, max_epochs=2, batch_size=16, device="cpu", random_state=0).fit(X, y)
 
 
-def autoencoder(X, y):
+def autoencoder(X, y):  # noqa: ARG001
     mae = ViTMAE(**TINY, **DECODER).fit(X)
     mae.linearize(X[:2]).rows(np.arange(8))  # it needs another kind of attention, for itself alone
     return mae
