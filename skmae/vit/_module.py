@@ -137,7 +137,7 @@ class Decoder(nn.Module):
         n, _, dim = x.shape
         mask_token = self.mask_token.to(x.dtype)
         encoded = x[:, 1:] if present is None else torch.where(present.unsqueeze(-1), x[:, 1:], mask_token)
-        patches = mask_token.expand(n, len(self.pos_embed) - 1, dim)  # (n, N, E)
+        patches = mask_token.expand(n, self.pos_embed.shape[0] - 1, dim)  # (n, N, E)
         patches = patches.scatter(1, keep.unsqueeze(-1).expand(-1, -1, dim), encoded)
         x = torch.cat((x[:, :1], patches), dim=1) + self.pos_embed  # (n, 1 + N, E)
         for block in self.blocks:
