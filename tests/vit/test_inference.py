@@ -64,6 +64,7 @@ def test_other_threads_keep_their_attention(X, mae):
     assert all(seen)
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # of shapes that are compared, which stay the same
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # PyTorch would rather export
 def test_modules_can_be_traced(X, mae):
     module, images = mae.net_.module_, torch.from_numpy(X)
