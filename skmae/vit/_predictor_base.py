@@ -249,8 +249,9 @@ class FineTuner(ClonesCallbacks, GridEstimator, ABC):
 
     def _as_samples(self, X: ArrayLike) -> Samples:
         if isinstance(X, Dataset | DataLoader):
+            kind = f"Dataset, {type(X).__name__}" if isinstance(X, Dataset) else "DataLoader"
             raise TypeError(
-                f"X is a {type(X).__name__}. A predictor takes arrays, memory-mapped ones too, with y beside them, and "
+                f"X is a {kind}. A predictor takes arrays, memory-mapped ones too, with y beside them, and "
                 f"no Dataset or DataLoader. Of a small one: X, y = map(numpy.stack, zip(*dataset))."
             )
         return super()._as_samples(to_array(X) if isinstance(X, Tensor) else X)

@@ -408,8 +408,8 @@ def test_what_gives_samples_one_after_the_other(X):
     classifier = ViTMAEClassifier(mae, max_epochs=1).fit(X, y)
     for call in (classifier.fit, classifier.predict, lambda X: ViTMAERegressor(mae).fit(X, y)):
         for data in (dataset, loader, Stream()):
-            name = type(data).__name__
-            with pytest.raises(TypeError, match=rf"X is a {name}\. A predictor takes arrays, .*numpy.stack"):
+            kind = "DataLoader" if data is loader else f"Dataset, {type(data).__name__}"
+            with pytest.raises(TypeError, match=rf"X is a {kind}\. A predictor takes arrays, .*numpy.stack"):
                 call(data)
     with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
         classifier.fit(X)
