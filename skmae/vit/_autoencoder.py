@@ -30,7 +30,16 @@ from skmae.vit._augmentation import Augmentation
 from skmae.vit._build import module_params, peak_rate
 from skmae.vit._callbacks import ClonesCallbacks, can_be_copied, plain
 from skmae.vit._checkpoint import Checkpointer, fingerprint_of, hashes_of, train
-from skmae.vit._data import AnySamples, ChannelStatistics, DatasetSamples, Images, dataset_of, refuse_streams, to_array
+from skmae.vit._data import (
+    AnySamples,
+    ChannelStatistics,
+    DatasetSamples,
+    Images,
+    dataset_of,
+    refuse_streams,
+    to_array,
+    without_masked,
+)
 from skmae.vit._inference import draw_visible, linearize, module_in, over_batches, predict_pixels
 from skmae.vit._masking import run_masked
 from skmae.vit._net import WarmupCosine, drawing_weights, naming_net_params
@@ -412,7 +421,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
             decoder; for the same faults of X as `transform`.
         """
         self._check_decoder("reconstruct")
-        samples = self._as_fitted_samples(X)
+        samples = self._as_fitted_samples(X if visible is None else without_masked(X))
         net, n = self.net_, len(samples)
         masks = np.ones((1, net.grid.n_patches), bool) if visible is None else self._read_visible(visible, n)
 
@@ -456,7 +465,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
             For the same faults as `reconstruct`.
         """
         self._check_decoder("linearize")
-        samples = self._as_fitted_samples(X)
+        samples = self._as_fitted_samples(X if visible is None else without_masked(X))
         mask = None if visible is None else self._read_visible(visible, 1)
         return linearize(self.net_, samples.rows(), mask, batch_size)
 

@@ -224,8 +224,9 @@ class Checkpointer(Callback):
         try:
             restore(net, state)
         except Exception as error:  # whatever a state that is none makes PyTorch raise
+            reason = " ".join(str(error).split())[:200]
             raise ValueError(
-                f"The checkpoint {path} does not fit ({type(error).__name__}: {first_line(error)}). {_remedy(path)}"
+                f"The checkpoint {path} does not fit ({type(error).__name__}: {reason}). {_remedy(path)}"
             ) from error
         done = "which is finished" if state["finished"] else f"after epoch {state['epoch']}"
         self._tell(lambda: f"Resumed: {path}, {done}.")
@@ -298,9 +299,8 @@ def read(folder: Path, fingerprint: str) -> dict[str, Any] | None:
             f"The checkpoint {path} cannot be read ({type(cause).__name__}: {first_line(cause)}). {_remedy(path)}"
         ) from error
     except OSError as error:
-        raise OSError(
-            error.errno, f"The checkpoint {path} cannot be opened: {error.strerror}. {_remedy(path)}"
-        ) from error
+        remedy = "Pass a folder that may be read and written as checkpoint."
+        raise OSError(error.errno, f"The checkpoint {path} cannot be opened: {error.strerror}. {remedy}") from error
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"{path} is not a checkpoint of this version of skmae ({FORMAT!r}). {_remedy(path)}")
     missing = [name for name, kind in _CONTENT.items() if not isinstance(state.get(name), kind)]

@@ -191,13 +191,21 @@ def _free_bytes(device: torch.device) -> int:
 def as_tensor(rows: np.ndarray) -> Tensor:
     """A tensor with a copy of some rows; a type that PyTorch does not have becomes one that holds its numbers."""
     name = rows.dtype.str[1:]
-    return torch.from_numpy(np.array(rows, _HELD_BY.get(name, name), order="C"))
+    with np.errstate(over="ignore"):  # of longdouble, to infinity
+        return torch.from_numpy(np.array(rows, _HELD_BY.get(name, name), order="C"))
 
 
 def to_array(tensor: Tensor) -> np.ndarray:
     """What a tensor holds, in a type that NumPy has."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def without_masked(X: Any) -> Any:
+    """A masked array with NaN where it hides its values; anything else as it is."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
 
 
 def dataset_of(samples: Samples | DatasetSamples | np.ndarray, device: torch.device) -> Dataset[Any]:
@@ -238,13 +246,18 @@ def collate_unchecked(samples: Any) -> tuple[Tensor, None]:
             f"transform=numpy.asarray."
         )
     images = [first.detach() if isinstance(first, Tensor) else as_tensor(np.asarray(first)) for first in firsts]
+    _check_shapes(images)
+    return torch.stack(images), None
+
+
+def _check_shapes(images: list[Tensor]) -> None:
+    """Refuse samples of a Dataset that have several shapes."""
     shapes = sorted({tuple(image.shape) for image in images})
     if len(shapes) > 1:
         raise TypeError(
             f"X is a Dataset whose samples differ in shape: {shapes[0]} and {shapes[1]}. Resize or crop them in the "
             f"Dataset."
         )
-    return torch.stack(images), None
 
 
 def check_finite(images: Tensor) -> None:
@@ -267,7 +280,7 @@ def first_sample(dataset: Any) -> Tensor:
     """One sample of a Dataset, to learn its shape from."""
     if len(dataset) == 0:
         raise ValueError("X is a Dataset with 0 samples, while a minimum of 1 is required.")
-    return collate([dataset[0]])[0][0]
+    return collate_unchecked([dataset[0]])[0][0]
 
 
 class BatchPart(NamedTuple):
@@ -336,7 +349,7 @@ class ChannelStatistics:
 
     def update(self, rows: np.ndarray) -> None:
         """Add rows of shape (n, n_features)."""
-        values = self.grid.patchify(rows).reshape(-1, self.grid.n_channels).astype(np.float64)
+        values = self.grid.patchify(rows).reshape(-1, self.grid.n_channels)
         self.low, self.high = np.minimum(self.low, values.min(axis=0)), np.maximum(self.high, values.max(axis=0))
         largest = max(-self.low.min(), self.high.max())
         if largest > _LARGEST:
@@ -346,6 +359,7 @@ class ChannelStatistics:
             )
         if rows.dtype.kind == "f" and rows.dtype.itemsize <= 4:
             self.rounding = 1e-7
+        values = values.astype(np.float64)
         mean = values.mean(axis=0)
         shift, total = mean - self.mean, self.n + len(values)
         self.squares += ((values - mean) ** 2).sum(axis=0) + shift**2 * (self.n * len(values) / total)
@@ -377,9 +391,10 @@ class ChannelStatistics:
 
     @classmethod
     def _of_dataset(cls, dataset: Any, grid: PatchGrid) -> "ChannelStatistics":
-        statistics = cls(grid)
+        statistics, first = cls(grid), first_sample(dataset)
         count = min(len(dataset), _MAX_SAMPLES_READ)
         for index in np.linspace(0, len(dataset) - 1, count).astype(int).tolist():
             sample = collate([dataset[index]])[0]
+            _check_shapes([first, sample[0]])
             statistics.update(to_array(sample.reshape(1, -1)))
         return statistics

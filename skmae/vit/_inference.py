@@ -81,6 +81,8 @@ def linearize(net: MAENet, X: np.ndarray, visible: np.ndarray | None, batch_size
         X = np.where(net.grid.per_feature(visible), X, X.dtype.type(0))
     refuse_not_finite(X)
     dtype = torch.float64 if X.dtype == np.float64 else torch.float32
+    is_wide = X.dtype.kind in "iu" and X.dtype.itemsize >= 4 and net.where.type != "mps"
+    held_by = torch.float64 if is_wide else dtype  # float32 does not hold such numbers; less their mean, it does
     module, grid = module_in(net, dtype), net.grid
     shared = np.ones((1, grid.n_patches), bool) if visible is None else visible
     keep = patch_numbers(torch.from_numpy(shared), int(shared.sum())).to(net.where)
@@ -88,10 +90,10 @@ def linearize(net: MAENet, X: np.ndarray, visible: np.ndarray | None, batch_size
     def rebuild(images: Tensor) -> Tensor:
         images = module.standardize(images, dtype)
         prediction, hidden = module(images, keep.expand(len(images), -1))
-        return _to_pixels(net, module, images, prediction, hidden).flatten(1).to(dtype)
+        return _to_pixels(net, module, images, prediction, hidden).flatten(1).to(held_by)
 
     inputs = np.flatnonzero(grid.per_feature(shared)[0])
-    return TorchLinearization(rebuild, X, torch.empty((), dtype=dtype, device=net.where), inputs, batch_size)
+    return TorchLinearization(rebuild, X, torch.empty((), dtype=held_by, device=net.where), inputs, batch_size)
 
 
 def predict_pixels(net: MAENet, module: Any, images: Tensor, visible: Tensor | None) -> Tensor:

@@ -249,8 +249,9 @@ class FineTuner(ClonesCallbacks, GridEstimator, ABC):
 
     def _as_samples(self, X: ArrayLike) -> Samples:
         if isinstance(X, Dataset | DataLoader):
+            kind = f"Dataset, {type(X).__name__}" if isinstance(X, Dataset) else "DataLoader"
             raise TypeError(
-                f"X is a {type(X).__name__}. A predictor takes arrays, memory-mapped ones too, with y beside them, and "
+                f"X is a {kind}. A predictor takes arrays, memory-mapped ones too, with y beside them, and "
                 f"no Dataset or DataLoader. Of a small one: X, y = map(numpy.stack, zip(*dataset))."
             )
         return super()._as_samples(to_array(X) if isinstance(X, Tensor) else X)
@@ -326,11 +327,10 @@ class FineTuner(ClonesCallbacks, GridEstimator, ABC):
 
     def _check_unfitted(self, encoder: DeepAutoencoder, samples: Samples) -> None:
         encoder._validate_params()
-        is_seeded = encoder.random_state is not None or self.random_state is not None
-        if self.checkpoint is not None and encoder.checkpoint is None and not is_seeded:
+        if self.checkpoint is not None and encoder.checkpoint is None and encoder.random_state is None:
             raise ValueError(
-                "checkpoint needs an encoder that is the same at every call of fit. Pass a random_state, here or to "
-                "the encoder, or a checkpoint to the encoder, or a fitted encoder."
+                "checkpoint needs an encoder that is the same at every call of fit. Pass a random_state or a "
+                "checkpoint to the encoder, or a fitted encoder."
             )
         if self.trainable_blocks or self.drop_path:
             check_blocks(clone(encoder)._network_for(samples), self.trainable_blocks, self.drop_path)
