@@ -100,14 +100,20 @@ def mirror_lower(A: FloatArray) -> None:
 
 
 def nearest_semidefinite(S: FloatArray) -> FloatArray:
-    """A symmetric matrix with its negative eigenvalues, if it has any, set to zero: the nearest without them."""
-    _, info = dpotrf(S, lower=1, clean=0)
-    if info == 0:
+    """A symmetric matrix with its negative eigenvalues, if it has any, set to zero: the nearest without them.
+
+    They are taken out rather than the others put together again, so that features of small variance keep their digits,
+    and constant ones, whose rows are zero, stay out of it.
+    """
+    active = np.flatnonzero(S.diagonal() > 0)
+    inner = np.asfortranarray(S[np.ix_(active, active)])
+    if not len(inner) or dpotrf(inner, lower=1, clean=0)[1] == 0:
         return S
-    values, U = symmetric_eigen(S)
-    root = U * np.sqrt(np.maximum(values, 0))
-    mended: FloatArray = dsyrk(1.0, root, lower=1)
-    mirror_lower(mended)
+    values, U = symmetric_eigen(inner)
+    negative = values < -len(inner) * EPS * values[0]
+    root = U[:, negative] * np.sqrt(-values[negative])
+    mended = S.copy()
+    mended[np.ix_(active, active)] = inner + dgemm(1.0, root, root, trans_b=1)
     return mended
 
 

@@ -232,11 +232,11 @@ class Samples:
         """
         if self.dtype.kind != "f" and self.dtype.itemsize <= 8:
             return
-        largest = 0.0
+        largest: Any = 0.0
         for rows, block in self.blocks():
             counted = block if weights is None else block[weights[rows] > 0]
             with np.errstate(invalid="ignore"):
-                high = float(np.fmax.reduce(np.abs(counted), axis=None, initial=0.0))
+                high = np.fmax.reduce(np.abs(counted), axis=None, initial=0)  # in its own type, which may be wider
             if np.isinf(high):
                 row, column = np.argwhere(np.isinf(block))[0]
                 raise ValueError(
@@ -246,7 +246,8 @@ class Samples:
             largest = max(largest, high)
         if squares and not (largest == 0 or _SQUARES[0] < largest < _SQUARES[1]):
             raise ValueError(
-                f"The largest absolute value of X is {largest:.3g}, and its square is beyond the range of float64. "
+                f"The largest absolute value of X is {np.format_float_scientific(largest, precision=2)}, and its square "
+                f"is beyond the range of float64. "
                 f"Divide X by a constant first: absolute values must lie between {_SQUARES[0]:g} and {_SQUARES[1]:g}."
             )
 
@@ -280,7 +281,7 @@ class Samples:
             with np.errstate(over="ignore"):
                 Z[rows] = encoder.encode(block)
         if fill is not None:
-            self._encode_incomplete(Z, encoder, fill)
+            self._encode_incomplete(Z, components, mean, fill)
         if not np.isfinite(Z).all():
             self.check_bounded() if fill else self.check_finite()
             raise ValueError(
@@ -288,16 +289,17 @@ class Samples:
             )
         return Z
 
-    def _encode_incomplete(self, Z: Array, encoder: "Encoder", fill: Fill) -> None:
-        """Encode again the samples of which not everything is known, filled."""
+    def _encode_incomplete(self, Z: Array, components: FloatArray, mean: FloatArray, fill: Fill) -> None:
+        """Encode again the samples of which not everything is known, filled, in float64."""
         suspects = ~np.asarray(np.isfinite(Z).all(axis=1))
         for rows in row_blocks(len(self)):
             if suspects[rows].any() or (self.masked is not None and self.masked[rows].any()):
                 values = self.read(rows)
                 seen = self.seen(rows, values)
                 if seen is not None:
-                    block = np.subtract(values, encoder.centre, dtype=encoder.dtype, casting="unsafe")
-                    Z[rows] = encoder.encode(fill(np.where(seen, block, 0), seen))
+                    block = np.subtract(values, mean, dtype=np.float64, casting="unsafe")
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        Z[rows] = fill(np.where(seen, block, 0), seen) @ components.T
 
     def reduce(self, function: Callable[["Samples", Weights], Result], weights: Weights) -> Result:
         """What a function makes of the samples and their weights; of parts, if that is how they come, its sum."""

@@ -660,6 +660,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             errors, counts, weights = errors[weights > 0], counts[weights > 0], weights[weights > 0]
         if not np.isfinite(errors).all():
             samples.check_bounded(weights, squares=True)
+        if not counts.any():
+            raise ValueError("All of X is NaN or masked: score has nothing to compare with.")
         return -float(np.average(errors, weights=weights) / np.average(counts, weights=weights))
 
     def __sklearn_tags__(self) -> Tags:

@@ -300,3 +300,38 @@ def test_infinity_is_refused_everywhere(method, bad, gaps):
     X[7, 1, 2] = bad
     with pytest.raises(ValueError, match="inf"):
         getattr(model, method)(X)
+
+
+def test_constant_features_and_small_ones_stay_what_they_are(rng):
+    """Mending the second moment must not make features of rounding."""
+    X = images(rng, 60).reshape(60, -1)
+    X[:, 3] = 7.0
+    X[:, 5] *= 1e-6
+    missing = holes(rng, X.shape, 0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what had to be mended
+        model = LinearMAE(4, mask=0.5, patch=1, image_shape=(4, 6)).fit(np.where(missing, np.nan, X))
+        moments = Moments.from_data(np.where(missing, np.nan, X))
+    assert not model.components_[:, 3].any()
+    assert np.abs(model.decoder_[3]).max() < 1e-12
+    assert np.linalg.eigvalsh(moments.second)[0] < -1e-3
+    assert np.abs(model.components_).max() < 1e9
+    assert -model.score(X) < X.var(axis=0).mean()
+
+
+def test_what_is_filled_is_filled_about_the_mean(rng):
+    X = (60_000 + rng.integers(0, 9, (300, 24))).astype(np.float32)
+    model = LinearMAE(4, mask=0.5, patch=1, image_shape=(4, 6)).fit(X)
+    X[:50, ::2] = np.nan
+    assert_allclose(model.transform(X), model.transform(X.astype(np.float64)), atol=2e-5)
+
+
+def test_nothing_known_at_all(gaps):
+    model = LinearMAE(4, patch=2).fit(gaps[0])
+    with pytest.raises(ValueError, match="All of X is NaN or masked"):
+        model.score(np.full((3, 4, 6), np.nan))
+
+
+def test_longdouble_beyond_float64_is_refused_by_name(gaps):
+    with pytest.raises(ValueError, match=r"largest absolute value of X is .*e\+4000"):
+        LinearMAE(4, patch=2).fit(gaps[0] * np.longdouble("1e4000"))
