@@ -1,5 +1,7 @@
 """Sums of products of rows, symmetric matrices of which one triangle is known, and their eigenvectors."""
 
+from math import frexp
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
@@ -140,3 +142,9 @@ def symmetric_eigen(
     values, U = eigh(A, overwrite_a=overwrite, driver="evd", check_finite=False)
     first = d if n_largest is None else n_largest
     return values[::-1][:first], np.asfortranarray(U[:, ::-1][:, :first])
+
+
+def power_of_two(values: Array) -> float:
+    """The power of two at or below the largest magnitude, 1 for zeros: dividing by it is exact, and leaves 1 to 2."""
+    largest = max(abs(float(values.max())), abs(float(values.min()))) if values.size else 0.0
+    return 2.0 ** (frexp(largest)[1] - 1) if largest else 1.0
