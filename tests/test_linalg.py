@@ -105,4 +105,5 @@ def test_signal_is_what_exceeds_rounding_of_the_larger_side():
     assert carries_signal(values, 10).tolist() == [True, True, True, False]
     assert carries_signal(values, 100).tolist() == [True, True, False, False]
     assert carries_signal(values, 100_000).tolist() == [True, False, False, False]
+    assert carries_signal(np.array([1.0, 5e-15]), 3).tolist() == [True, False]  # sums of few terms had larger ones
     assert not carries_signal(np.zeros(3), 10).any()

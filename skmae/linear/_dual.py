@@ -10,6 +10,7 @@ the encoder is Eᵀ S V⁺ = Eᵀ Xᵀ (α K + I)⁻¹ X D⁺ / n. Where D = σ�
 
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from scipy.linalg import cholesky, qr, solve_triangular
@@ -53,6 +54,8 @@ def solve_dual(
     d = X.shape[1]
     rows = _Rows(X, weights)
     total = checked_total(float(rows.variance.sum()))
+    if not total:
+        return replace(no_signal(d, n_components), solver="dual"), rows.mean, total
     multiple = corruption.multiple(d)
     blocks = _Blocks(rows, corruption, has_factors=corruption.has_within and multiple is None)
     H = _samples_gram(rows, blocks.features)

@@ -51,7 +51,14 @@ def test_dual_is_primal(shape, patch, mask, sampling, whiten, seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(6, 28))
     X = images(rng, n, shape)
-    parameters = {"mask": mask, "patch": patch, "mask_sampling": sampling, "whiten": whiten}
+    channel_axis = 0 if shape == (3, 5, 5) else "auto"
+    parameters = {
+        "mask": mask,
+        "patch": patch,
+        "mask_sampling": sampling,
+        "whiten": whiten,
+        "channel_axis": channel_axis,
+    }
     dual, primal = (LinearMAE(3, solver=solver, **parameters).fit(X) for solver in ("dual", "eigh"))
     assert_same_model(dual, primal, X)
 
@@ -104,6 +111,18 @@ def test_directions_without_signal_are_completed(rng):
     assert_allclose(model.decoder_.T @ model.decoder_, np.eye(10), atol=1e-9)
     with pytest.raises(ValueError, match="carries no signal"):
         LinearMAE(patch=2, solver="dual").fit(np.full((5, 6, 6), 0.1))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.float64])
+@pytest.mark.parametrize("model", [LinearAE(6), LinearMAE(6, patch=2), LinearDAE(6)])
+def test_samples_that_are_all_equal_teach_nothing(model, dtype):
+    X = np.full((24, 7, 5), 57).astype(dtype)
+    X += np.arange(35).reshape(7, 5).astype(dtype)
+    model = clone(model).set_params(solver="dual").fit(X)
+    assert model.solver_ == "dual"
+    assert model.expected_loss_ == 0
+    assert not model.components_.any()
+    assert_allclose(model.decoder_.T @ model.decoder_, np.eye(6))
 
 
 def test_auto_takes_the_cheaper_one(rng):
