@@ -194,10 +194,16 @@ class CKADisplay(ImageDisplay):
             If there is nothing to compare; for the same faults of representations as `linear_cka`.
         """
         for name, representations in (("features", features), ("others", others)):
+            if representations is not None and not isinstance(representations, Mapping):
+                raise ValueError(f"{name} is a {type(representations).__name__}: pass a dict of names to arrays.")
             if representations is not None and not representations:
                 raise ValueError(f"{name} is empty: pass one representation at least, as in {{'pca': X_pca}}.")
-        rows = {name: read_rows(values, "X") for name, values in features.items()}
-        compared = rows if others is None else {name: read_rows(values, "Y") for name, values in others.items()}
+        rows = {name: read_rows(values, f"features[{name!r}]") for name, values in features.items()}
+        compared = (
+            rows
+            if others is None
+            else {name: read_rows(values, f"others[{name!r}]") for name, values in others.items()}
+        )
         similarities = np.array(
             [[_similarity(x, y, unbiased, batch_size) for y in compared.values()] for x in rows.values()]
         )

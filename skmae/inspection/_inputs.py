@@ -100,7 +100,10 @@ def read(X: Any, name: str = "X", reader: str = "skmae.inspection") -> Samples:
             f"{name} has masked entries, which {reader} cannot leave out. Fill them first, with {name}.filled(0) or "
             f"LinearMAE.fill({name}), and say visible=~np.ma.getmaskarray({name}) where there is such a parameter."
         )
-    samples = read_samples(X, reader)
+    try:
+        samples = read_samples(X, reader)
+    except (TypeError, ValueError) as error:
+        raise error if name == "X" else type(error)(f"{name}: {error}") from error
     if samples.dtype.kind not in "biuf":
         raise ValueError(f"{name} is of type {samples.dtype}, which is no real number. Convert it first.")
     return samples

@@ -176,8 +176,8 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         is_all = isinstance(self.outputs, str) and self.outputs == "all"
         of_pixels = features_of_pixels(grid)[outputs].ravel()
         masks = self._read_masks(grid, estimator)
+        seen = _without_hidden(samples, grid, masks)
         if is_frozen:  # its fit took any X; this refuses what `transform` would
-            seen = _without_hidden(samples, grid, masks)
             estimator.linearize(as_taken_by(estimator, seen), None if masks is None else masks[0])
         samples.record(self)
         self.estimator_, self._grid, self.outputs_, self.masks_ = estimator, grid, outputs, masks
@@ -365,11 +365,12 @@ def frozen_basis(estimator: Reconstructor, **parameters: Any) -> JacobianBasis:
 
 
 def _without_hidden(samples: Samples, grid: PatchGrid, masks: BoolArray | None) -> Samples:
-    """Samples whose values that all masks hide are 0, whatever they were."""
+    """Samples whose values that all masks hide are 0, whatever they were; all others must be finite."""
     if masks is None:
+        samples.check_finite()
         return samples
     visible: BoolArray = grid.per_feature(masks.reshape(len(masks), -1)).any(axis=0, keepdims=True)  # type: ignore[assignment]
-    if visible.all() or samples.n_features != grid.n_features:  # of another width: the autoencoder refuses them
+    if samples.n_features != grid.n_features:  # which the autoencoder refuses
         return samples
     rows = check_rows(samples, visible=visible)
     return Samples(rows, samples.sample_shape, frame=samples.frame, library=samples.library)

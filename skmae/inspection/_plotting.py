@@ -195,7 +195,7 @@ def between_black_and_white(samples: ArrayLike, *others: ArrayLike) -> list[Floa
     samples = to_numpy(samples)
     known = samples[np.isfinite(samples)]
     scale = power_of_two(known)  # so that no difference overflows
-    ends = (0.0, 255.0) if samples.dtype == np.uint8 else (known.min(initial=np.inf), known.max(initial=-np.inf))
+    ends = (0, 255) if samples.dtype == np.uint8 or not known.size else (known.min(), known.max())
     low, high = (float(end) / scale for end in ends)
     spread = high - low if high > low else 1.0
     shades = []

@@ -170,7 +170,7 @@ def test_masked_entries_are_refused_and_a_mask_of_nothing_is_not(name, images):
     masked = np.ma.masked_array(images, images > 4)
     masked[:, 2, 2] = np.ma.masked
     if name != "make_gabor_targets":
-        with pytest.raises(ValueError, match=r"^[XY] has masked entries.* Fill them first, with [XY].filled\(0\)"):
+        with pytest.raises(ValueError, match=r"has masked entries.* Fill them first, with .*.filled\(0\)"):
             OF_SAMPLES[name](model, masked)
     whole = np.ma.masked_array(images, np.zeros(images.shape, bool))
     assert_allclose(OF_SAMPLES[name](model, whole), OF_SAMPLES[name](model, images))

@@ -149,7 +149,10 @@ def test_labels_as_objects_and_folds_as_tuples(digits):
             {"y": [None, *range(399)]},
             "y, of type object, holds something else than labels or finite numbers. Leave out",
         ),
-        ({"y": ["a", np.nan, *["b"] * 398]}, "y, of type <U.* holds something else than labels"),
+        (
+            {"y": np.array(["a", np.nan, *["b"] * 398], dtype=object)},
+            "y, of type <U.* holds something else",
+        ),
         ({"y": [np.nan, *range(399)]}, "y, of type float64, holds something else than labels or finite numbers"),
         ({"y": np.zeros(400, "M8[s]")}, "y, of type datetime64.*, holds something else than labels"),
         ({"cv": ShuffleSplit(1)}, "cv gives 1 of the 2 or more folds that a standard error takes. Pass cv=5"),
