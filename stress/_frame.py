@@ -132,7 +132,7 @@ def _judge(case: object, trial: Trial, heard: object) -> str | None:
 
 
 def _described(outcome: Outcome, trial: Trial, error: str) -> str:
-    notes = ", ".join(f"{name}={value!r}" for name, value in trial.notes.items())
+    notes = " ".join(", ".join(f"{name}={value!r}" for name, value in trial.notes.items()).split())
     again = f"python -m stress --only {outcome.campaign} --seed {outcome.seed} --replay {trial.number}"
     return f"{again}  # {error} | {notes}"
 
