@@ -181,11 +181,10 @@ class Reference:
         """Share of patches hidden, on average."""
         return 0.0 if self.masks is None else float(1 - self.masks.one.mean())
 
-    def second_of(self, samples: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Second moment of other samples about the mean of these."""
-        Y = samples.astype(Wide) / self.unit - self.centre
-        w = np.ones(len(Y), Wide) if weights is None else weights.astype(Wide) / Wide(weights.max())
-        return (Y * (w / w.sum())[:, np.newaxis]).T @ Y
+    def second_of(self, samples: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Second moment of other samples about a mean."""
+        Y = (samples.astype(Wide) - mean) / self.unit
+        return Y.T @ Y / len(Y)
 
     def loss_all(self, B: np.ndarray, S: np.ndarray | None = None) -> np.longdouble:
         """E‖x − B x̃‖² per feature: tr S − 2 tr(BS) + tr(B V Bᵀ)."""
@@ -231,7 +230,7 @@ class Reference:
             parts.append(np.eye(R.shape[1]) * float(np.sqrt(self.sigma2)))
         F = np.hstack(parts)
         _, sizes, Wt = np.linalg.svd(F, full_matrices=False)
-        Wt = Wt[sizes > 1e-13 * max(sizes[0], 1e-300)]
+        Wt = Wt[sizes > 1e-8 * max(sizes[0], 1e-300)]  # what is cut off and what rounding adds are 1e-16 alike
         values = np.linalg.svd(Wt[:, : len(R)] @ R, compute_uv=False) ** 2
         return np.concatenate([values, np.zeros(max(len(self.S) - len(values), 0))])[: len(self.S)]
 
