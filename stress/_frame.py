@@ -15,6 +15,7 @@ from pkgutil import iter_modules
 from zlib import crc32
 
 import numpy as np
+from sklearn.exceptions import FitFailedWarning
 
 import stress.campaigns
 
@@ -122,6 +123,7 @@ def _judge(case: object, trial: Trial, heard: object) -> str | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", RuntimeWarning)
+            warnings.simplefilter("ignore", FitFailedWarning)  # which is one, and says what was refused
             case(trial)
     except Exception as error:
         heard()
