@@ -131,6 +131,8 @@ class Reference:
         None hides nothing.
     noise : float
         σ², in units of the values squared.
+    speckle : float
+        Variance of noise that each feature is multiplied by, beside the masks.
     """
 
     values: np.ndarray
@@ -138,6 +140,7 @@ class Reference:
     labels: np.ndarray
     masks: Masks | Draws | None = None
     noise: float = 0.0
+    speckle: float = 0.0
 
     def __post_init__(self) -> None:
         X = self.values.astype(Wide)
@@ -172,7 +175,7 @@ class Reference:
     def Q(self) -> np.ndarray:
         """(d, d)."""
         if self.masks is None:
-            return np.ones((len(self.labels),) * 2, Wide)
+            return np.ones((len(self.labels),) * 2, Wide) + self.speckle * np.eye(len(self.labels))
         q = self.masks.one
         return (self.masks.two / np.outer(q, q))[np.ix_(self.labels, self.labels)]
 
@@ -228,7 +231,7 @@ class Reference:
         parts = [R.T] + [R.T * (r * np.sqrt(e))[:, np.newaxis] for e, r in zip(excess[large], roots.T[large], strict=True)]
         if self.noise:
             parts.append(np.eye(R.shape[1]) * float(np.sqrt(self.sigma2)))
-        F = np.hstack(parts)
+        F = _unit_rows(np.hstack(parts))  # which spans the same rows, and in which a small feature counts like a large one
         _, sizes, Wt = np.linalg.svd(F, full_matrices=False)
         Wt = Wt[sizes > 1e-8 * max(sizes[0], 1e-300)]  # what is cut off and what rounding adds are 1e-16 alike
         values = np.linalg.svd(Wt[:, : len(R)] @ R, compute_uv=False) ** 2
@@ -260,11 +263,17 @@ class Reference:
             sizes, roots = np.linalg.eigh(pairs.astype(np.float64))
             large = sizes > 1e-12 * max(sizes[-1], 1e-300)
             spread = (roots[:, large] * np.sqrt(sizes[large]))[labels]  # (d, m)
-            F = np.hstack([R.T * column[:, np.newaxis] for column in spread.T]) if large.any() else np.zeros((len(labels), 1))
-            U, size, Wt = np.linalg.svd(F, full_matrices=False)
+            F = np.hstack([np.zeros((len(labels), 1)), *(R.T * column[:, np.newaxis] for column in spread.T)])
+            length = np.linalg.norm(F, axis=1)
+            U, size, _ = np.linalg.svd(_unit_rows(F), full_matrices=False)
             kept = size > 1e-11 * max(size[0], 1e-300)
-            target = (R[:, rows].T @ R) * cross  # (p, d)
+            target = (R[:, rows].T @ R) * cross / np.where(length > 0, length, 1)  # (p, d)
             found = target @ (U[:, kept] / size[kept])
             error += float((1 - q[a]) * self.S[rows][:, rows].trace()) - (found**2).sum()
             count += float(1 - q[a]) * rows.sum()
         return max(error, 0.0) / count
+
+
+def _unit_rows(F: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(F, axis=1, keepdims=True)
+    return F / np.where(length > 0, length, 1)

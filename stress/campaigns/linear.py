@@ -1,12 +1,15 @@
 """Linear models, however they are fitted, on whatever comes in, against the equations in long double."""
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skmae import LinearAE, LinearDAE, LinearMAE, Moments
+from skmae.linear import Corruption, LinearAutoencoder
 from skmae.masking import Blocks, Sampled, Stripes, Tubes
 from stress import _reference as reference
 from stress._frame import Failure, Trial
@@ -17,7 +20,7 @@ BUDGET = 60_000
 SLICE = 400
 
 _ENTRIES = ("fit", "partial_fit", "fit_moments", "from_batches")
-_MASKINGS = ("bernoulli", "exact", "Stripes", "Tubes", "Blocks", "Sampled", "LinearAE", "LinearDAE")
+_MASKINGS = ("bernoulli", "exact", "Stripes", "Tubes", "Blocks", "Sampled", "LinearAE", "LinearDAE", "Speckle")
 _CERTAIN = 1e-13  # a direction of a larger share of the variance is signal, whatever rounding does
 _SAFE = 100  # powers of ten that a float64 can be away from 1 without an answer being out of range
 
@@ -32,11 +35,28 @@ class Setting:
     masks: Masks | Draws | None = None
     noise: float = 0.0
     hidden_loss: bool = False
-    given: dict[str, Any] = field(default_factory=dict)
+    speckle: float = 0.0
 
     @property
     def d(self) -> int:
         return len(self.labels)
+
+
+class Speckle(LinearAutoencoder):
+    """A corruption as docs/contributing.md has it: each feature times noise of its own."""
+
+    def __init__(
+        self, n_components=None, *, std=0.5, image_shape=None, channel_axis="auto", whiten=False, solver="auto"
+    ):
+        self.n_components = n_components
+        self.std = std
+        self.image_shape = image_shape
+        self.channel_axis = channel_axis
+        self.whiten = whiten
+        self.solver = solver
+
+    def _corruption(self, grid):
+        return Corruption(within=self.std**2)
 
 
 def case(trial: Trial) -> None:
@@ -49,7 +69,7 @@ def case(trial: Trial) -> None:
     trial.note(model=setting.model, shape=(n, *shape.sample), dtype=samples.dtype, layout=samples.layout)
     trial.note(structure=samples.structure, entry=entry, weights=weights is not None)
     trial.cell(entry, samples.dtype, samples.layout, setting.masking)
-    truth = Reference(samples.values, weights, setting.labels, setting.masks, setting.noise)
+    truth = Reference(samples.values, weights, setting.labels, setting.masks, setting.noise, setting.speckle)
     before = repr(setting.model)
     try:
         fitted(trial, setting.model, entry, samples, weights)
@@ -59,7 +79,11 @@ def case(trial: Trial) -> None:
         if repr(setting.model) != before:
             raise Failure("a refused fit changed parameters") from error
         return
+    if not np.array_equal(np.asarray(samples.X, np.float64).reshape(samples.values.shape), samples.values):
+        raise Failure("X was changed")
     check_fitted(setting, samples, truth, weights)
+    if entry == "partial_fit" and trial.chance(0.2):
+        check_copy(setting.model, samples)
     if trial.chance(0.5):
         check_uses(trial, setting, samples, truth, shape)
     if trial.chance(0.1):
@@ -97,6 +121,9 @@ def draw_model(trial: Trial, shape: Shape, samples: Samples, n: int) -> Setting:
     }
     if masking == "LinearAE":
         return Setting(LinearAE(**common), masking, np.arange(d))
+    if masking == "Speckle":
+        std = float(rng.uniform(0.05, 2))
+        return Setting(Speckle(**common, std=std), masking, np.arange(d), speckle=std**2)
     if masking == "LinearDAE":
         spread = float(np.abs(samples.values).max()) or 1.0
         std = float(trial.choose(0.0, 1.0)) if trial.chance(0.2) else spread * 10 ** rng.uniform(-4, 1)
@@ -257,13 +284,20 @@ def check_fitted(setting: Setting, samples: Samples, truth: Reference, weights: 
     if ((spread > 0) & (spread < 1e-12 * size)).any():  # the last digits of float64: constant or not, both are right
         return
     near = tolerance(setting, samples) + blur(truth)
+    if not setting.noise and truth.hidden == 0 and setting.masking != "Speckle":
+        root = np.sqrt(values)[:, np.newaxis] if model.whiten else np.ones((k, 1))
+        clear = values > 1e-12 * values.max(initial=0)
+        decoder = (W2.T / np.where(root > 0, root, 1) * (truth.S.diagonal() > 0))[clear]
+        difference = np.abs((W1 * root)[clear] - decoder)
+        if difference.max(initial=0) > 1e-9:
+            raise Failure(f"nothing is corrupted, but components_ differ from decoder_.T by {float(difference.max()):.2g}")
     unit2 = truth.unit * truth.unit
     loss = truth.loss_hidden if setting.hidden_loss else truth.loss_all
     found = loss(W2 @ W1)
     claimed = Wide(model.expected_loss_) / unit2
     if abs(found - claimed) > near * scale / d:
         raise Failure(f"expected_loss_ {claimed * d / scale:.12g} of the variance, but the map's is {found * d / scale:.12g}")
-    check_optimum(setting, samples, truth, float(found), near)
+    check_optimum(setting, samples, truth, weights, float(found), near)
     _check_rank(setting, truth, values / unit2, weights)
     if not model.whiten:
         gram = W2.T @ W2
@@ -293,7 +327,9 @@ def _check_count(model: Any, samples: Samples, weights: np.ndarray | None) -> No
         raise Failure(f"n_samples_seen_ {model.n_samples_seen_}, not {count}")
 
 
-def check_optimum(setting: Setting, samples: Samples, truth: Reference, found: float, near: float) -> None:
+def check_optimum(
+    setting: Setting, samples: Samples, truth: Reference, weights: np.ndarray | None, found: float, near: float
+) -> None:
     """No map of this rank does better."""
     model, d, scale = setting.model, setting.d, float(truth.total)
     k = model.n_components_
@@ -311,6 +347,10 @@ def check_optimum(setting: Setting, samples: Samples, truth: Reference, found: f
     slack = 2e-4 * scale / d  # it takes smaller features where the loss hardly differs
     if found < best - slack:
         raise Failure(f"loss {found} below the optimum {best}")
+    start = clone(model).set_params(loss="all", whiten=False).fit(samples.X, sample_weight=weights)
+    start_loss = float(truth.loss_hidden(start.decoder_ @ start.components_))
+    if isinstance(model.n_components, int) and found > start_loss + slack:
+        raise Failure(f"hidden loss {found * d / scale:.9g}, but that of loss='all' has {start_loss * d / scale:.9g}")
     if model.n_components is None and found > best + slack:
         raise Failure(f"hidden loss {found * d / scale:.9g} of the variance, the optimum {best * d / scale:.9g}")
 
@@ -442,6 +482,15 @@ def _check_score(setting: Setting, truth: Reference, other: Samples) -> None:
 def d_squares(truth: Reference, B: np.ndarray) -> float:
     """What the error of one value counts for, squared, at most."""
     return float(len(B) * (1 + (np.abs(B).sum(axis=1).max() * np.sqrt(truth.Q.max())) ** 2))
+
+
+def check_copy(model: Any, samples: Samples) -> None:
+    """A copy that goes on leaves the original alone."""
+    before = (model.n_samples_seen_, model.components_.copy(), model.moments_.second)
+    other = copy.copy(model).partial_fit(samples.X[:1])
+    after = (model.n_samples_seen_, model.components_, model.moments_.second)
+    if other.n_samples_seen_ == before[0] or not all(map(np.array_equal, before, after)):
+        raise Failure("partial_fit of a copy changed the original")
 
 
 def check_flat(setting: Setting, samples: Samples, shape: Shape, weights: np.ndarray | None) -> None:
