@@ -153,6 +153,8 @@ class Reference:
         centred = X - self.centre
         self.centre = self.centre + self.share @ centred
         self.centred = X - self.centre
+        counts = X[w > 0]
+        self.centred[:, (counts == counts[0]).all(axis=0)] = 0  # not what rounding makes of them
         spread = np.abs(self.centred).max()
         if spread > 0:  # the spread is the better unit
             self.unit, self.centred, self.centre = self.unit * spread, self.centred / spread, self.centre / spread
@@ -262,7 +264,8 @@ class Reference:
             cross = ((q - masks.two[a]) / q)[labels].astype(np.float64)
             sizes, roots = np.linalg.eigh(pairs.astype(np.float64))
             large = sizes > 1e-12 * max(sizes[-1], 1e-300)
-            spread = (roots[:, large] * np.sqrt(sizes[large]))[labels]  # (d, m)
+            seen = pairs.diagonal() > 1e-12 * pairs.max()  # the patch itself never is, nor those hidden with it
+            spread = (roots[:, large] * np.sqrt(sizes[large]) * seen[:, np.newaxis])[labels]  # (d, m)
             F = np.hstack([np.zeros((len(labels), 1)), *(R.T * column[:, np.newaxis] for column in spread.T)])
             length = np.linalg.norm(F, axis=1)
             U, size, _ = np.linalg.svd(_unit_rows(F), full_matrices=False)
