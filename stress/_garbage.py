@@ -117,6 +117,7 @@ CONTAINERS: dict[str, Callable[[], Any]] = {
     "file": lambda: io.BytesIO(b"abc"),
     "images of unequal size": lambda: [np.zeros((4, 4)), np.zeros((5, 4))],
     "list of batches": lambda: [np.zeros((6, 4, 4)), np.zeros((7, 4, 4))],
+    "a batch in a list": lambda: [np.random.default_rng(0).random((12, 4, 4))],
     "tuple of X and y": lambda: (np.zeros((12, 16)), np.zeros(12)),
     "memoryview": lambda: memoryview(b"abcd"),
 }

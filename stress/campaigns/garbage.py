@@ -14,6 +14,14 @@ SLICE = 600
 _DOCUMENTED = (ValueError, TypeError, NotFittedError, OSError, ImportError)
 
 _NOT_FINITE = {"inf", "-inf", "nan", "NaN", "one NaN", "NaN weights", "inf weights"}  # these may warn
+_NO_SAMPLES = {
+    *("complex", "strings", "bytes", "datetime64", "timedelta64", "objects", "objects of strings", "object of arrays"),
+    *("structured", "structured 2-d", "void", "inf", "ragged", "rows of strings", "images of unequal size"),
+    *("frame with strings", "frame with dates", "frame with durations", "frame with categories", "frame of objects"),
+    *("frame of lists", "complex frame", "Series of strings", "polars with dates", "polars with strings"),
+    *("polars nested", "arrow with strings", "complex tensor", "list of batches", "a batch in a list"),
+    *("tuple of X and y", "generator", "path", "path as str", "list of paths", "DataLoader", "dict of arrays"),
+}
 
 
 def case(trial: Trial) -> None:
@@ -28,6 +36,7 @@ def case(trial: Trial) -> None:
     before = entry.state()
     try:
         entry.call(**arguments)
+        _check_accepted(entry, garbled)
     except _DOCUMENTED as error:
         _check_text(entry, garbled, error)
         if entry.state() != before:
@@ -37,6 +46,13 @@ def case(trial: Trial) -> None:
             raise Failure(f"{entry.name} with {garbled} warns: {warning}") from warning
     except Exception as error:
         raise Failure(f"{entry.name} with {garbled} raises {type(error).__name__}: {error}") from error
+
+
+def _check_accepted(entry: _entries.Entry, garbled: dict[str, str]) -> None:
+    """Samples that are none must not pass for numbers."""
+    wrong = sorted(_NO_SAMPLES.intersection(what for name, what in garbled.items() if name == "X"))
+    if wrong:
+        raise Failure(f"{entry.name} took {wrong} for samples")
 
 
 def _check_text(entry: _entries.Entry, garbled: dict[str, str], error: Exception) -> None:
