@@ -9,6 +9,7 @@ from scipy.linalg.lapack import dpotrf
 from skmae._typing import Array, FloatArray
 
 EPS = float(np.finfo(np.float64).eps)
+EPS_FLOAT32 = float(np.finfo(np.float32).eps)
 
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
@@ -66,9 +67,9 @@ class ProductSum:
         self._energy = 0.0
 
 
-def variance_of_rounding(square: FloatArray, mean: FloatArray) -> FloatArray:
-    """The variance that rounding alone gives a constant feature, from sums that reached `square` on average."""
-    return 16 * EPS * square + (4 * EPS * mean) ** 2
+def variance_of_rounding(square: FloatArray, mean: FloatArray, eps: float = EPS) -> FloatArray:
+    """The variance that rounding alone gives a constant feature, from sums (of this `eps`) of `square` on average."""
+    return 16 * eps * square + (4 * EPS * mean) ** 2
 
 
 def mirror_lower(A: FloatArray) -> None:

@@ -321,7 +321,7 @@ class Samples:
             mean: FloatArray = np.mean(values, axis=0, dtype=np.float64, where=counted | ~counted.any(axis=0))
             mean = np.where(np.isfinite(mean), mean, 0)
             rounded = mean.astype(np.float32).astype(np.float64)
-        return rounded if dtype == np.float32 and np.isfinite(rounded).all() else mean
+        return np.where(np.isfinite(rounded), rounded, mean) if dtype == np.float32 else mean
 
     def add_products(
         self,
@@ -336,14 +336,17 @@ class Samples:
         """Add Σ w y yᵀ to the lower triangle of `scatter`, (d, d); y is x − shift, and 0 where nothing is known."""
         # less its mid-point, 8-bit data is at most 2⁷: 1024 products sum to at most 2²⁴
         exact = weights is None and self.dtype in _MIDPOINT and bool((shift == _MIDPOINT[self.dtype]).all())
-        in_float32 = exact or (dtype == np.float32 and np.array_equal(shift.astype(np.float32), shift))
+        in_float32 = exact or (dtype == np.float32 and _is_float32(shift))
         size = min(batch_size, BLOCK_ROWS) if exact else batch_size
         products = ProductSum(scatter, exact=exact)
         first, pairs = np.zeros(self.n_features), None
         for rows, block in progress(self.centred_blocks(shift, np.float32 if in_float32 else np.float64, size)):
             known = _Known.of(self, rows, block, weights)
+            if not products.add(_weighted(known.block, known.weights)):  # beyond the range of float32
+                block = np.subtract(self.read(rows), shift, dtype=np.float64, casting="unsafe")
+                known = _Known.of(self, rows, block, weights)
+                products.add(_weighted(known.block, known.weights))
             first += known.first
-            products.add_any(_weighted(known.block, known.weights))
             if known.incomplete is not None:
                 y, seen, w = known.incomplete
                 pairs = PairSums(0, np.zeros_like(first)) if pairs is None else pairs
@@ -429,6 +432,12 @@ class _Known(NamedTuple):
         rest = np.where(seen[~whole], block[~whole], 0).astype(block.dtype, copy=False)
         of_whole, of_rest = (None, None) if w is None else (w[whole], w[~whole])
         return cls(block[whole], of_whole, _first(block[whole], of_whole), (rest, seen[~whole], of_rest))
+
+
+def _is_float32(values: FloatArray) -> bool:
+    """Whether float32 holds these numbers without rounding."""
+    with np.errstate(over="ignore"):
+        return np.array_equal(values.astype(np.float32), values)
 
 
 def _first(block: Array, weights: Weights) -> FloatArray:

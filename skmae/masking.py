@@ -555,7 +555,7 @@ def _check_axis_and_sampling(sampler: Stripes | Tubes) -> None:
     name = type(sampler).__name__
     if not isinstance(sampler.axis, Integral):
         raise ValueError(f"{name} has axis={sampler.axis!r}: pass the number of an axis of the grid.")
-    if sampler.sampling not in _SAMPLINGS:
+    if not isinstance(sampler.sampling, str) or sampler.sampling not in _SAMPLINGS:
         raise ValueError(f"{name} has sampling={sampler.sampling!r}: pass one of {_SAMPLINGS}.")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from functools import partial
 from numbers import Integral
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -11,15 +11,13 @@ from scipy.linalg.blas import dsyr, dsyr2
 
 from skmae._files import open_shards, with_progress
 from skmae._gaps import PairSums
-from skmae._linalg import mirror_lower, variance_of_rounding
+from skmae._linalg import EPS, EPS_FLOAT32, mirror_lower, variance_of_rounding
 from skmae._samples import BLOCK_ROWS, Samples, Weights, count_rows, read_samples
 from skmae._typing import AnyPath, DType, FloatArray, Shape
 
 _FLOAT64 = np.dtype(np.float64)
-_ROUNDING = 1e-10
 _CANCELLED = 4.0  # sums that shrank by more have lost digits that the rank of S may hang on
 _LEAST = 1e-270  # sums of squares below this have lost digits
-_LEAST_LEFT = 1e-9  # of the weight of samples, after a subtraction that float64's digits can bear
 
 
 class Moments:
@@ -82,6 +80,7 @@ class Moments:
 
     _names: tuple[str, ...] | None = None  # of the columns; here for pickles from before names were kept
     _pairs: PairSums | None = None  # of samples that are known in part
+    _eps: float = EPS  # of the coarsest sums
 
     def __init__(self, n_features: int):
         n_features = _checked_width(n_features)
@@ -130,8 +129,7 @@ class Moments:
             If X holds infinity, or numbers whose squares float64 cannot hold; if it is empty, or is not numeric; if a
             weight is negative, or all are zero.
         """
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
+        _check_dtype(dtype)
         _check_batch_size(batch_size)
         samples = read_samples(X, "Moments", may_have_gaps=True)
         return cls._of(samples, samples.check_weights(sample_weight), dtype, batch_size, verbose)
@@ -181,6 +179,10 @@ class Moments:
         (5, 64)
         """
         moments: Moments | None = None
+        if not isinstance(batches, Iterable) or getattr(batches, "ndim", 1) == 0:
+            raise TypeError(
+                f"batches must be an iterable of arrays, a list or a generator; got {type(batches).__name__}."
+            )
         for number, batch in enumerate(with_progress(batches, total=None, verbose=verbose)):
             try:
                 moments = cls.from_data(batch) if moments is None else moments.update(batch)
@@ -286,7 +288,7 @@ class Moments:
             offset, counts = self._first / self.n, self.n
             scatter /= self.n
             S = dsyr(-1.0, offset, lower=1, a=scatter, overwrite_a=1)
-        rounding = variance_of_rounding(self._peak / counts, self._shift + offset)
+        rounding = variance_of_rounding(self._peak / counts, self._shift + offset, self._eps)
         constant = (S.diagonal() <= rounding) & np.isfinite(rounding)
         S[constant] = 0
         S[:, constant] = 0
@@ -384,6 +386,8 @@ class Moments:
                 raise ValueError("The sums of squares of X are beyond the range of float64. Divide X by a constant.")
         self._first = self._first + first
         self._exact &= exact
+        if dtype == np.float32 and not exact:
+            self._eps = EPS_FLOAT32
         if pairs is not None:
             self._pairs = pairs if self._pairs is None else self._pairs.copy().combine(pairs, 1)
         self.n += len(samples) if weights is None else float(weights.sum())
@@ -411,6 +415,7 @@ class Moments:
         result._first = self._first + sign * moved_first
         result._scatter = self._scatter.copy(order="F")
         (np.add if sign > 0 else np.subtract)(result._scatter, moved_scatter, out=result._scatter)
+        result._eps = max(self._eps, other._eps)
         result._pairs = _combined(self._pairs, moved_pairs, sign)
         same_shift = self.n_rows == 0 or other.n_rows == 0 or np.array_equal(self._shift, other._shift)
         result._exact = self._exact and other._exact and same_shift
@@ -436,13 +441,13 @@ class Moments:
             first, counts = first + self._pairs.first, counts - self._pairs.n_samples + self._pairs.n
         mean_square = np.divide(first**2, counts, out=np.zeros_like(first), where=counts > 0)
         variance = self._scatter.diagonal() - mean_square
-        impossible = variance < -_ROUNDING * (self._scatter.diagonal() + mean_square + self._peak)
+        impossible = variance < -0.01 * self._eps**0.5 * (self._scatter.diagonal() + mean_square + self._peak)
         if self.n <= 0 or (counts < 0).any() or impossible.any():
             raise ValueError(
                 "What is left has a negative variance or weight: the moments that were subtracted are not those of a "
                 "part of these samples, weighed as they were."
             )
-        if self.n < _LEAST_LEFT * whole:
+        if self.n < self._eps**0.5 * whole:  # half of the digits, or more, are those of rounding
             raise ValueError(
                 f"What is left has a weight of {self.n:.3g} of {whole:.3g}: too little for its moments to be known by "
                 f"subtraction, which leaves the digits of the whole. Gather the moments of these samples by themselves."
@@ -509,9 +514,18 @@ def _moments_of_part(samples: Samples, weights: Weights, *, dtype: DType, batch_
 
 
 def _checked_width(n_features: object) -> int:
-    if not isinstance(n_features, Integral) or n_features < 1:
+    if not isinstance(n_features, Integral) or isinstance(n_features, bool) or n_features < 1:
         raise ValueError(f"n_features must be a whole number >= 1, the width of the data; got {n_features!r}.")
     return int(n_features)
+
+
+def _check_dtype(dtype: Any) -> None:
+    try:
+        known = np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        known = False
+    if not known:
+        raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
 
 
 def _check_batch_size(batch_size: object) -> None:
