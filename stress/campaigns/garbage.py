@@ -15,7 +15,7 @@ _DOCUMENTED = (ValueError, TypeError, NotFittedError, OSError, ImportError)
 
 _NOT_FINITE = {"inf", "-inf", "nan", "NaN", "one NaN", "NaN weights", "inf weights"}  # these may warn
 _NO_SAMPLES = {
-    *("complex", "strings", "bytes", "datetime64", "timedelta64", "objects", "objects of strings", "object of arrays"),
+    *("complex", "strings", "bytes", "datetime64", "timedelta64", "objects of strings", "object of arrays"),
     *("structured", "structured 2-d", "void", "inf", "ragged", "rows of strings", "images of unequal size"),
     *("frame with strings", "frame with dates", "frame with durations", "frame with categories", "frame of objects"),
     *("frame of lists", "complex frame", "Series of strings", "polars with dates", "polars with strings"),

@@ -191,19 +191,19 @@ def _check_uses(trial: Trial, setting: linear.Setting, samples: Samples, seen: n
     W1, W2 = (np.asarray(a).astype(Wide) for a in (model.components_, model.decoder_))
     mean = np.asarray(model.mean_).astype(Wide)
     y = np.where(seen, samples.values.astype(Wide) - mean, 0)
-    B = W2 @ W1
+    B, size = W2 @ W1, np.abs(W2) @ np.abs(W1)
     dtype = np.result_type(samples.X.dtype, np.float32)
     eps = max(float(np.finfo(dtype).eps), 2.3e-16)
     scale = _scales(setting, seen)
     filled = np.where(seen, y, (y * scale) @ B.T)
-    slack = 256 * eps * (np.abs(filled) + (np.abs(y) * scale) @ np.abs(B).T + 1e-9 * np.abs(mean))
+    slack = 256 * eps * (np.abs(filled) + (np.abs(y) * scale) @ size.T + 1e-9 * np.abs(mean))
     _near(model.transform(samples.X), filled @ W1.T, slack @ np.abs(W1).T, "transform")
     visible = trial.rng.random((len(seen), int(labels.max()) + 1)) < 0.6
     both = seen & visible[:, labels]
     scale = _scales(setting, both)
     y_seen = np.where(both, y, 0)
     found = model.reconstruct(samples.X, visible)
-    slack = 256 * eps * ((np.abs(y_seen) * scale) @ np.abs(B).T + np.abs(mean)) + _floor(mean, eps)
+    slack = 256 * eps * ((np.abs(y_seen) * scale) @ size.T + np.abs(mean)) + _floor(mean, eps)
     _near(found.reshape(seen.shape), (y_seen * scale) @ B.T + mean, slack, "reconstruct")
     if samples.X.dtype.kind == "f" and not np.ma.isMaskedArray(samples.X):
         other = np.array(samples.X)
@@ -219,8 +219,8 @@ def _check_uses(trial: Trial, setting: linear.Setting, samples: Samples, seen: n
         error += Wide(setting.noise) * (part**2).sum()
         count += int(known.sum())
     exact = float(error / count)
-    size = float((y**2).sum() / count) * (1 + float(np.abs(B).sum(axis=1).max() ** 2 * Q.max()))
-    if abs(-model.score(samples.X) - exact) > 1e-9 * max(size, abs(exact)) + (1e-14 * float(np.abs(mean).max())) ** 2:
+    reach = float((y**2).sum() / count) * (1 + float(np.abs(B).sum(axis=1).max() ** 2 * Q.max()))
+    if abs(-model.score(samples.X) - exact) > 1e-9 * max(reach, abs(exact)) + (1e-14 * float(np.abs(mean).max())) ** 2:
         raise Failure(f"score {model.score(samples.X):.12g}, not {-exact:.12g}")
 
 
