@@ -20,7 +20,7 @@ from stress._frame import Trial
 
 # What a text may call a parameter beside its name. scikit-learn's own texts about X are among them.
 _ALIASES = {
-    "X": [r"\bX\b", "Expected 2D array", r"Found array with", "Complex data not supported", "[Ss]parse data", "has shape"],
+    "X": [r"\bX\b", "Expected 2D array", r"Found array with", "Complex data not supported", "[Ss]parse data", "has shape", "missing in every"],
     "sample_weight": ["sample_weight", "weights", "Sample weights", "Complex data not supported"],
     "random_state": ["random_state", "[Ss]eed"],
     "batches": ["batches", r"^Batch \d+: .*(\bX\b|Expected 2D array|Found array)", "batch"],
@@ -126,20 +126,11 @@ def _methods(model: Any) -> list[Entry]:
         "fit_transform": {"X": X, "sample_weight": np.ones(12)},
         "fit_moments": {"moments": moments},
     }
+    fitted, streamed = type(model)(2).fit(X), type(model)(2).partial_fit(X)
+    fits["partial_fit"] = {"X": X, "sample_weight": np.ones(12)}
     for method, arguments in fits.items():
-        owner = _fitted(type(model))
-        found.append(
-            Entry(f"{name}.{method}", getattr(owner, method), lambda a=arguments: dict(a), tuple(arguments), owner=owner)
-        )
-    streamed = type(model)(2).partial_fit(X)
-    found.append(
-        Entry(
-            f"{name}.partial_fit",
-            _on_a_copy(streamed, "partial_fit"),
-            lambda: {"X": X, "sample_weight": np.ones(12)},
-            ("X", "sample_weight"),
-        )
-    )
+        call = _on_a_copy(streamed if method == "partial_fit" else fitted, method)
+        found.append(Entry(f"{name}.{method}", call, lambda a=arguments: dict(a), tuple(arguments)))
     return found
 
 
@@ -157,10 +148,6 @@ def _on_a_copy(model: Any, method: str) -> Callable[..., Any]:
             raise
 
     return call
-
-
-def _fitted(kind: type) -> Any:
-    return kind(2).fit(_images())
 
 
 @cache
