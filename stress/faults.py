@@ -105,13 +105,6 @@ FAULTS: list[Fault] = [
         "return minimiser",
     ),
     line(
-        "the last patches of a group count for nothing",
-        "linear",
-        "skmae.linear._corruptions:_joined",
-        "    if joined:",
-        "    if False:",
-    ),
-    line(
         "dual: noise is left out of the encoder",
         "linear",
         "skmae.linear._dual:solve_dual",
