@@ -16,7 +16,7 @@ from stress._frame import Failure
 def _context() -> Any:
     """Children of a server that has loaded everything and run nothing: a fork of it is there at once, and clean."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["stress.campaigns.kills"])
+    context.set_forkserver_preload(["stress.campaigns.kills", "stress.campaigns.disk"])
     return context
 
 
