@@ -20,9 +20,12 @@ def store_parameters(estimator: BaseEstimator, arguments: dict[str, Any]) -> Non
 class SampleReader:
     """Whatever takes samples."""
 
+    _may_have_gaps = False
+    """Whether entries may be masked or NaN, which hides them."""
+
     def _as_samples(self, X: Any) -> Samples:
         """Samples of any shape, checked to be real numbers, not yet checked for NaN."""
-        return read_samples(X, self)
+        return read_samples(X, self, may_have_gaps=self._may_have_gaps)
 
 
 class ReadsOnce(SampleReader, TransformerMixin):

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.linalg.blas import dgemm, dsyrk, ssyrk
+from scipy.linalg.lapack import dpotrf
 
 from skmae._typing import Array, FloatArray
 
@@ -51,6 +52,11 @@ class ProductSum:
         self._energy += energy
         return True
 
+    def add_any(self, block: Array) -> None:
+        """Add blockᵀ block, in float64 where float32's range is too small."""
+        if not self.add(block):
+            self.add(block.astype(np.float64))
+
     def flush(self) -> None:
         """Pass on what is summed in float32."""
         if self._energy and self._sums is not None:
@@ -73,6 +79,18 @@ def mirror_lower(A: FloatArray) -> None:
         corner = A[start:stop, start:stop]
         upper = np.triu_indices(len(corner), 1)
         corner[upper] = corner.T[upper]
+
+
+def nearest_semidefinite(S: FloatArray) -> FloatArray:
+    """A symmetric matrix with its negative eigenvalues, if it has any, set to zero: the nearest without them."""
+    _, info = dpotrf(S, lower=1, clean=0)
+    if info == 0:
+        return S
+    values, U = symmetric_eigen(S)
+    root = U * np.sqrt(np.maximum(values, 0))
+    mended: FloatArray = dsyrk(1.0, root, lower=1)
+    mirror_lower(mended)
+    return mended
 
 
 def symmetric_eigen(

@@ -4,8 +4,9 @@ NumPy arrays of any type, order and byte order, memory maps, HDF5 datasets, data
 arrays: how they differ is decided here and nowhere else. n samples of d features.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
+from os import PathLike
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -16,8 +17,9 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skmae._compat import array_to_numpy, import_optional, is_numpy_namespace, namespace_and_device, widest_float
+from skmae._gaps import PairSums
 from skmae._linalg import ProductSum
-from skmae._typing import Array, DType, FloatArray, Shape
+from skmae._typing import Array, BoolArray, DType, FloatArray, Shape
 
 #: Rows converted at a time. 1024 products of 8-bit numbers sum exactly in float32 (2¹⁴ · 2¹⁰ = 2²⁴).
 BLOCK_ROWS = 1024
@@ -25,7 +27,14 @@ BLOCK_ROWS = 1024
 _CPU = 1  # kDLCPU of the DLPack standard
 _MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool_): 0.0}
 
+_SQUARES = (1e-140, 1e150)  # absolute values whose squares float64 sums, with all their digits
+_COMPLETE = (
+    "Every value must be there and finite: drop such samples, fill the gaps first (sklearn.impute.SimpleImputer), or "
+    "hide them with visible=, where a method has it. The linear autoencoders take NaN and masked entries as hidden."
+)
+
 Weights = FloatArray | None
+Fill = Callable[[Array, BoolArray], Array]
 Result = TypeVar("Result")
 
 
@@ -61,6 +70,8 @@ class Samples:
         What the samples came as, if its columns have names.
     library : ArrayLibrary or None
         Where results go; None is NumPy.
+    masked : array of bool of shape (n, d) or None
+        True where a masked array hides its values; None if nothing is. NaN hides as well.
     """
 
     rows_at_hand = True
@@ -73,11 +84,13 @@ class Samples:
         *,
         frame: Any = None,
         library: ArrayLibrary | None = None,
+        masked: BoolArray | None = None,
     ):
         self.values = values
         self.sample_shape = sample_shape
         self.frame = frame
         self.library = library
+        self.masked = masked
         self._is_finite = False  # as far as is known
 
     # -- what they look like --------------------------------------------------------------------------------------
@@ -138,7 +151,10 @@ class Samples:
 
     def original(self) -> Any:
         """What others may read in place of what came in: the data frame, or an array in the shape that came in."""
-        return self.rows().reshape(self.original_shape) if self.frame is None else self.frame
+        if self.frame is not None:
+            return self.frame
+        rows = self.rows() if self.masked is None else np.ma.masked_array(self.rows(), self.masked)
+        return rows.reshape(self.original_shape)
 
     def instead_of(self, X: Any) -> Any:
         """What may be read again in place of X: `original` if reading X made an array of it, else X itself."""
@@ -153,21 +169,84 @@ class Samples:
     def centred_blocks(
         self, centre: FloatArray, dtype: DTypeLike, size: int = BLOCK_ROWS
     ) -> Iterator[tuple[slice, Array]]:
-        """The same less `centre`, as `dtype`, in one buffer used again and again."""
+        """The same less `centre`, as `dtype`, in one buffer used again and again. NaN stays, and so does infinity."""
         centre = centre.astype(dtype)
         buffer = np.empty((min(size, len(self)), self.n_features), dtype)
         for rows, values in self.blocks(size):
             block = buffer[: len(values)] if len(values) <= len(buffer) else np.empty(values.shape, dtype)
-            np.subtract(values, centre, out=block, casting="unsafe", dtype=np.dtype(dtype))
+            with np.errstate(over="ignore", invalid="ignore"):  # whoever finds infinity in the end says so
+                np.subtract(values, centre, out=block, casting="unsafe", dtype=np.dtype(dtype))
             yield rows, block
 
+    # -- what of it is known --------------------------------------------------------------------------------------
+
+    def seen(self, rows: Any, values: Array) -> BoolArray | None:
+        """Which entries of some rows, whose values are these (m, d), are neither NaN nor masked; None if all are."""
+        masked: BoolArray | None = None if self.masked is None else self.masked[rows]
+        with np.errstate(over="ignore", invalid="ignore"):
+            may_hold_nan = values.dtype.kind == "f" and np.isnan(values.sum(dtype=np.float64))
+        if may_hold_nan:
+            known = ~np.isnan(values) if masked is None else ~(np.isnan(values) | masked)
+        elif masked is not None:
+            known = ~masked
+        else:
+            return None
+        return None if known.all() else known
+
+    def with_nan(self) -> "Samples":
+        """The same samples, with NaN in place of masked entries."""
+        if self.masked is None:
+            return self
+        rows = self.rows().astype(self.output_dtype)
+        rows[self.masked] = np.nan
+        return Samples(rows, self.sample_shape)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no entry is NaN or masked."""
+        if self._is_finite or (self.masked is None and self.dtype.kind != "f"):
+            return True
+        return all(self.seen(rows, block) is None for rows, block in self.blocks())
+
     def check_finite(self) -> None:
-        """Refuse NaN and infinity, saying where the first one is; look no more than once."""
-        if self._is_finite or self.dtype.kind != "f":
+        """Refuse NaN, masked entries and infinity, saying where the first one is; look no more than once."""
+        if self._is_finite or (self.masked is None and self.dtype.kind != "f"):
             return
         for rows, block in self.blocks():
             refuse_not_finite(block, rows.start)
+            if self.masked is not None and self.masked[rows].any():
+                row, column = np.argwhere(np.asarray(self.masked[rows]))[0]
+                raise ValueError(f"X[{rows.start + row}, {column}] is masked. {_COMPLETE}")
         self._is_finite = True
+
+    def check_bounded(self, weights: "Weights" = None, *, squares: bool = False) -> None:
+        """Refuse infinity in rows that have a weight, saying where the first one is.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n,) or None
+        squares : bool
+            Whether to refuse numbers, too, whose squares float64 cannot hold.
+        """
+        if self.dtype.kind != "f" and self.dtype.itemsize <= 8:
+            return
+        largest = 0.0
+        for rows, block in self.blocks():
+            counted = block if weights is None else block[weights[rows] > 0]
+            with np.errstate(invalid="ignore"):
+                high = float(np.fmax.reduce(np.abs(counted), axis=None, initial=0.0))
+            if np.isinf(high):
+                row, column = np.argwhere(np.isinf(block))[0]
+                raise ValueError(
+                    f"Input X contains infinity: X[{rows.start + row}, {column}] is {block[row, column]}. Every value "
+                    f"must be finite, or NaN where it is missing."
+                )
+            largest = max(largest, high)
+        if squares and not (largest == 0 or _SQUARES[0] < largest < _SQUARES[1]):
+            raise ValueError(
+                f"The largest absolute value of X is {largest:.3g}, and its square is beyond the range of float64. "
+                f"Divide X by a constant first: absolute values must lie between {_SQUARES[0]:g} and {_SQUARES[1]:g}."
+            )
 
     def check_weights(self, sample_weight: Any) -> Weights:
         """Weights of the samples, (n,) float64, or None if every sample counts once."""
@@ -179,22 +258,44 @@ class Samples:
         """A result where the samples came from."""
         return array if self.library is None else self.library.adopt(array)
 
-    def project(self, components: FloatArray, mean: FloatArray) -> Any:
-        """(X − mean) componentsᵀ, (n, k), in the type of results."""
-        return self.adopt(self.encode(components, mean))
+    def project(self, components: FloatArray, mean: FloatArray, fill: Fill) -> Any:
+        """(X − mean) componentsᵀ, (n, k), in the type of results; `fill` says what stands where nothing is known.
 
-    def encode(self, components: FloatArray, mean: FloatArray) -> Array:
-        """`project`, in NumPy."""
-        dtype = self.output_dtype
-        encoder = components.T.astype(dtype)
-        Z = np.empty((len(self), len(components)), dtype)
-        whole = isinstance(self.values, np.ndarray) and self.dtype == dtype
-        for rows, block in self.blocks(max(len(self), 1) if whole else BLOCK_ROWS):  # blocks only to convert them
-            np.matmul(block.astype(dtype, copy=False), encoder, out=Z[rows])
-        Z -= mean.astype(dtype) @ encoder
+        Parameters
+        ----------
+        components : ndarray of shape (k, d)
+        mean : ndarray of shape (d,)
+        fill : callable
+            Takes rows less the mean, zero where nothing is known, and what is known, (m, d) both, and fills the rows.
+        """
+        return self.adopt(self.encode(components, mean, fill))
+
+    def encode(self, components: FloatArray, mean: FloatArray, fill: Fill | None = None) -> Array:
+        """`project`, in NumPy; `fill` says what stands where nothing is known."""
+        Z = np.empty((len(self), len(components)), self.output_dtype)
+        encoder = Encoder(components, mean, self.output_dtype)
+        for rows, block in self.centred_blocks(encoder.centre, encoder.dtype):
+            with np.errstate(over="ignore"):
+                Z[rows] = encoder.encode(block)
+        if fill is not None:
+            self._encode_incomplete(Z, encoder, fill)
         if not np.isfinite(Z).all():
-            self.check_finite()
+            self.check_bounded() if fill else self.check_finite()
+            raise ValueError(
+                f"The features of X are beyond the range of {Z.dtype}. Divide X by a constant first, or pass float64."
+            )
         return Z
+
+    def _encode_incomplete(self, Z: Array, encoder: "Encoder", fill: Fill) -> None:
+        """Encode again the samples of which not everything is known, filled."""
+        suspects = ~np.asarray(np.isfinite(Z).all(axis=1))
+        for rows in row_blocks(len(self)):
+            if suspects[rows].any() or (self.masked is not None and self.masked[rows].any()):
+                values = self.read(rows)
+                seen = self.seen(rows, values)
+                if seen is not None:
+                    block = np.subtract(values, encoder.centre, dtype=encoder.dtype, casting="unsafe")
+                    Z[rows] = encoder.encode(fill(np.where(seen, block, 0), seen))
 
     def reduce(self, function: Callable[["Samples", Weights], Result], weights: Weights) -> Result:
         """What a function makes of the samples and their weights; of parts, if that is how they come, its sum."""
@@ -212,14 +313,15 @@ class Samples:
         """A centre near the samples that `dtype` holds: an 8-bit type's mid-point, else the mean of the first rows."""
         if self.dtype in _MIDPOINT:
             return np.full(self.n_features, _MIDPOINT[self.dtype])
-        first = self.read(slice(0, BLOCK_ROWS))
-        refuse_not_finite(first)
-        mean: FloatArray = first.mean(axis=0, dtype=np.float64)
-        if dtype == np.float64:
-            return mean
-        with np.errstate(over="ignore"):
+        first = slice(0, min(BLOCK_ROWS, len(self)))
+        values = self.read(first)
+        seen = self.seen(first, values)
+        counted = np.isfinite(values) if seen is None else seen & np.isfinite(values)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean: FloatArray = np.mean(values, axis=0, dtype=np.float64, where=counted | ~counted.any(axis=0))
+            mean = np.where(np.isfinite(mean), mean, 0)
             rounded = mean.astype(np.float32).astype(np.float64)
-        return np.where(np.isfinite(rounded), rounded, mean)
+        return rounded if dtype == np.float32 and np.isfinite(rounded).all() else mean
 
     def add_products(
         self,
@@ -230,32 +332,110 @@ class Samples:
         dtype: DType,
         batch_size: int,
         progress: Callable[[Iterator[Any]], Iterator[Any]],
-    ) -> tuple[FloatArray, bool]:
-        """Add Σ w (x − shift)(x − shift)ᵀ to the lower triangle of `scatter`, (d, d).
-
-        Returns
-        -------
-        first : ndarray of shape (d,)
-            Σ w (x − shift).
-        exact : bool
-            Whether all sums are those of whole numbers, without rounding.
-        """
+    ) -> "Products":
+        """Add Σ w y yᵀ to the lower triangle of `scatter`, (d, d); y is x − shift, and 0 where nothing is known."""
         # less its mid-point, 8-bit data is at most 2⁷: 1024 products sum to at most 2²⁴
         exact = weights is None and self.dtype in _MIDPOINT and bool((shift == _MIDPOINT[self.dtype]).all())
         in_float32 = exact or (dtype == np.float32 and np.array_equal(shift.astype(np.float32), shift))
         size = min(batch_size, BLOCK_ROWS) if exact else batch_size
         products = ProductSum(scatter, exact=exact)
-        first = np.zeros(self.n_features)
+        first, pairs = np.zeros(self.n_features), None
         for rows, block in progress(self.centred_blocks(shift, np.float32 if in_float32 else np.float64, size)):
-            w = None if weights is None else weights[rows]
-            total = block.sum(axis=0, dtype=np.float64) if w is None else w @ block
-            if not np.isfinite(total).all():
-                self.check_finite()
-            first += total
-            if not products.add(_weighted(block, w)):
-                products.add(_weighted(np.subtract(self.read(rows), shift, dtype=np.float64), w))
+            known = _Known.of(self, rows, block, weights)
+            first += known.first
+            products.add_any(_weighted(known.block, known.weights))
+            if known.incomplete is not None:
+                y, seen, w = known.incomplete
+                pairs = PairSums(0, np.zeros_like(first)) if pairs is None else pairs
+                pairs.add(y, seen, w)
+                products.add_any(_weighted(y, w))
         products.flush()
-        return first, exact
+        return Products(first, exact, pairs)
+
+
+class Encoder:
+    """(X − mean) componentsᵀ, block by block: the mean is subtracted before the product, which would lose its digits.
+
+    Parameters
+    ----------
+    components : ndarray of shape (k, d)
+    mean : ndarray of shape (d,)
+    dtype : dtype
+        Of the features. Where it cannot hold the components or the mean, float64 is used.
+
+    Attributes
+    ----------
+    dtype : dtype
+    centre : ndarray of shape (d,)
+        What is to be subtracted from blocks: the mean, rounded to `dtype`.
+    """
+
+    def __init__(self, components: FloatArray, mean: FloatArray, dtype: DType):
+        limits = np.finfo(dtype)
+        largest = max(np.abs(mean).max(initial=0), np.abs(components).max(initial=0))
+        smallest = np.abs(components).max(initial=0) or 1.0
+        fits = largest < limits.max / 2 and smallest > limits.tiny / limits.eps
+        self.dtype = dtype if fits else np.dtype(np.float64)
+        self.centre = mean.astype(self.dtype)
+        self._components = components.T.astype(self.dtype)
+        self._rest = ((mean - self.centre) @ components.T).astype(self.dtype)
+
+    def encode(self, block: Array) -> Array:
+        """Of rows from which `centre` has been subtracted, (m, k)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            features: Array = block @ self._components - self._rest
+        return features
+
+
+class Products(NamedTuple):
+    """What `Samples.add_products` finds beside the products.
+
+    Attributes
+    ----------
+    first : ndarray of shape (d,)
+        Σ w (x − shift) of complete samples.
+    exact : bool
+        Whether all sums are those of whole numbers, without rounding.
+    pairs : PairSums or None
+        The sums of incomplete samples, if there are any.
+    """
+
+    first: FloatArray
+    exact: bool
+    pairs: PairSums | None
+
+
+class _Known(NamedTuple):
+    """Rows of a block that have a weight: complete ones, their sum (d,), and the others with what is known of them."""
+
+    block: Array
+    weights: Weights
+    first: FloatArray
+    incomplete: tuple[Array, BoolArray, Weights] | None = None
+
+    @classmethod
+    def of(cls, samples: Samples, rows: slice, block: Array, weights: Weights) -> "_Known":
+        w = None if weights is None else weights[rows]
+        first = _first(block, w)
+        if samples.masked is None and np.isfinite(first).all():  # as most are: then there is nothing to look for
+            return cls(block, w, first)
+        seen = samples.seen(rows, block)
+        if w is not None and not w.all():
+            counts = w > 0
+            block, w, seen = block[counts], w[counts], None if seen is None else seen[counts]
+        if seen is None:
+            return cls(block, w, _first(block, w))
+        whole = seen.all(axis=1)
+        rest = np.where(seen[~whole], block[~whole], 0).astype(block.dtype, copy=False)
+        of_whole, of_rest = (None, None) if w is None else (w[whole], w[~whole])
+        return cls(block[whole], of_whole, _first(block[whole], of_whole), (rest, seen[~whole], of_rest))
+
+
+def _first(block: Array, weights: Weights) -> FloatArray:
+    """Σ w y, (d,)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total: FloatArray = block.sum(axis=0, dtype=np.float64) if weights is None else weights @ block
+    return total
 
 
 class DeviceSamples(Samples):
@@ -274,18 +454,24 @@ class DeviceSamples(Samples):
         if not self._all_finite(self.values):
             super().check_finite()
 
-    def project(self, components: FloatArray, mean: FloatArray) -> Any:
+    @property
+    def is_complete(self) -> bool:
+        return self._all_finite(self.values) or super().is_complete
+
+    def project(self, components: FloatArray, mean: FloatArray, fill: Fill) -> Any:
         xp = self.library.xp
         dtype = xp.float64 if self.values.dtype == xp.float64 else xp.float32
-        encoder = xp.astype(self.adopt(components.T), dtype)
-        Z = xp.astype(self.values, dtype) @ encoder - xp.astype(self.adopt(mean), dtype) @ encoder
-        if not self._all_finite(Z):
-            self.check_finite()
-        return Z
+        encoder, centre = xp.astype(self.adopt(components.T), dtype), xp.astype(self.adopt(mean), dtype)
+        rest = self.adopt((mean - array_to_numpy(centre).astype(np.float64)) @ components.T)
+        with np.errstate(over="ignore", invalid="ignore"):  # of libraries that compute in NumPy
+            Z = (xp.astype(self.values, dtype) - centre) @ encoder - xp.astype(rest, dtype)
+        return Z if self._all_finite(Z) else super().project(components, mean, fill)  # which finds out why
 
     def choose_shift(self, dtype: DType) -> FloatArray:
         xp, widest = self.library.xp, self.library.widest
         mean = xp.mean(xp.astype(self.values[: min(BLOCK_ROWS, len(self)), :], widest), axis=0)
+        if not self._all_finite(mean):
+            return super().choose_shift(dtype)
         # whole numbers and float32 alike are held by float32 without rounding
         return array_to_numpy(xp.round(mean) if self._is_narrow(dtype) else mean).astype(np.float64)
 
@@ -297,8 +483,8 @@ class DeviceSamples(Samples):
         *,
         dtype: DType,
         batch_size: int,
-        progress: Callable[[Iterator[Any]], Iterator[Any]],  # noqa: ARG002
-    ) -> tuple[FloatArray, bool]:
+        progress: Callable[[Iterator[Any]], Iterator[Any]],
+    ) -> Products:
         xp, widest = self.library.xp, self.library.widest
         product = xp.float32 if self._is_narrow(dtype) else xp.float64
         centre = xp.astype(self.adopt(shift), product)
@@ -311,13 +497,13 @@ class DeviceSamples(Samples):
                 w = xp.astype(self.adopt(weights[rows, np.newaxis]), product)
                 first = first + xp.sum(xp.astype(block * w, widest), axis=0)
                 block = block * xp.sqrt(w)
-            products = xp.astype(block.T @ block, widest)
+            with np.errstate(over="ignore", invalid="ignore"):
+                products = xp.astype(block.T @ block, widest)
             total = products if total is None else total + products
-        first = array_to_numpy(first)
-        if not np.isfinite(first).all():
-            self.check_finite()
+        if not self._all_finite(first):  # on the host, where what is not known can be told apart
+            return super().add_products(shift, weights, scatter, dtype=dtype, batch_size=batch_size, progress=progress)
         scatter += array_to_numpy(total)
-        return first, False
+        return Products(array_to_numpy(first), exact=False, pairs=None)
 
     def _is_narrow(self, dtype: DType) -> bool:
         """Whether float32 products are what is asked for, or all that is needed."""
@@ -344,27 +530,33 @@ class DaskSamples(Samples):
         return int(n)
 
     @property
+    def dtype(self) -> DType:
+        """That of its chunks, as they are read: masked ones hold NaN in place of what they hide."""
+        masked = isinstance(getattr(self.values, "_meta", None), np.ma.MaskedArray)
+        return floating_dtype(self.values) if masked else super().dtype
+
+    @property
     def _header(self) -> Any:
         return np.broadcast_to(np.int8(0), (1, self.n_features))
 
     def read(self, rows: Any) -> Array:
-        some = np.asarray(self.values[rows])
-        return some.reshape(len(some), -1)
+        return _rows_of_chunk(self.values[rows].compute())
 
     def blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, Array]]:
         start = 0
         for chunk in self._chunks():
-            values = np.asarray(chunk.compute())
+            values = _rows_of_chunk(chunk.compute())
             for rows in row_blocks(len(values), size):
-                yield slice(start + rows.start, start + rows.stop), values[rows].reshape(rows.stop - rows.start, -1)
+                yield slice(start + rows.start, start + rows.stop), values[rows]
             start += len(values)
 
-    def project(self, components: FloatArray, mean: FloatArray) -> Any:
+    def project(self, components: FloatArray, mean: FloatArray, fill: Fill) -> Any:
         """A Dask array of features, (n, k), in the same chunks; nothing is computed."""
         return self.values.map_blocks(
             _project_chunk,
             components=components,
             mean=mean,
+            fill=fill,
             chunks=(self.values.chunks[0], (len(components),)),
             drop_axis=list(range(2, self.values.ndim)),
             meta=np.empty((0, 0), self.output_dtype),
@@ -391,15 +583,22 @@ class DaskSamples(Samples):
         return self.values.to_delayed().ravel()
 
 
-def _project_chunk(chunk: Array, components: FloatArray, mean: FloatArray) -> Array:
-    return Samples(chunk).encode(components, mean)
+def _rows_of_chunk(chunk: Any) -> Array:
+    """(n, d), with NaN where a masked chunk hides its values."""
+    if isinstance(chunk, np.ma.MaskedArray):
+        chunk = np.ma.filled(chunk.astype(floating_dtype(chunk)), np.nan)
+    return np.asarray(chunk).reshape(len(chunk), prod(chunk.shape[1:]))
+
+
+def _project_chunk(chunk: Array, components: FloatArray, mean: FloatArray, fill: Fill) -> Array:
+    return Samples(_rows_of_chunk(chunk)).encode(components, mean, fill)
 
 
 def _reduce_chunk(
     function: Callable[[Samples, Weights], Result], chunk: Array, weights: Weights, number: int
 ) -> Result:
     try:
-        return function(Samples(chunk), weights)
+        return function(Samples(_rows_of_chunk(chunk)), weights)
     except ValueError as error:
         raise ValueError(f"Chunk {number}: {error}") from error
 
@@ -407,7 +606,7 @@ def _reduce_chunk(
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def read_samples(X: Any, reader: Any) -> Samples:
+def read_samples(X: Any, reader: Any, *, may_have_gaps: bool = False) -> Samples:
     """Samples from whatever came in, checked to be real numbers, not yet checked for NaN.
 
     Parameters
@@ -415,6 +614,8 @@ def read_samples(X: Any, reader: Any) -> Samples:
     X : array-like of shape (n_samples, n_features) or (n_samples, \\*sample_shape)
     reader : estimator or str
         Who reads, for error texts.
+    may_have_gaps : bool
+        Whether entries may be masked.
 
     Returns
     -------
@@ -424,7 +625,8 @@ def read_samples(X: Any, reader: Any) -> Samples:
     Raises
     ------
     ValueError, TypeError
-        If X is empty, has no two axes, or holds anything but real numbers.
+        If X is empty, has no two axes, or holds anything but real numbers; if it is no array of samples, but something
+        that samples can be had from.
     """
     if isinstance(X, Samples):
         return X
@@ -436,15 +638,23 @@ def read_samples(X: Any, reader: Any) -> Samples:
     name = reader if isinstance(reader, str) else type(reader).__name__
     frame = X if _is_frame(X) else None
     library = library_of(X)
+    masked = None
     if frame is not None:
         _check_numeric_columns(frame, name)
         rows, sample_shape = frame, None
     else:
+        _refuse_no_array(X, name)
+        if isinstance(X, list | tuple):
+            X = _joined(X, estimator)
         rows, sample_shape = _as_rows(X, library)
+        rows, masked = _unmasked(rows)
     rows = check_array(rows, dtype="numeric", ensure_all_finite=False, input_name="X", estimator=estimator)
     if library is not None and not library.on_cpu:
         return DeviceSamples(rows, sample_shape, library=library)
-    return Samples(to_numpy(rows), sample_shape, frame=frame, library=library)
+    samples = Samples(to_numpy(rows), sample_shape, frame=frame, library=library, masked=masked)
+    if masked is not None and not may_have_gaps:
+        samples.check_finite()
+    return samples
 
 
 def _as_rows(X: Any, library: ArrayLibrary | None) -> tuple[Any, Shape | None]:
@@ -454,11 +664,113 @@ def _as_rows(X: Any, library: ArrayLibrary | None) -> tuple[Any, Shape | None]:
     """
     if library is None and not (issparse(X) or hasattr(X, "iloc")):  # which scikit-learn has texts for
         X = to_numpy(X)
+        _check_type(X)
     if getattr(X, "ndim", 2) <= 2:
         return X, None
     sample_shape = tuple(X.shape[1:])
     rows = (X.shape[0], prod(sample_shape))
     return (X.reshape(rows) if library is None else library.xp.reshape(X, rows)), sample_shape
+
+
+def _unmasked(rows: Any) -> tuple[Any, BoolArray | None]:
+    """The values of a masked array, and where they are masked; None if nowhere."""
+    if not isinstance(rows, np.ma.MaskedArray):
+        return rows, None
+    masked = np.ma.getmaskarray(rows)
+    return rows.data, masked if masked.any() else None
+
+
+def _check_type(X: Array) -> None:
+    """Refuse arrays of dates, texts and records; those of objects are left to be read as numbers."""
+    if X.dtype.kind not in "biufcOSU":
+        raise ValueError(
+            f"X is of type {X.dtype}; samples are real numbers. Convert it, or leave it out: of dates and times, for "
+            f"example, (X - X.min()) / numpy.timedelta64(1, 's')."
+        )
+    if X.ndim == 1 and X.dtype.kind != "O":
+        raise ValueError(
+            f"X has one axis, of length {len(X)}: Expected 2D array, got 1D array instead. Reshape your data: one "
+            f"sample is X[None], samples of one feature are X[:, None]."
+        )
+
+
+def _refuse_no_array(X: Any, reader: str) -> None:
+    """Refuse what samples can be had from, but not in this way, and say in which."""
+    advice = None
+    if isinstance(X, str | bytes | PathLike) or _holds(X, (str, PathLike)):
+        advice = (
+            "a path, not samples. Load it first: numpy.load(path), or of several .npy or .parquet files "
+            "Moments.from_files(paths) and then fit_moments"
+        )
+    elif hasattr(X, "files") and hasattr(X, "keys"):  # numpy's NpzFile
+        advice = f"an .npz archive of arrays {sorted(X.keys())}. Pass one of them: X[{min(X.keys(), default='name')!r}]"
+    elif isinstance(X, Mapping) and not hasattr(X, "columns"):
+        advice = f"a mapping with keys {list(X)[:5]}. Pass one of its values: samples, a row each"
+    elif hasattr(X, "dataset") and hasattr(X, "batch_size"):  # a DataLoader
+        advice = (
+            "a loader of batches. Read them with Moments.from_batches(x for x, *_ in loader) and call fit_moments, or "
+            "call partial_fit for each"
+        )
+    elif isinstance(X, Iterator):
+        advice = (
+            "an iterator, not an array. Of batches: Moments.from_batches(batches) and fit_moments, or partial_fit for "
+            "each; of samples: numpy.stack(list(samples))"
+        )
+    elif hasattr(X, "__getitem__") and hasattr(X, "__len__") and not _is_array_like(X):
+        advice = "not an array. Of a Dataset of (image, label) pairs: numpy.stack([numpy.asarray(x) for x, *_ in X])"
+    if advice:
+        raise TypeError(f"X of {reader} is {advice}. It came as {type(X).__module__}.{type(X).__name__}.")
+
+
+def _holds(X: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether X is a list of such things."""
+    return isinstance(X, list | tuple) and len(X) > 0 and all(isinstance(x, kinds) for x in X)
+
+
+def _is_array_like(X: Any) -> bool:
+    known = ("__array__", "__array_interface__", "__dlpack__", "__dataframe__", "shape", "iloc")
+    return isinstance(X, list | tuple) or any(hasattr(X, name) for name in known)
+
+
+def _joined(X: Any, estimator: Any) -> Any:
+    """A list of samples as one array; refused if it is a list of batches, or might be."""
+    if not all(hasattr(x, "shape") and hasattr(x, "dtype") for x in X):
+        return X
+    shapes = [tuple(x.shape) for x in X]
+    stack = np.ma.stack if any(isinstance(x, np.ma.MaskedArray) for x in X) else np.stack
+    if not shapes or max(map(len, shapes)) < 2:
+        return X if stack is np.stack else stack(X)
+    known = getattr(estimator, "image_shape_", None) if estimator is not None else None
+    known = known or (getattr(estimator, "image_shape", None) if estimator is not None else None)
+    if len(set(shapes)) > 1:
+        same_width = len({shape[1:] for shape in shapes}) == 1
+        raise ValueError(
+            f"X is a {type(X).__name__} of arrays of different shapes, {shapes[0]} and "
+            f"{next(s for s in shapes if s != shapes[0])} among them. "
+            + (
+                "If they are batches: numpy.concatenate(X), or partial_fit for each. "
+                if same_width
+                else "If it is a batch of samples and labels: pass X[0]. "
+            )
+            + "If they are images: resize them to one size first, with skimage.transform.resize or PIL.Image.resize."
+        )
+    if shapes[0] != known and not _are_images(shapes):
+        raise ValueError(
+            f"X is a {type(X).__name__} of {len(X)} array{'s' if len(X) > 1 else ''} of shape {shapes[0]}: batches, or "
+            f"samples? If batches: numpy.concatenate(X), or of a loader x for x, *_ in loader. If samples: "
+            f"numpy.stack(X)."
+        )
+    return stack([to_numpy(x) for x in X])
+
+
+def _are_images(shapes: list[Shape]) -> bool:
+    """Whether several arrays of one shape can be nothing but images: grey, square or many; or in colour."""
+    shape = shapes[0]
+    if len(shapes) == 1 or len(shape) > 3:
+        return False
+    if len(shape) == 2:
+        return shape[0] == shape[1] or len(shapes) >= shape[0]
+    return shape[-1] in (1, 3, 4) or shape[0] in (1, 3, 4)
 
 
 def library_of(X: Any) -> ArrayLibrary | None:
@@ -559,12 +871,12 @@ def row_blocks(n_rows: int, size: int = BLOCK_ROWS) -> Iterator[slice]:
 
 def refuse_not_finite(block: Array, first_row: int = 0) -> None:
     """Refuse NaN and infinity among some rows, saying where the first one is."""
-    if block.dtype.kind != "f" or np.isfinite(block.sum(dtype=np.float64)) or np.isfinite(block).all():
-        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if block.dtype.kind != "f" or np.isfinite(block.sum(dtype=np.float64)) or np.isfinite(block).all():
+            return
     row, column = np.argwhere(~np.isfinite(block))[0]
     raise ValueError(
-        f"Input X contains NaN or infinity: X[{first_row + row}, {column}] is {block[row, column]}. Every "
-        f"value must be finite: drop such samples, or fill the gaps first (sklearn.impute.SimpleImputer)."
+        f"Input X contains NaN or infinity: X[{first_row + row}, {column}] is {block[row, column]}. {_COMPLETE}"
     )
 
 

@@ -409,15 +409,21 @@ def draw_visible(
     ValueError
         If `n_samples` is not a number of samples, or the sampler returns anything but bool of that shape.
     """
-    if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 0:
-        raise ValueError(f"n_samples={n_samples!r} must be a whole number >= 0.")
-    visible = np.asarray(sampler(int(n_samples), grid, mask, check_random_state(random_state)))
+    n_samples = check_n_samples(n_samples)
+    visible = np.asarray(sampler(n_samples, grid, mask, check_random_state(random_state)))
     if visible.dtype != bool or visible.shape != (n_samples, grid.n_patches):
         raise ValueError(
             f"mask_sampling={sampler!r} returned an array of shape {visible.shape} and type {visible.dtype}; it must "
-            f"return bool of shape (n_samples, n_patches) = {(int(n_samples), grid.n_patches)}, True where visible."
+            f"return bool of shape (n_samples, n_patches) = {(n_samples, grid.n_patches)}, True where visible."
         )
     return visible
+
+
+def check_n_samples(n_samples: object) -> int:
+    """A number of samples, as a user says it."""
+    if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 0:
+        raise ValueError(f"n_samples={n_samples!r} must be a whole number >= 0.")
+    return int(n_samples)
 
 
 def count_visible(sampler: Sampler, grid: PatchGrid, mask: float) -> int | None:

@@ -10,13 +10,16 @@ from numpy.typing import ArrayLike, DTypeLike
 from scipy.linalg.blas import dsyr, dsyr2
 
 from skmae._files import open_shards, with_progress
-from skmae._linalg import EPS, mirror_lower, variance_of_rounding  # noqa: F401
+from skmae._gaps import PairSums
+from skmae._linalg import mirror_lower, variance_of_rounding
 from skmae._samples import BLOCK_ROWS, Samples, Weights, count_rows, read_samples
 from skmae._typing import AnyPath, DType, FloatArray, Shape
 
 _FLOAT64 = np.dtype(np.float64)
 _ROUNDING = 1e-10
 _CANCELLED = 4.0  # sums that shrank by more have lost digits that the rank of S may hang on
+_LEAST = 1e-270  # sums of squares below this have lost digits
+_LEAST_LEFT = 1e-9  # of the weight of samples, after a subtraction that float64's digits can bear
 
 
 class Moments:
@@ -51,6 +54,10 @@ class Moments:
 
     Notes
     -----
+    NaN and masked entries are missing: the mean of a feature is taken over the samples that know it, the second moment
+    of a pair over those that know both, and a pair that is never known together counts as uncorrelated. Such a second
+    moment may have negative eigenvalues. The sums take three times the memory then.
+
     Sums are kept about a shift close to the data, so that a mean that is large against the spread does not cancel
     the digits away. Products of 8-bit integers and bool are exact; those of wider types are taken in float64 unless
     float32 is asked for. Sums across blocks are in float64. Subtraction cannot bring back digits: what is left of sums
@@ -74,13 +81,15 @@ class Moments:
     """
 
     _names: tuple[str, ...] | None = None  # of the columns; here for pickles from before names were kept
+    _pairs: PairSums | None = None  # of samples that are known in part
 
     def __init__(self, n_features: int):
+        n_features = _checked_width(n_features)
         self.n: float = 0
         self.n_rows = 0
         self.sample_shape: Shape | None = None
         self._shift = np.zeros(n_features)  # chosen with the first data, then kept
-        self._first = np.zeros(n_features)  # Σ (x − shift)
+        self._first = np.zeros(n_features)  # Σ (x − shift) of complete samples
         self._scatter = np.zeros((n_features, n_features), order="F")  # Σ (x − shift)(x − shift)ᵀ, lower triangle
         self._peak = np.zeros(n_features)  # the largest that the diagonal has been: what rounding is relative to
         self._exact = True  # sums of whole numbers, without rounding
@@ -118,12 +127,13 @@ class Moments:
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, is empty, or is not numeric; if a weight is negative, or all are zero.
+            If X holds infinity, or numbers whose squares float64 cannot hold; if it is empty, or is not numeric; if a
+            weight is negative, or all are zero.
         """
         if np.dtype(dtype) not in (np.float32, np.float64):
             raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
         _check_batch_size(batch_size)
-        samples = read_samples(X, "Moments")
+        samples = read_samples(X, "Moments", may_have_gaps=True)
         return cls._of(samples, samples.check_weights(sample_weight), dtype, batch_size, verbose)
 
     @classmethod
@@ -158,7 +168,7 @@ class Moments:
         Raises
         ------
         ValueError
-            If there is no batch; if one is empty, holds NaN or infinity, or differs from the first in its width, or in
+            If there is no batch; if one is empty, holds infinity, or differs from the first in its width, or in
             the names of its columns or their order. Its number is said, counted from 0.
 
         Examples
@@ -210,7 +220,7 @@ class Moments:
             If a file is missing.
         ValueError
             If a file is cut short, of another kind, or differs in width: said before anything is read. If a file holds
-            NaN or infinity.
+            infinity.
 
         Examples
         --------
@@ -243,37 +253,61 @@ class Moments:
 
     @property
     def mean(self) -> FloatArray:
-        self._require_data()
-        return self._shift + self._first / self.n
+        pairs = self._known_pairs()
+        return self._shift + (self._first / self.n if pairs is None else pairs.first / pairs.n)
 
     @property
     def second(self) -> FloatArray:
-        self._require_data()
         return self._centred(self._scatter.copy(order="F"))
+
+    @property
+    def _has_gaps(self) -> bool:
+        """Whether some sample was known in part only."""
+        return self._pairs is not None
 
     def _release_second(self) -> FloatArray:
         """`second` in the memory of the sums themselves, which are lost: the last use of moments that are not kept."""
-        self._require_data()
         S = self._centred(self._scatter)
         self.n = self.n_rows = 0
         return S
 
     def _centred(self, scatter: FloatArray) -> FloatArray:
         """scatter / n less the product of means, both triangles, in place; constant features are exactly zero."""
-        offset = self._first / self.n
-        if self._exact:  # n² S is a whole number, too, and one that float64 holds for n up to 700,000
+        pairs = self._known_pairs()
+        counts: float | FloatArray
+        if pairs is not None:
+            offset, counts, S = pairs.first / pairs.n, pairs.n, pairs.centre(scatter)
+        elif self._exact:  # n² S is a whole number, too, and one that float64 holds for n up to 700,000
+            offset, counts = self._first / self.n, self.n
             scatter *= self.n
-            S: FloatArray = dsyr(-1.0, self._first, lower=1, a=scatter, overwrite_a=1)
+            S = dsyr(-1.0, self._first, lower=1, a=scatter, overwrite_a=1)
             S /= self.n**2
         else:
+            offset, counts = self._first / self.n, self.n
             scatter /= self.n
             S = dsyr(-1.0, offset, lower=1, a=scatter, overwrite_a=1)
-        rounding = variance_of_rounding(self._peak / self.n, self._shift + offset)
+        rounding = variance_of_rounding(self._peak / counts, self._shift + offset)
         constant = (S.diagonal() <= rounding) & np.isfinite(rounding)
         S[constant] = 0
         S[:, constant] = 0
         mirror_lower(S)
         return S
+
+    def _known_pairs(self) -> PairSums | None:
+        """The sums of all samples, complete ones too, if some are not; refused while a feature was never seen."""
+        self._require_data()
+        if self._pairs is None:
+            return None
+        pairs = PairSums(self.n - self._pairs.n_samples, self._first).combine(self._pairs, 1)
+        never = np.flatnonzero(pairs.n <= 0)
+        if len(never):
+            some = [repr(self._names[i]) if self._names else str(i) for i in never[:5]]
+            raise ValueError(
+                f"{len(never)} of {self.n_features} features are missing in every sample: {', '.join(some)}"
+                f"{', ...' if len(never) > 5 else ''}. Nothing is known of them: leave them out, or add samples that "
+                f"know them."
+            )
+        return pairs
 
     def update(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Add samples.
@@ -291,16 +325,16 @@ class Moments:
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, is empty, or has another width, or other columns; if a weight is negative, or
-            all are zero. Nothing of X has been added then.
+            If X holds infinity, or numbers whose squares float64 cannot hold; if it is empty, or has another width, or
+            other columns; if a weight is negative, or all are zero. Nothing of X has been added then.
         """
-        samples = read_samples(X, "Moments")
+        samples = read_samples(X, "Moments", may_have_gaps=True)
         self._require_width(samples.n_features, "X")
         names = self._shared_names(samples.names, "X")
         shape = self._shared_shape(samples.sample_shape, "X")
         weights = samples.check_weights(sample_weight)
         if samples.rows_at_hand:
-            samples.check_finite()
+            samples.check_bounded(weights, squares=True)
             self._add(samples, weights)
         else:
             self.__dict__.update((self + self._of(samples, weights)).__dict__)
@@ -333,7 +367,9 @@ class Moments:
     ) -> None:
         if self.n_rows == 0:
             self._shift = samples.choose_shift(dtype)
-        first, exact = samples.add_products(
+        if not self._scatter.flags.writeable:  # read from a file that is mapped into memory
+            self._scatter = self._scatter.copy(order="F")
+        first, exact, pairs = samples.add_products(
             self._shift,
             weights,
             self._scatter,
@@ -341,11 +377,18 @@ class Moments:
             batch_size=batch_size,
             progress=partial(with_progress, total=len(samples), verbose=verbose),
         )
-        self._first += first
+        diagonal = self._scatter.diagonal()
+        if not (np.isfinite(diagonal.sum()) and np.isfinite(first.sum()) and diagonal.max(initial=0) > _LEAST):
+            samples.check_bounded(weights, squares=True)
+            if not np.isfinite(diagonal.sum()):
+                raise ValueError("The sums of squares of X are beyond the range of float64. Divide X by a constant.")
+        self._first = self._first + first
         self._exact &= exact
+        if pairs is not None:
+            self._pairs = pairs if self._pairs is None else self._pairs.copy().combine(pairs, 1)
         self.n += len(samples) if weights is None else float(weights.sum())
         self.n_rows += count_rows(len(samples), weights)
-        self._peak = np.maximum(self._peak, self._scatter.diagonal())
+        self._peak = np.maximum(self._peak, diagonal)
 
     def _combine(self, other: "Moments", sign: int) -> "Moments":
         self._require_width(other.n_features, "the other moments")
@@ -364,17 +407,18 @@ class Moments:
         result.n_rows = self.n_rows + sign * other.n_rows
         result.n = self.n + sign * other.n
         result._shift = base._shift.copy()
-        moved_first, moved_scatter = other._about(base._shift)
+        moved_first, moved_scatter, moved_pairs = other._about(base._shift)
         result._first = self._first + sign * moved_first
         result._scatter = self._scatter.copy(order="F")
         (np.add if sign > 0 else np.subtract)(result._scatter, moved_scatter, out=result._scatter)
+        result._pairs = _combined(self._pairs, moved_pairs, sign)
         same_shift = self.n_rows == 0 or other.n_rows == 0 or np.array_equal(self._shift, other._shift)
         result._exact = self._exact and other._exact and same_shift
         result._peak = np.maximum.reduce(
             [self._peak, other._peak, moved_scatter.diagonal(), result._scatter.diagonal()]
         )
         if sign < 0:
-            result._require_a_rest()
+            result._require_a_rest(self.n)
         return result
 
     def _nothing_left(self, other: "Moments") -> "Moments":
@@ -385,22 +429,37 @@ class Moments:
             )
         return Moments(self.n_features)
 
-    def _require_a_rest(self) -> None:
-        """Refuse a difference that no samples have."""
-        variance = self._scatter.diagonal() - self._first**2 / self.n if self.n > 0 else np.array([-1.0])
-        if (variance < -_ROUNDING * (self._scatter.diagonal() + self._first**2 / self.n + self._peak)).any():
+    def _require_a_rest(self, whole: float) -> None:
+        """Refuse a difference that no samples have, or that is too small a part of the `whole` weight to be known."""
+        first, counts = self._first, np.full(self.n_features, self.n)
+        if self._pairs is not None:
+            first, counts = first + self._pairs.first, counts - self._pairs.n_samples + self._pairs.n
+        mean_square = np.divide(first**2, counts, out=np.zeros_like(first), where=counts > 0)
+        variance = self._scatter.diagonal() - mean_square
+        impossible = variance < -_ROUNDING * (self._scatter.diagonal() + mean_square + self._peak)
+        if self.n <= 0 or (counts < 0).any() or impossible.any():
             raise ValueError(
                 "What is left has a negative variance or weight: the moments that were subtracted are not those of a "
                 "part of these samples, weighed as they were."
             )
+        if self.n < _LEAST_LEFT * whole:
+            raise ValueError(
+                f"What is left has a weight of {self.n:.3g} of {whole:.3g}: too little for its moments to be known by "
+                f"subtraction, which leaves the digits of the whole. Gather the moments of these samples by themselves."
+            )
 
-    def _about(self, shift: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _about(self, shift: FloatArray) -> tuple[FloatArray, FloatArray, PairSums | None]:
         """The sums about another shift: with δ = old − new, Σ(x−new)(x−new)ᵀ gains Σ(x−old)δᵀ + δΣ(x−old)ᵀ + nδδᵀ."""
         delta = self._shift - shift
         if self.n_rows == 0 or not delta.any():
-            return self._first, self._scatter
-        half_way = self._first + self.n * delta / 2
-        return self._first + self.n * delta, dsyr2(1.0, half_way, delta, lower=1, a=self._scatter)
+            return self._first, self._scatter, self._pairs
+        pairs = self._pairs
+        n = self.n if pairs is None else self.n - pairs.n_samples
+        half_way = self._first + n * delta / 2
+        scatter = dsyr2(1.0, half_way, delta, lower=1, a=self._scatter)
+        if pairs is not None:
+            scatter += pairs.gain(delta)
+        return self._first + n * delta, scatter, None if pairs is None else pairs.moved(delta)
 
     def _has_cancelled(self) -> bool:
         """Whether subtraction cost digits: some feature varies little outside the part that was taken away."""
@@ -434,11 +493,25 @@ class Moments:
             )
 
 
+def _combined(ours: PairSums | None, theirs: PairSums | None, sign: int) -> PairSums | None:
+    if theirs is None:
+        return ours
+    ours = PairSums(0, np.zeros(len(theirs.n))) if ours is None else ours.copy()
+    pairs = ours.combine(theirs, sign)
+    return pairs if pairs.n_samples > 0 else None
+
+
 def _moments_of_part(samples: Samples, weights: Weights, *, dtype: DType, batch_size: int, verbose: bool) -> Moments:
     moments = Moments(samples.n_features)
     if len(samples) and (weights is None or weights.any()):
         moments._add(samples, weights, dtype, batch_size, verbose)
     return moments
+
+
+def _checked_width(n_features: object) -> int:
+    if not isinstance(n_features, Integral) or n_features < 1:
+        raise ValueError(f"n_features must be a whole number >= 1, the width of the data; got {n_features!r}.")
+    return int(n_features)
 
 
 def _check_batch_size(batch_size: object) -> None:

@@ -9,7 +9,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 from stress._frame import campaigns, run
 from stress._results import record, record_found
-from stress.faults import FAULTS
+from stress.faults import FAULTS, search_for
 
 
 def main() -> int:
@@ -52,13 +52,10 @@ def put_back(options: argparse.Namespace) -> int:
     for fault in FAULTS:
         if fault.campaign not in options.only:
             continue
-        with fault.put_back():
-            outcome = run(fault.campaign, seed=options.seed, seconds=options.budget, stop_at_failure=True)
-        found = bool(outcome.failures)
+        found, outcome = search_for(fault, seed=options.seed, seconds=options.budget, cases=options.cases)
         missed += not found
         record_found(fault.name, outcome)
-        what = outcome.failures[0][1] if found else "-"
-        print(f"{fault.name}: {'found' if found else 'NOT FOUND'} after {outcome.n_cases} cases: {what}")
+        print(f"{fault.name}: {'found' if found else 'NOT FOUND'} after {outcome.n_cases} cases: {found or '-'}", flush=True)
     return int(missed > 0)
 
 

@@ -15,6 +15,7 @@ from pkgutil import iter_modules
 from zlib import crc32
 
 import numpy as np
+from sklearn.exceptions import FitFailedWarning
 
 import stress.campaigns
 
@@ -123,6 +124,7 @@ def _judge(case: object, trial: Trial, heard: object) -> str | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", RuntimeWarning)
+            warnings.simplefilter("ignore", FitFailedWarning)  # which is one, and says what was refused
             case(trial)
     except Exception as error:
         heard()
@@ -133,7 +135,7 @@ def _judge(case: object, trial: Trial, heard: object) -> str | None:
 
 
 def _described(outcome: Outcome, trial: Trial, error: str) -> str:
-    notes = ", ".join(f"{name}={value!r}" for name, value in trial.notes.items())
+    notes = " ".join(", ".join(f"{name}={value!r}" for name, value in trial.notes.items()).split())
     again = f"python -m stress --only {outcome.campaign} --seed {outcome.seed} --replay {trial.number}"
     return f"{again}  # {error} | {notes}"
 

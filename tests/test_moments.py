@@ -148,15 +148,17 @@ def test_pickle_keeps_everything(rng):
     assert repr(back) == "Moments(n=30, n_features=4)"
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, 1e200])
 def test_a_refused_batch_adds_nothing(bad, rng):
     moments = Moments.from_data(rng.normal(size=(30, 4)))
     before = moments.n, moments.second
     X = rng.normal(size=(3000, 4))
     X[2500, 2] = bad
-    with pytest.raises(ValueError, match=r"NaN or infinity: X\[2500, 2\] is"):
+    with pytest.raises(
+        ValueError, match=r"infinity: X\[2500, 2\] is|largest absolute value of X is 1e\+200.*Divide X by"
+    ):
         moments.update(X)
-    with pytest.raises(ValueError, match="NaN or infinity"):
+    with pytest.raises(ValueError, match=r"infinity|1e\+200"):
         Moments.from_data(X)
     assert moments.n == before[0]
     np.testing.assert_array_equal(moments.second, before[1])

@@ -23,11 +23,12 @@ from skmae._parameters import GRID
 from skmae._samples import Samples, Weights, count_rows, floating_dtype, library_of, to_numpy
 from skmae._typing import Array, BoolArray, Constraints, FloatArray, Floats, RandomState, Shape
 from skmae.linear._corruptions import Corruption, Masks
+from skmae.linear._filling import Filling
 from skmae.linear._linearization import LinearMap
 from skmae.linear._losses import AllFeatures, Loss
 from skmae.linear._problem import FromSummary, Problem, Rows, Solution, Summary, check_rank
 from skmae.linear._solvers import SOLVERS, choose_solver, solve
-from skmae.masking import draw_visible, read_visible
+from skmae.masking import check_n_samples, draw_visible, read_visible
 from skmae.moments import Moments
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -65,6 +66,11 @@ class FromSamples:
         self.n_rows = count_rows(len(samples), weights) if self._moments is None else self._moments.n_rows
         self.n_samples = self._count(len(samples)) if self._moments is None else self._moments.n
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing of the samples is missing."""
+        return self._samples.is_complete
+
     def _count(self, n: int) -> float:
         return n if self._weights is None else float(self._weights.sum())
 
@@ -75,6 +81,7 @@ class FromSamples:
 
     def rows(self) -> Rows:
         """All rows, and their weights."""
+        self._samples.check_bounded(self._weights, squares=True)
         return self._samples.rows(), self._weights
 
 
@@ -179,6 +186,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
     (1797, 8)
     """
 
+    _may_have_gaps = True
+
     n_components: int | float | None
     whiten: bool
     solver: Any
@@ -229,7 +238,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
             Any real type; 8-bit, memory-mapped and read-only arrays are read in blocks and never copied whole. A Dask
-            array, cut along its samples, is read where its chunks are.
+            array, cut along its samples, is read where its chunks are. NaN and masked entries are hidden: they are
+            left out of the mean and of the second moments, each pair of features over the samples that know both.
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -242,8 +252,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         Raises
         ------
         ValueError
-            If X holds NaN or infinity, has fewer than two samples of a weight above zero, or does not fit
-            `image_shape`; if `n_components` exceeds min(n_samples, n_features); if a weight is negative.
+            If X holds infinity, has fewer than two samples of a weight above zero, a feature that no sample knows, or
+            does not fit `image_shape`; if `n_components` exceeds min(n_samples, n_features); if a weight is negative.
         """
         samples = self._as_samples(X)
         weights = samples.check_weights(sample_weight)
@@ -450,7 +460,9 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         return tuple(to_numpy(getattr(solution, name)) for name in names)
 
     def transform(self, X: ArrayLike) -> Array:
-        """Encode whole samples: ``(X - mean_) @ components_.T``. Nothing is hidden, nothing is random.
+        """Encode whole samples: ``(X - mean_) @ components_.T``. Nothing is random.
+
+        What is NaN or masked is filled first, by what `reconstruct` makes of the rest of the sample.
 
         Parameters
         ----------
@@ -464,11 +476,16 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         Raises
         ------
         ValueError
-            If X has another width or sample shape than the training data, or holds NaN or infinity.
+            If X has another width or sample shape than the training data, or holds infinity.
         """
         samples = self._samples_for(X, "transform")
         known = samples.recall_features(self._problem, self._solution)
-        return samples.project(*self._on_host("components", "mean")) if known is None else known
+        components, mean = self._on_host("components", "mean")
+        return samples.project(components, mean, self._filling) if known is None else known
+
+    @property
+    def _filling(self) -> Filling:
+        return Filling(self._problem.grid, self._state.masks, *self._on_host("components", "decoder"))
 
     def inverse_transform(self, X: ArrayLike) -> Array:
         """Decode features: ``X @ decoder_.T + mean_``.
@@ -515,7 +532,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             True where the sample may be seen. Per patch: (n_patches,), or the grid of patches; per pixel: the shape of
             the image without channels; or per feature: (n_features,), or `image_shape_`. With a leading axis of
             n_samples or 1, or for all samples. Where a shape fits more than one of these, masks per sample come first,
-            and patches before pixels before features. None hides nothing.
+            and patches before pixels before features. None hides nothing. What is hidden of X is not read; NaN and
+            masked entries are hidden, too.
 
         Returns
         -------
@@ -529,27 +547,25 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             `transform`.
         """
         samples = self._samples_for(X, "reconstruct")
+        filling, problem = self._filling, self._problem
         dtype = samples.output_dtype
-        components, decoder, mean = (a.astype(dtype) for a in self._on_host("components", "decoder", "mean"))
-        masks = None if visible is None else read_visible(self._problem.grid, visible, len(samples))
+        components, decoder = (a.astype(dtype) for a in (filling.components, filling.decoder))
+        (mean,) = self._on_host("mean")
+        masks = None if visible is None else problem.grid.per_feature(read_visible(problem.grid, visible, len(samples)))
         out = np.empty((len(samples), len(mean)), dtype)
-        for rows, block in samples.centred_blocks(to_numpy(self.mean_), dtype):
+        for rows, block in samples.centred_blocks(mean, dtype):
+            seen = samples.seen(rows, block)
             if masks is not None:
-                block *= self._input_scale(masks[rows] if len(masks) > 1 else masks, dtype)
-            out[rows] = block @ components.T @ decoder.T + mean
+                shown = masks[rows] if len(masks) > 1 else np.broadcast_to(masks, block.shape)
+                seen = shown if seen is None else seen & shown
+            if seen is not None:
+                block = np.where(seen, block, 0) * filling.scale(seen, dtype)
+            with np.errstate(over="ignore", invalid="ignore"):
+                out[rows] = block @ components.T @ decoder.T + mean
         if not np.isfinite(out).all():
-            samples.check_finite()
+            samples.check_bounded()
+            raise ValueError(f"The reconstruction is beyond the range of {dtype}. Divide X by a constant first.")
         return cast(Floats, samples.adopt(out.reshape(samples.original_shape)))
-
-    def _input_scale(self, visible: BoolArray, dtype: DTypeLike) -> Floats:
-        """What features (n, d) are multiplied by, given which patches, pixels or features are visible."""
-        grid, masks = self._problem.grid, self._state.masks
-        visible = grid.per_feature(visible)
-        if masks is not None and not masks.rates_are_equal:
-            return (visible / masks.rates[grid.patch_of_feature]).astype(dtype)
-        share = (visible @ grid.patch_shares.astype(dtype))[:, np.newaxis]
-        scale: Floats = visible / np.where(share > 0, share, 1)
-        return scale
 
     def linearize(self, X: ArrayLike, visible: ArrayLike | None = None, *, batch_size: int | None = None) -> LinearMap:  # noqa: ARG002
         """The derivative of `reconstruct`: B diag(visible) / share visible, the same for all samples.
@@ -573,13 +589,16 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             For the same faults as `reconstruct`.
         """
         samples = self._samples_for(X, "linearize")
-        samples.check_finite()
         dtype = samples.output_dtype
         components, decoder = (a.astype(dtype) for a in self._on_host("components", "decoder"))
-        scale = np.ones(samples.n_features, dtype)
-        if visible is not None:
-            scale = self._input_scale(read_visible(self._problem.grid, visible, 1), dtype)[0]
-        return LinearMap(components, decoder, scale.astype(dtype), len(samples))
+        scale = np.ones((1, samples.n_features), dtype)
+        if visible is None:
+            samples.check_finite()
+        else:
+            shown = self._problem.grid.per_feature(read_visible(self._problem.grid, visible, 1))
+            _check_shown(samples, shown)
+            scale = self._filling.scale(shown, dtype)
+        return LinearMap(components, decoder, scale[0].astype(dtype), len(samples))
 
     def sample_visible(self, n_samples: int, random_state: RandomState = None) -> BoolArray:
         """Draw what is visible of `n_samples` samples, as this model's training hides it.
@@ -597,13 +616,14 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         """
         grid, masks = self._problem.grid, self._state.masks
         if masks is None:
-            return np.ones((n_samples, grid.n_patches), bool)
+            return np.ones((check_n_samples(n_samples), grid.n_patches), bool)
         return draw_visible(masks.sampler, n_samples, grid, masks.mask, check_random_state(random_state))
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:  # noqa: ARG002
         """Minus the expected error of reconstructing corrupted samples, per feature, in closed form.
 
         It compares models under one corruption. It cannot choose the mask or the patch: hiding less is always easier.
+        Of samples with NaN or masked entries, it is the mean over those that are known.
 
         Parameters
         ----------
@@ -627,19 +647,54 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         weights: Weights = samples.check_weights(sample_weight)
         problem = self._problem
         components, decoder, mean = self._on_host("components", "decoder", "mean")
-        errors = np.empty(len(samples))
+        errors, counts = np.zeros(len(samples)), np.full(len(samples), samples.n_features)
         for rows, block in samples.centred_blocks(mean, np.float64):
-            errors[rows] = problem.expected_error(block, components, decoder)
+            seen = samples.seen(rows, block)
+            with np.errstate(over="ignore", invalid="ignore"):
+                if seen is None:
+                    errors[rows] = problem.expected_error(block, components, decoder)
+                else:
+                    counts[rows] = seen.sum(axis=1)
+                    errors[rows] = _errors_of_seen(problem, np.where(seen, block, 0), seen, components, decoder)
+        if weights is not None:
+            errors, counts, weights = errors[weights > 0], counts[weights > 0], weights[weights > 0]
         if not np.isfinite(errors).all():
-            samples.check_finite()
-        return -float(np.average(errors, weights=weights)) / samples.n_features
+            samples.check_bounded(weights, squares=True)
+        return -float(np.average(errors, weights=weights) / np.average(counts, weights=weights))
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         tags.input_tags.three_d_array = True
         tags.array_api_support = True
+        tags.input_tags.allow_nan = True
         return tags
+
+
+def _check_shown(samples: Samples, shown: BoolArray) -> None:
+    """Refuse samples with NaN, masked entries or infinity where `shown` (1, d): their maps would differ."""
+    for rows, block in samples.blocks():
+        seen = samples.seen(rows, block)
+        known = np.isfinite(block) if seen is None else seen & np.isfinite(block)
+        wrong = ~known & shown
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise ValueError(
+                f"X[{rows.start + row}, {column}] is NaN, masked or infinite, but visible shows it. Hide it: "
+                f"one mask counts for all samples."
+            )
+
+
+def _errors_of_seen(
+    problem: Problem, block: FloatArray, seen: BoolArray, encoder: FloatArray, decoder: FloatArray
+) -> FloatArray:
+    """Expected squared errors of what is known of centred rows, zero elsewhere; those with one mask together."""
+    errors = np.empty(len(block))
+    patterns, number = np.unique(seen, axis=0, return_inverse=True)
+    for i, pattern in enumerate(patterns):
+        rows = number.ravel() == i
+        errors[rows] = problem.expected_error(block[rows], encoder, decoder * pattern[:, np.newaxis])
+    return errors
 
 
 def _placed(solution: Solution, like: Any) -> Solution:

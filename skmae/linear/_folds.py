@@ -79,13 +79,14 @@ class Table:
     Parameters
     ----------
     samples : Samples
-        Of arrays, without NaN.
+        Of arrays; NaN where something is not known.
     weights : ndarray of shape (n_samples,) or None
     """
 
     def __init__(self, samples: Samples, weights: Weights):
         self.samples = samples
         self.weights = weights
+        self.is_complete = samples.is_complete
         self.whole = TrainingSet(None, weights)
         self.folds: dict[bytes, TrainingSet] = {}
 
@@ -106,7 +107,8 @@ class Table:
         )
         self.whole.summary = Summary.using_up(total)
         n_features = sum(s.n_components for fold in self.folds.values() for s in fold.solutions.values())
-        if n_features <= self.samples.n_features:  # all features of all folds are no more than the data
+        is_small = n_features <= self.samples.n_features  # all features of all folds are no more than the data
+        if is_small and self.is_complete:
             for fold in self.folds.values():
                 fold.encode_all(self.samples)
 
@@ -146,8 +148,17 @@ class RowView(NDArrayOperatorsMixin, Samples):
         some: Array = self.values[rows] if self.index is None else self.values[self.index[rows]]
         return some
 
+    @property
+    def is_complete(self) -> bool:
+        return self.table.is_complete or super().is_complete
+
     def check_finite(self) -> None:
-        """The table has been checked."""
+        if not self.table.is_complete:
+            super().check_finite()
+
+    def check_bounded(self, weights: Weights = None, *, squares: bool = False) -> None:
+        if squares:  # else, the table has been checked
+            super().check_bounded(weights, squares=True)
 
     def instead_of(self, X: object) -> "RowView":  # noqa: ARG002
         """Itself: an array in its place would share nothing."""

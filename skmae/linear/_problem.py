@@ -1,19 +1,23 @@
 """What is to be solved, what it is solved from, and what was fitted."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from numbers import Integral
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from skmae._grid import PatchGrid
+from skmae._linalg import nearest_semidefinite
 from skmae._typing import Array, FloatArray
 from skmae.linear._corruptions import Corruption
 from skmae.linear._losses import AllFeatures, Loss
 from skmae.linear._primal import Minimiser, Rank
 from skmae.moments import Moments
+
+_LARGE_EXCESS = 0.1  # of the variance: above it, second moments of pairs contradict one another
 
 Rows = tuple[Array, FloatArray | None]
 
@@ -34,21 +38,52 @@ class Problem:
         return self.loss.expected_error(self.corruption, X, encoder, decoder)
 
 
-class Summary(NamedTuple):
-    """What of the data the solution depends on."""
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """What of the data the solution depends on; it unpacks into its first three.
+
+    Attributes
+    ----------
+    n_rows : int
+    mean : ndarray of shape (d,)
+    second : ndarray of shape (d, d)
+        Positive semi-definite.
+    excess : ndarray of shape (d,) or None
+        What its diagonal is above the variances measured, which only moments of incomplete samples need.
+    """
 
     n_rows: int
     mean: FloatArray
     second: FloatArray
+    excess: FloatArray | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.n_rows, self.mean, self.second))
 
     @classmethod
     def of(cls, moments: Moments) -> Self:
-        return cls(moments.n_rows, moments.mean, moments.second)
+        return cls._with(moments.second, moments, moments.n_rows, moments.mean)
 
     @classmethod
     def using_up(cls, moments: Moments) -> Self:
         """In the memory of the moments, which are lost."""
-        return cls(moments.n_rows, moments.mean, moments._release_second())
+        n_rows, mean = moments.n_rows, moments.mean
+        return cls._with(moments._release_second(), moments, n_rows, mean)
+
+    @classmethod
+    def _with(cls, S: FloatArray, moments: Moments, n_rows: int, mean: FloatArray) -> Self:
+        if not moments._has_gaps:
+            return cls(n_rows, mean, S)
+        measured = S.diagonal().copy()
+        S = nearest_semidefinite(S)
+        excess = np.maximum(S.diagonal() - measured, 0)
+        if excess.sum() > _LARGE_EXCESS * measured.sum():
+            warnings.warn(
+                f"So much of X is missing that its second moment had to be mended: variances grew by "
+                f"{excess.sum() / measured.sum():.0%}. Add samples, or leave features out that are seldom known.",
+                stacklevel=2,
+            )
+        return cls(n_rows, mean, S, excess)
 
 
 class Data(Protocol):
@@ -72,6 +107,10 @@ class Data(Protocol):
     def has_rows(self) -> bool:
         """Whether the rows themselves are at hand, beside their moments."""
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing of them is missing."""
+
     def rows(self) -> Rows:
         """(n, d) in NumPy, and weights (n,) or None."""
 
@@ -80,6 +119,7 @@ class FromSummary:
     """Data of which the moments are known."""
 
     is_float32 = has_rows = False
+    is_complete = True
 
     def __init__(self, summary: Summary):
         self._summary = summary

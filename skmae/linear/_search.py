@@ -7,6 +7,7 @@ from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 from sklearn.pipeline import Pipeline
+from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import process_routing
 
 from skmae._samples import read_samples
@@ -109,8 +110,8 @@ class LinearMAESearchCV(GridSearchCV):
         TypeError
             If the estimator does not begin with a linear autoencoder.
         ValueError
-            If the corruption is searched with nothing that could compare (neither a predictor nor `scoring`); if X is
-            not made of finite numbers; for all that `GridSearchCV` refuses.
+            If the corruption is searched with nothing that could compare (neither a predictor nor `scoring`); if X
+            holds infinity; for all that `GridSearchCV` refuses.
         """
         first = _first_step(self.estimator)
         if not isinstance(first, LinearAutoencoder):
@@ -120,14 +121,19 @@ class LinearMAESearchCV(GridSearchCV):
                 f"sklearn.model_selection.GridSearchCV."
             )
         self._check_comparable(first)
-        samples = read_samples(X, self)
+        samples = read_samples(X, self, may_have_gaps=True)
         if samples.library is not None or samples.frame is not None or not samples.rows_at_hand:
             super().fit(X, y, **params)
             return self
-        samples.check_finite()
-        table = Table(samples, samples.check_weights(self._weights(params)))
+        samples.check_bounded()
+        table = Table(samples.with_nan(), samples.check_weights(self._weights(params)))
         super().fit(table.view(), y, **params)
         return self
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True  # the autoencoder takes it as hidden
+        return tags
 
     def _run_search(self, evaluate_candidates: Any, callback_ctx: Any = None) -> None:
         def evaluate(candidates: Any, **options: Any) -> Any:
@@ -187,7 +193,10 @@ class _SharedFolds:
             return list(cv.split(X, y, **params))
         table, everything = X.table, np.arange(len(X))
         original = table.samples.original()
-        splits = [(everything[train], everything[test]) for train, test in cv.split(original, y, **params)]
+        splits = [
+            (everything[np.asarray(train)], everything[np.asarray(test)])
+            for train, test in cv.split(original, y, **params)
+        ]
         table.share([train for train, _ in splits], search._problems(table), search.verbose)
         return splits
 

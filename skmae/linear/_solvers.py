@@ -12,7 +12,7 @@ import numpy as np
 from skmae._typing import FloatArray
 from skmae.linear._dual import solve_dual
 from skmae.linear._losses import AllFeatures, remainder_is_cheap
-from skmae.linear._primal import Factorisation
+from skmae.linear._primal import Factorisation, Minimiser
 from skmae.linear._problem import Data, FromSummary, Problem, Solution, Summary, check_rank
 
 # Products summed in float32 are good to 1e-7 or so; a V that is worse conditioned than this needs float64's
@@ -109,21 +109,21 @@ class Primal(Solver):
         """The solution, and V's reciprocal condition."""
         n_rows, mean, S = summary
         check_rank(problem.n_components, n_rows, len(mean))
-        total = _checked_total(float(np.trace(S)))
+        _checked_total(float(np.trace(S)))
         minimiser, error = problem.loss.minimise(problem.corruption, S, problem.n_components, self._how)
-        return Solution.of(problem, minimiser, mean, total, error), minimiser.rcond
+        return _solution(problem, summary, minimiser, error), minimiser.rcond
 
     def solve_together(self, problems: list[Problem], summary: Summary, workspace: list[FloatArray]) -> list[Solution]:
         """`solve` for problems with one `together_key`."""
         n_rows, mean, S = summary
         first = problems[0]
         check_rank(first.n_components, n_rows, len(mean))
-        total = _checked_total(float(np.trace(S)))
+        _checked_total(float(np.trace(S)))
         workspace += [np.empty_like(S, order="F") for _ in problems[len(workspace) :]]
         corruptions = [problem.corruption for problem in problems]
         found = AllFeatures().minimise_together(corruptions, S, first.n_components, self._how, workspace)
         pairs = zip(problems, found, strict=True)
-        return [Solution.of(problem, minimiser, mean, total, error) for problem, (minimiser, error) in pairs]
+        return [_solution(problem, summary, minimiser, error) for problem, (minimiser, error) in pairs]
 
 
 class Dual(Solver):
@@ -137,7 +137,10 @@ class Dual(Solver):
         if not problem.loss.takes_rows:
             return 'solver="dual" knows loss="all" only. With loss="hidden" use solver="auto".'
         if not has_rows:
-            return 'solver="dual" needs all rows at once: use fit with an array, or another solver.'
+            return (
+                'solver="dual" needs all rows at once, and complete ones, without NaN or masked entries: use fit with '
+                'such an array, or solver="auto".'
+            )
         if corruption.is_dense:
             return (
                 'solver="dual" takes masks that hide groups of patches, each by itself or a fixed number of them. '
@@ -199,7 +202,10 @@ def choose_solver(problem: Problem, n_rows: int, *, has_rows: bool) -> Solver:
 def solve(problem: Problem, data: Data) -> Solution:
     """The solution of a problem, by the solver that is chosen for it."""
     check_rank(problem.n_components, data.n_rows, data.n_features)
-    return choose_solver(problem, data.n_rows, has_rows=data.has_rows).solve(problem, data)
+    solver = choose_solver(problem, data.n_rows, has_rows=data.has_rows)
+    if solver.needs_rows and not data.is_complete:
+        solver = choose_solver(problem, data.n_rows, has_rows=False)
+    return solver.solve(problem, data)
 
 
 def together_key(problem: Problem) -> Hashable:
@@ -221,6 +227,17 @@ def solve_many(problems: list[Problem], summary: Summary, workspace: list[FloatA
     if not isinstance(solver, Primal):
         return [solve(problem, data) for problem in problems]
     return solver.solve_together(problems, summary, workspace)
+
+
+def _solution(problem: Problem, summary: Summary, minimiser: Minimiser, error: float) -> Solution:
+    """From the minimiser under the second moment, and its error; both are told of the variances measured."""
+    _, mean, S = summary
+    total = float(np.trace(S))
+    if summary.excess is not None:
+        nothing = np.zeros((1, len(mean)))
+        total -= float(summary.excess.sum())
+        error -= float(problem.expected_error(np.sqrt(summary.excess)[np.newaxis], nothing, nothing.T)[0])
+    return Solution.of(problem, minimiser, mean, total, error)
 
 
 def _checked_total(total: float) -> float:

@@ -139,7 +139,7 @@ def test_fewer_samples_than_a_patch_has_features_are_warned_about(rng):
 
 def test_rows_are_needed(rng):
     X = images(rng, 12, (8, 8))
-    with pytest.raises(ValueError, match=r'solver="dual" needs all rows at once: use fit'):
+    with pytest.raises(ValueError, match=r'solver="dual" needs all rows at once, and complete ones'):
         LinearMAE(3, patch=2, solver="dual").partial_fit(X)
 
 

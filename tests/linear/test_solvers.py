@@ -20,7 +20,7 @@ GRID = PatchGrid.build((4, 6), None, 2)
 class Rows:
     """Data at hand."""
 
-    is_float32, has_rows = False, True
+    is_float32, has_rows, is_complete = False, True, True
 
     def __init__(self, X, weights=None):
         self.X, self.weights = X, weights
