@@ -31,11 +31,12 @@ class Trial:
     ----------
     rng : numpy.random.Generator
         Everything random about the case comes from here, so that its number is enough to run it again.
-    number : int
+    seed, number : int
     """
 
     def __init__(self, campaign: str, seed: int, number: int):
         self.rng = np.random.default_rng([seed, crc32(campaign.encode()), number])
+        self.seed = seed
         self.number = number
         self.cells: list[tuple[str, str, str, str]] = []
         self.notes: dict[str, object] = {}
