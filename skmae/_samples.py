@@ -311,9 +311,13 @@ class Samples:
         """What that solution makes of the samples, where a search has encoded them before."""
         return None
 
-    def choose_shift(self, dtype: DType) -> FloatArray:
-        """A centre near the samples that `dtype` holds: an 8-bit type's mid-point, else the mean of the first rows."""
-        if self.dtype in _MIDPOINT:
+    def choose_shift(self, dtype: DType, weights: Weights = None) -> FloatArray:
+        """A centre near the samples that `dtype` holds: the mean of the first rows.
+
+        Of 8-bit samples without weights it is the type's mid-point, about which sums are exact; with weights they are
+        rounded, and a mid-point far from the samples would cost digits.
+        """
+        if self.dtype in _MIDPOINT and weights is None:
             return np.full(self.n_features, _MIDPOINT[self.dtype])
         first = slice(0, min(BLOCK_ROWS, len(self)))
         values = self.read(first)
@@ -478,11 +482,11 @@ class DeviceSamples(Samples):
             Z = (xp.astype(self.values, dtype) - centre) @ encoder - xp.astype(rest, dtype)
         return Z if self._all_finite(Z) else super().project(components, mean, fill)  # which finds out why
 
-    def choose_shift(self, dtype: DType) -> FloatArray:
+    def choose_shift(self, dtype: DType, weights: Weights = None) -> FloatArray:
         xp, widest = self.library.xp, self.library.widest
         mean = xp.mean(xp.astype(self.values[: min(BLOCK_ROWS, len(self)), :], widest), axis=0)
         if not self._all_finite(mean):
-            return super().choose_shift(dtype)
+            return super().choose_shift(dtype, weights)
         # whole numbers and float32 alike are held by float32 without rounding
         return array_to_numpy(xp.round(mean) if self._is_narrow(dtype) else mean).astype(np.float64)
 

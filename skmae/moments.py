@@ -368,7 +368,7 @@ class Moments:
         verbose: bool = False,
     ) -> None:
         if self.n_rows == 0:
-            self._shift = samples.choose_shift(dtype)
+            self._shift = samples.choose_shift(dtype, weights)
         if not self._scatter.flags.writeable:  # read from a file that is mapped into memory
             self._scatter = self._scatter.copy(order="F")
         first, exact, pairs = samples.add_products(

@@ -195,7 +195,8 @@ def between_black_and_white(samples: ArrayLike, *others: ArrayLike) -> list[Floa
     samples = to_numpy(samples)
     known = samples[np.isfinite(samples)]
     scale = power_of_two(known)  # so that no difference overflows
-    ends = (0.0, 255.0) if samples.dtype == np.uint8 else (known.min(initial=np.inf), known.max(initial=-np.inf))
+    ends = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    ends = (0.0, 255.0) if samples.dtype == np.uint8 else ends
     low, high = (float(end) / scale for end in ends)
     spread = high - low if high > low else 1.0
     shades = []
