@@ -621,7 +621,7 @@ def _reduce_chunk(
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def read_samples(X: Any, reader: Any, *, may_have_gaps: bool = False) -> Samples:
+def read_samples(X: Any, reader: Any, *, may_have_gaps: bool = False, parameter: str = "X") -> Samples:
     """Samples from whatever came in, checked to be real numbers, not yet checked for NaN.
 
     Parameters
@@ -631,6 +631,8 @@ def read_samples(X: Any, reader: Any, *, may_have_gaps: bool = False) -> Samples
         Who reads, for error texts.
     may_have_gaps : bool
         Whether entries may be masked.
+    parameter : str
+        What error texts call X.
 
     Returns
     -------
@@ -645,19 +647,20 @@ def read_samples(X: Any, reader: Any, *, may_have_gaps: bool = False) -> Samples
     """
     if isinstance(X, Samples):
         return X
+    allowed = "an array of (n_samples, n_features) or (n_samples, *image_shape), of real numbers"
+    with _called(parameter), naming("X", allowed):
+        samples = _read(X, reader)
+        if samples.masked is not None and not may_have_gaps:
+            samples.check_finite()
+    return samples
+
+
+def _read(X: Any, reader: Any) -> Samples:
     if is_dask(X):
         return _read_dask(X)
     if _is_hdf5(X):
         return _read_hdf5(X)
-    name = reader if isinstance(reader, str) else type(reader).__name__
-    with naming("X", "an array of (n_samples, n_features) or (n_samples, *image_shape)"):
-        samples = _read(X, None if isinstance(reader, str) else reader, name)
-    if samples.masked is not None and not may_have_gaps:
-        samples.check_finite()
-    return samples
-
-
-def _read(X: Any, estimator: Any, name: str) -> Samples:
+    estimator, name = (None, reader) if isinstance(reader, str) else (reader, type(reader).__name__)
     frame = X if _is_frame(X) else None
     library, masked = library_of(X), None
     if frame is not None:
@@ -685,7 +688,19 @@ def naming(parameter: str, allowed: str) -> Iterator[None]:
         if re.search(rf"\b{parameter}\b", str(error)):
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{parameter} cannot be read: {error} Pass {allowed}, of real numbers.") from error
+        raise kind(f"{parameter} cannot be read: {error} Pass {allowed}.") from error
+
+
+@contextmanager
+def _called(parameter: str) -> Iterator[None]:
+    """Let errors about X call it by another name."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if parameter == "X":
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(re.sub(r"\bX\b", parameter, str(error))) from error
 
 
 def _as_rows(X: Any, library: ArrayLibrary | None) -> tuple[Any, Shape | None]:
@@ -915,7 +930,7 @@ def refuse_not_finite(block: Array, first_row: int = 0) -> None:
 
 def _check_weights(sample_weight: Any, n_samples: int) -> FloatArray:
     """(n_samples,) float64."""
-    with naming("sample_weight", f"an array of ({n_samples},)"):
+    with naming("sample_weight", f"an array of ({n_samples},), of real numbers"):
         values = sample_weight.compute() if is_dask(sample_weight) else to_numpy(sample_weight)
         if values.ndim == 0:
             raise ValueError(f"it is a single value, {values}.")

@@ -186,8 +186,9 @@ class Moments:
         for number, batch in enumerate(with_progress(batches, total=None, verbose=verbose)):
             try:
                 moments = cls.from_data(batch) if moments is None else moments.update(batch)
-            except ValueError as error:
-                raise ValueError(f"Batch {number}: {error}") from error
+            except (TypeError, ValueError) as error:
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"Batch {number}: {error}") from error
         if moments is None:
             raise ValueError("There is no batch: batches is empty, or a generator that was used up before.")
         return moments

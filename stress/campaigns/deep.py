@@ -412,8 +412,8 @@ def from_checkpoint(trial: Trial, made: Made, folder: str, interrupted: bool) ->
 def fit_until_stopped(mae: ViTMAE, X: np.ndarray, stop: StopAt) -> None:
     """As a signal would: the callback is not one of the estimator's, whose parameters stay the same."""
     original = stop_in_batches.on_batch_end
-    stop_in_batches.on_batch_end = lambda self, net, *args, **kwargs: (  # noqa: ARG005
-        stop.on_batch_end(net, kwargs.get("training", False))
+    stop_in_batches.on_batch_end = lambda self, net, *args, **kwargs: stop.on_batch_end(
+        net, kwargs.get("training", False)
     )
     try:
         mae.fit(X)
@@ -423,7 +423,7 @@ def fit_until_stopped(mae: ViTMAE, X: np.ndarray, stop: StopAt) -> None:
         stop_in_batches.on_batch_end = original
 
 
-from skmae.vit._net import SeededNet as stop_in_batches  # noqa: E402, N813
+from skmae.vit._net import SeededNet as stop_in_batches  # noqa: N813
 
 
 def scales_and_offsets(trial: Trial, made: Made) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from skmae import LinearAE, Moments
-from stress import _reference as reference
 from stress._frame import Failure, Trial
 from stress._inputs import Samples, draw_samples, draw_shape, laid_out
 from stress._reference import Reference, Wide
@@ -39,7 +38,7 @@ def case(trial: Trial) -> None:
         linear.fitted(trial, setting.model, entry, handed, weights)
         setting.model.components_  # noqa: B018
     except (ValueError, NotFittedError) as error:
-        _check_refusal(setting, samples, seen, weights, str(error))
+        _check_refusal(setting, seen, weights, str(error))
         return
     mean, second, scale = _pairwise(samples.values, seen, weights)
     _check_fitted(setting, samples, mean, second, scale)
@@ -73,7 +72,7 @@ def _with_holes(trial: Trial, samples: Samples, seen: np.ndarray, sample: tuple[
             some = trial.rng.random(seen.shape) < 0.5
             both = np.where(seen | some, array, np.nan).astype(array.dtype)
             return np.ma.MaskedArray(both.reshape(holes.shape), (~seen & some).reshape(holes.shape))
-        return laid_out(trial, holes, samples.layout if samples.layout != "list" else "C")
+        return laid_out(holes, samples.layout if samples.layout != "list" else "C")
     filler = np.where(seen, array, array.dtype.type(1 if array.dtype == bool else 77))
     return np.ma.MaskedArray(filler.reshape(len(array), *sample), ~seen.reshape(len(array), *sample))
 
@@ -120,7 +119,9 @@ def _check_moments(trial: Trial, samples: Samples, seen: np.ndarray, weights: np
         raise Failure("a feature that no sample knows was not refused")
     mean, second, unit = _pairwise(samples.values[rows], kept, None if weights is None else weights[rows])
     # what is taken away leaves its rounding; features are as large as all their values, shown or not
-    reach = (np.ptp(samples.values, axis=0) / unit).astype(float) + 1e-15 * np.abs(samples.values / float(unit)).max(axis=0)
+    reach = (np.ptp(samples.values, axis=0) / unit).astype(float) + 1e-15 * np.abs(samples.values / float(unit)).max(
+        axis=0
+    )
     error = np.abs(found.second / float(unit) ** 2 - second)
     offset = (np.abs(samples.values).max(axis=0) / float(unit)) * 4e-15
     allowed = 1e-11 * np.outer(reach, reach) + np.add.outer(offset, offset) * reach.max()
@@ -133,9 +134,7 @@ def _check_moments(trial: Trial, samples: Samples, seen: np.ndarray, weights: np
         raise Failure("mean differs")
 
 
-def _check_refusal(
-    setting: linear.Setting, samples: Samples, seen: np.ndarray, weights: np.ndarray | None, text: str
-) -> None:
+def _check_refusal(setting: linear.Setting, seen: np.ndarray, weights: np.ndarray | None, text: str) -> None:
     k = setting.model.n_components
     counts = np.ones(len(seen), bool) if weights is None else weights > 0
     unknown = not seen[counts].any(axis=0).all()
@@ -170,7 +169,12 @@ def _check_fitted(
     values, U = np.linalg.eigh(second.astype(np.float64))
     root = (U * np.sqrt(np.maximum(values, 0))).T * np.sqrt(d)
     truth = Reference(
-        np.vstack([root, -root]), None, setting.labels, setting.masks, float(setting.noise / unit / unit), setting.speckle
+        np.vstack([root, -root]),
+        None,
+        setting.labels,
+        setting.masks,
+        float(setting.noise / unit / unit),
+        setting.speckle,
     )
     to_scale = float(truth.unit) ** 2
     W1, W2 = (np.asarray(a).astype(Wide) for a in (model.components_, model.decoder_))
