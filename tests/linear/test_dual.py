@@ -47,6 +47,7 @@ SHAPES = [(30,), (5, 7), (6, 4, 3), (3, 5, 5), (3, 4, 2, 2)]
     st.integers(0, 1000),
 )
 @pytest.mark.filterwarnings("ignore:Every patch alone")
+@pytest.mark.filterwarnings("ignore:channel_axis")
 def test_dual_is_primal(shape, patch, mask, sampling, whiten, seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(6, 28))
