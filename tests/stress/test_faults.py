@@ -6,7 +6,6 @@ from stress.faults import FAULTS, line, search_for
 
 SOON = {  # and the cases within which it is found
     "a copy shares its moments": 30,
-    "without corruption, the encoder is V⁺S applied": 60,
     "samples of weight zero are counted": 20,
     "sums about zero cancel": 60,
 }
