@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export SCIPY_ARRAY_API := 1
 
-.PHONY: help demo test lint docs site-test bench paper clean
+.PHONY: help demo test stress lint docs site-test bench paper clean
 
 help:
 	@echo "make demo   LinearMAE beside PCA on real photographs: a table, and pictures in demo/"
 	@echo "make test   the whole test suite and the doctests"
+	@echo "make stress random and damaged input, an hour of it; counts into benchmarks/results (ARGS=\"--only linear\" for a part)"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   the documentation, in docs/_build/html"
 	@echo "make site-test  that site in a browser, and its links (needs make docs, chromium and chromedriver)"
@@ -43,6 +44,10 @@ demo: $(VENV)/.demo
 # One process per core, one thread each: many small tests, which threads of their own would only slow down.
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical
+
+ARGS ?=
+stress: $(VENV)/.test
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m stress $(ARGS)
 
 lint: $(VENV)/.test $(VENV)/.lint
 	$(BIN)/ruff check .
