@@ -50,7 +50,7 @@ def main() -> None:
         S = Moments.from_data(np.ascontiguousarray(images[:, :side, :side])).second
         grid = PatchGrid.build((side, side, 3), 2, 4)
         corruption = Corruption.bernoulli(0.75).with_groups(grid.patch_of_feature)
-        remainder = _primal.Remainder(corruption.across, corruption.within_product(S))
+        remainder = _primal.Remainder(corruption.across, corruption.remainder_product(S))
         factor = _primal.factorise(corruption.second(S), "auto")
         for k in RANKS:
             times: dict[str, list[float]] = {"krylov": [], "arpack": [], "lapack": []}

@@ -58,8 +58,9 @@ weights = Path(folder.name) / "model.safetensors"
 # In
 # --
 # A file of weights does not say everything. Sizes must be given as they were, and so must the numbers of heads, of
-# which a wrong one is not noticed. ``mean`` and ``scale`` are what the authors subtracted from pixels and divided them
-# by, in the units of X, here 0 to 255. Models of transformers have a ``layer_norm_eps`` of 1e-12, ViTMAE's is 1e-6.
+# which a wrong one is only noticed where ``config.json`` lies beside; ``ViTMAE.from_pretrained(folder)`` takes them
+# from there. ``mean`` and ``scale`` are what the authors subtracted from pixels and divided them by, in the units of X,
+# here 0 to 255. Models of transformers have a ``layer_norm_eps`` of 1e-12, ViTMAE's is 1e-6.
 from skmae import ViTMAE
 
 sizes = {

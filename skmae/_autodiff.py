@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn import get_config
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import jvp, vjp, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 from skmae._samples import floating_dtype, row_blocks
+from skmae._undisturbed import undisturbed
 
 Function = Callable[[Tensor], Tensor]
 
@@ -43,6 +45,7 @@ class TorchLinearization:
 
     shared = False
 
+    @undisturbed()
     def __init__(
         self, function: Function, rows: np.ndarray, like: Tensor, inputs: np.ndarray, batch_size: int | None = None
     ):
@@ -62,6 +65,7 @@ class TorchLinearization:
     def cheaper_inputs(self, n_outputs: int) -> np.ndarray | None:
         return self.inputs if _FORWARD_COST * len(self.inputs) < n_outputs else None
 
+    @undisturbed()
     def rows(self, outputs: np.ndarray, samples: slice = slice(None)) -> np.ndarray:
         """(m, n_outputs, d), by products with the transpose of J."""
         images = self._images(samples)
@@ -84,6 +88,7 @@ class TorchLinearization:
     def _images(self, samples: slice) -> Tensor:
         return to_tensor(self.samples[samples], self.like)
 
+    @undisturbed()
     def _products(self, vectors: np.ndarray, sample: int, *, forward: bool) -> np.ndarray:
         images = self._images(slice(sample, sample + 1))
         product = self._product(images, forward=forward)
@@ -98,19 +103,40 @@ class TorchLinearization:
         def push(vector: Tensor) -> Tensor:
             return jvp(self.function, (images,), (vector * self.visible,))[1]
 
-        with _differentiable_attention():
+        with _DifferentiableAttention():
             pull = None if forward else vjp(self.function, images)[1]
 
         def batched(vectors: Tensor) -> Tensor:
-            with torch.no_grad(), _differentiable_attention():  # or PyTorch keeps what second derivatives would need
+            with torch.no_grad(), _DifferentiableAttention():  # or PyTorch keeps what second derivatives would need
                 return vmap(push)(vectors) if pull is None else vmap(pull)(vectors)[0] * self.visible
 
         return batched
 
 
-def _differentiable_attention() -> Any:
-    """Fused attention has neither forward derivatives nor batches of backward ones."""
-    return sdpa_kernel(SDPBackend.MATH)
+class _DifferentiableAttention(TorchFunctionMode):
+    """Attention as plain products: fused ones have neither forward derivatives nor batches of backward ones.
+
+    Unlike ``sdpa_kernel``, it leaves alone what other threads do.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is F.scaled_dot_product_attention:
+            return _attend(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    *settings: Any,
+    **others: Any,
+) -> Tensor:
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, -torch.inf)
+    math = torch.ops.aten._scaled_dot_product_attention_math
+    return math(query, key, value, attn_mask, *settings, **others)[0]
 
 
 def _unit_vectors(places: np.ndarray, images: Tensor) -> Tensor:
@@ -137,11 +163,10 @@ def _saved_bytes(function: Function, images: Tensor) -> Iterator[int]:
     """Sizes of what autograd keeps of one call."""
     sizes: list[int] = []
 
-    def note(tensor: Tensor) -> Tensor:
+    def note(tensor: Tensor) -> None:  # and keep nothing: a tensor would hold the graph that holds it, for ever
         sizes.append(tensor.nbytes)
-        return tensor
 
-    with torch.enable_grad(), saved_tensors_hooks(note, lambda tensor: tensor), _differentiable_attention():
+    with torch.enable_grad(), saved_tensors_hooks(note, lambda nothing: nothing), _DifferentiableAttention():
         function(images.detach().clone().requires_grad_())
     return iter(sizes)
 

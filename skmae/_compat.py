@@ -13,7 +13,13 @@ from sklearn.utils._array_api import (
     _max_precision_float_dtype,
     get_namespace_and_device,
 )
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import _num_samples
 
 __all__ = [
@@ -29,6 +35,7 @@ __all__ = [
     "import_optional",
     "is_numpy_namespace",
     "namespace_and_device",
+    "validate_parameter_constraints",
     "widest_float",
 ]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, Self
 
-from skmae._compat import Interval
+from skmae._compat import Interval, StrOptions, validate_parameter_constraints
 from skmae._typing import Constraints
 
 _COUNT = [Interval(Integral, 1, None, closed="left")]
@@ -17,6 +17,14 @@ SIZES: Constraints = {
     "decoder_layers": _COUNT,
     "decoder_heads": _COUNT,
     "mlp_ratio": [Interval(Real, 0, None, closed="neither")],
+}
+ACTIVATIONS = ("gelu", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu", "tanh")
+_ALL: Constraints = {
+    **SIZES,
+    "norm_eps": [Interval(Real, 0, None, closed="neither")],
+    "activation": [StrOptions(set(ACTIVATIONS))],
+    "qkv_bias": ["boolean"],
+    "decoder_mlp_ratio": [*SIZES["mlp_ratio"], None],
 }
 
 
@@ -35,11 +43,17 @@ class ViTConfig:
         Width of the hidden layer of a block over the width of the block.
     norm_eps : float, default=1e-6
         Added to the variance by layer norms.
+    activation : {"gelu", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu", "tanh"}, default="gelu"
+        Between the two layers of a block's perceptron, by transformers' names.
+    qkv_bias : bool, default=True
+        Whether queries, keys and values have a bias.
+    decoder_mlp_ratio : float or None, default=None
+        The same as `mlp_ratio` for blocks of the decoder. None is `mlp_ratio`.
 
     Raises
     ------
     ValueError
-        If a number of heads does not divide its width.
+        If one of these is of another type or range, or a number of heads does not divide its width.
 
     Examples
     --------
@@ -56,8 +70,12 @@ class ViTConfig:
     decoder_heads: int = 16
     mlp_ratio: float = 4
     norm_eps: float = 1e-6
+    activation: str = "gelu"
+    qkv_bias: bool = True
+    decoder_mlp_ratio: float | None = None
 
     def __post_init__(self) -> None:
+        validate_parameter_constraints(_ALL, vars(self), caller_name="ViTConfig")
         check_heads("encoder_heads", self.encoder_heads, "embed_dim", self.embed_dim)
         check_heads("decoder_heads", self.decoder_heads, "decoder_dim", self.decoder_width)
 
@@ -70,6 +88,32 @@ class ViTConfig:
     @property
     def decoder_width(self) -> int:
         return self.embed_dim if self.decoder_dim is None else self.decoder_dim
+
+    @property
+    def mlp_width(self) -> int:
+        """Of the hidden layer of the encoder's blocks."""
+        return max(1, round(self.mlp_ratio * self.embed_dim))
+
+    @property
+    def decoder_mlp_width(self) -> int:
+        """Of the hidden layer of the decoder's blocks."""
+        ratio = self.mlp_ratio if self.decoder_mlp_ratio is None else self.decoder_mlp_ratio
+        return max(1, round(ratio * self.decoder_width))
+
+
+def check_widths(n_axes: int, **widths: int) -> None:
+    """Refuse widths that leave no room for positions: sines and cosines along each axis of the grid.
+
+    Raises
+    ------
+    ValueError
+    """
+    for name, width in widths.items():
+        if width < 2 * n_axes:
+            raise ValueError(
+                f"{name}={width} is too small for the positions of patches on a grid of {n_axes} "
+                f"{'axis' if n_axes == 1 else 'axes'}, a sine and a cosine for each: pass at least {2 * n_axes}."
+            )
 
 
 def check_heads(name: str, heads: int, width_name: str, width: int) -> None:

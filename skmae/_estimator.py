@@ -1,12 +1,14 @@
 """What estimators share: how their parameters are kept, and how samples come in."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from skmae._grid import resolve_shape
-from skmae._samples import Samples, read_samples
+from skmae._grid import resolve_shape, warn_of_channels
+from skmae._samples import Samples, is_dask, read_samples
 from skmae._typing import ChannelAxis, Shape
 
 
@@ -28,8 +30,24 @@ class SampleReader:
         return read_samples(X, self, may_have_gaps=self._may_have_gaps)
 
 
+def _leaving_dask_alone(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method whose output scikit-learn puts into data frames, but not that of Dask arrays: it would be computed."""
+    plain = getattr(method, "__wrapped__", method)
+
+    @wraps(method)
+    def wrapped(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+        return (plain if is_dask(X) else method)(self, X, *args, **kwargs)
+
+    return wrapped
+
+
 class ReadsOnce(SampleReader, TransformerMixin):
     """A transformer whose `fit_transform` reads X once for `fit` and for `transform`."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "transform" in cls.__dict__:
+            cls.transform = _leaving_dask_alone(cls.transform)
 
     def fit_transform(self, X: Any, y: object = None, **fit_params: Any) -> Any:
         """Fit, and transform the same samples.
@@ -46,7 +64,12 @@ class ReadsOnce(SampleReader, TransformerMixin):
         ndarray
             As `transform` returns.
         """
+        if is_dask(X):
+            return self.fit(X, y, **fit_params).transform(X)
         return super().fit_transform(self._as_samples(X).instead_of(X), y, **fit_params)
+
+
+ReadsOnce.fit_transform = _leaving_dask_alone(ReadsOnce.fit_transform)  # type: ignore[method-assign]
 
 
 class GridEstimator(SampleReader, BaseEstimator):
@@ -58,16 +81,29 @@ class GridEstimator(SampleReader, BaseEstimator):
     channel_axis_: int | None
     n_features_in_: int
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """With a remark on how samples were read, where the parameters do not say it: flat rows are guessed."""
+        text: str = super().__repr__(N_CHAR_MAX)
+        shape = getattr(self, "image_shape_", None) if getattr(self, "image_shape", ()) is None else None
+        return text if shape is None else f"{text}  # image_shape_={shape}"
+
     def _as_fitted_samples(self, X: Any) -> Samples:
         """The same, of the shape and with the names that the estimator was fitted on."""
         check_is_fitted(self)
         samples = self._as_samples(X)
-        samples.check_against(self)
         self._check_shape(samples)
+        samples.check_against(self)
         return samples
 
     def _check_shape(self, samples: Samples) -> None:
         shape = samples.sample_shape
+        if samples.n_features != self.n_features_in_ and (shape is None or samples.original_shape == self.image_shape_):
+            is_one = samples.original_shape == self.image_shape_
+            raise ValueError(
+                f"X has {samples.n_features} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                f"features as input: samples of shape {self.image_shape_}, or flat rows. "
+                + ("X is one such sample: pass X[None]." if is_one else "Pass samples as in fit.")
+            )
         if shape is not None and shape != self.image_shape_:
             raise ValueError(
                 f"The samples of X have shape {shape}, but {type(self).__name__} was fitted on samples of shape "
@@ -76,4 +112,8 @@ class GridEstimator(SampleReader, BaseEstimator):
 
     def _resolve_shape(self, n_features: int, sample_shape: Shape | None) -> tuple[Shape, int | None]:
         """The shape of one sample, and the axis of it that holds channels."""
-        return resolve_shape(self.image_shape, self.channel_axis, n_features=n_features, sample_shape=sample_shape)
+        shape, axis = resolve_shape(
+            self.image_shape, self.channel_axis, n_features=n_features, sample_shape=sample_shape
+        )
+        warn_of_channels(shape, self.channel_axis)
+        return shape, axis

@@ -1,6 +1,7 @@
 """Files that hold the rows of one data set between them, read batch by batch."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from math import prod
 from os import PathLike, fspath
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from skmae._compat import import_optional
 from skmae._samples import is_number, row_blocks
-from skmae._typing import AnyPath
+from skmae._typing import AnyPath, Array
 
 
 class Shard(NamedTuple):
@@ -31,7 +32,7 @@ def open_shards(paths: AnyPath | Iterable[AnyPath]) -> list[Shard]:
     FileNotFoundError
         If one is missing.
     ValueError
-        If there is none, if one is of another kind, is cut short, holds no real numbers, or differs in width.
+        If there is none, if one is of another kind, is damaged, holds no real numbers, or differs in width.
     """
     paths = [paths] if isinstance(paths, str | PathLike) else list(paths)
     if not paths:
@@ -63,19 +64,19 @@ def _open(path: Path) -> Shard:
 
 
 def _open_npy(path: Path) -> Shard:
-    try:
+    with _naming_damage(path, ".npy file of numbers"):
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(
-            f"{path} cannot be read: it is cut short, or no .npy file of numbers ({error}). Write it again."
-        ) from error
+        if not isinstance(array, np.memmap):
+            raise ValueError("it is an archive of arrays")
+        if (size := path.stat().st_size) != array.offset + array.nbytes:
+            raise ValueError(f"it has {size} bytes, and its header says {array.offset + array.nbytes}")
     if array.ndim < 2 or array.dtype.kind not in "biuf":
         raise ValueError(
             f"{path} holds an array of shape {array.shape} and type {array.dtype}; a shard is (n_samples, n_features) "
             f"or (n_samples, *image_shape), of real numbers."
         )
 
-    def batches(size: int) -> Iterator[np.ndarray]:
+    def batches(size: int) -> Iterator[Array]:
         for rows in row_blocks(len(array), size):
             yield array[rows]
 
@@ -84,22 +85,42 @@ def _open_npy(path: Path) -> Shard:
 
 def _open_parquet(path: Path) -> Shard:
     parquet = import_optional("pyarrow.parquet", extra="stream", purpose="Reading parquet files")
-    try:
+    with _naming_damage(path, "parquet file"):
         file = parquet.ParquetFile(path)
-    except (ValueError, OSError) as error:  # pyarrow's own errors are among these
-        raise ValueError(f"{path} cannot be read: it is cut short, or no parquet file ({error}).") from error
-    schema = file.schema_arrow
-    index = [name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)]
+        schema = file.schema_arrow
+        index = [name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)]
     names = [name for name in schema.names if name not in index]  # pandas' own index is no feature
     other = [name for name in names if not is_number(schema.field(name).type)]
     if other:
         raise ValueError(f"{path} has columns that are not numbers: {other}. Write the shards without them.")
 
-    def batches(size: int) -> Iterator[np.ndarray]:
-        for batch in parquet.ParquetFile(path).iter_batches(size, columns=names):
-            yield np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns])
+    def batches(size: int) -> Iterator[Array]:
+        with _naming_damage(path, "parquet file"):
+            whole = parquet.ParquetFile(path, page_checksum_verification=True)  # of files that have checksums
+            read = whole.iter_batches(size, columns=names)
+        while True:
+            with _naming_damage(path, "parquet file"):
+                batch = next(read, None)
+                columns = None if batch is None else [c.to_numpy(zero_copy_only=False) for c in batch.columns]
+            if columns is None:
+                return
+            yield np.column_stack(columns)
 
     return Shard(str(path), file.metadata.num_rows, len(names), tuple(names), batches)
+
+
+@contextmanager
+def _naming_damage(path: Path, kind: str) -> Iterator[None]:
+    """Whatever reading a damaged file raises, said with the file's name; of damage libraries say so in a dozen ways."""
+    try:
+        yield
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read: it is cut short or damaged, or no {kind} ({type(error).__name__}: {error}). Write "
+            f"it again."
+        ) from error
 
 
 def with_progress(batches: Iterable[Any], *, total: int | None, verbose: bool) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """The grid of pixels that a sample is, and the patches that it is cut into."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,14 +41,13 @@ class PatchGrid:
     @classmethod
     def build(cls, image_shape: Shape, channel_axis: int | None, patch: Patch) -> Self:
         """Check `patch` against the shape; a patch larger than an axis is clipped to it."""
-        grid_shape = _without(image_shape, channel_axis)
-        sizes = check_patch(patch, grid_shape)
-        return cls(image_shape, channel_axis, tuple(map(min, sizes, grid_shape)))
+        sizes = check_patch(patch, image_shape, channel_axis)
+        return cls(image_shape, channel_axis, tuple(map(min, sizes, _without(image_shape, channel_axis))))
 
     @classmethod
     def build_regular(cls, image_shape: Shape, channel_axis: int | None, patch: Patch) -> Self:
         """Check that `patch` divides the shape."""
-        grid = cls(image_shape, channel_axis, check_patch(patch, _without(image_shape, channel_axis)))
+        grid = cls(image_shape, channel_axis, check_patch(patch, image_shape, channel_axis))
         grid.require_regular()
         return grid
 
@@ -182,6 +182,7 @@ class PatchGrid:
             f"patch={self.patch_shape} does not divide the grid {self.grid_shape}. Sizes that divide it, axis by axis: "
             + "; ".join(map(str, allowed))
             + "."
+            + _advice_on_channels(self.image_shape, self.channel_axis)
         )
 
     def pixel_distances(self, pixels: ArrayLike | None = None) -> FloatArray:
@@ -212,13 +213,15 @@ def _without(shape: Shape, axis: int | None) -> Shape:
     return shape if axis is None else shape[:axis] + shape[axis + 1 :]
 
 
-def check_patch(patch: Patch, grid_shape: Shape) -> Shape:
+def check_patch(patch: Patch, image_shape: Shape, channel_axis: int | None) -> Shape:
     """One patch size per axis of the grid."""
+    grid_shape = _without(image_shape, channel_axis)
     sizes = tuple(patch) if np.iterable(patch) else (patch,) * len(grid_shape)
     if len(sizes) != len(grid_shape):
         raise ValueError(
             f"patch={patch!r} has {len(sizes)} sizes, but the grid {grid_shape} has {len(grid_shape)} axes. "
             f"Pass one int, or one int per axis (channels are not an axis of the grid)."
+            + _advice_on_channels(image_shape, channel_axis)
         )
     if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
         raise ValueError(f"patch={patch!r} is not made of whole numbers of pixels >= 1. Pass for example patch=4.")
@@ -283,6 +286,36 @@ def resolve_shape(
     return shape, axis
 
 
+def warn_of_channels(image_shape: Shape, channel_axis: ChannelAxis) -> None:
+    """Warn where "auto" probably takes channels for pixels. Called where samples come in to be learned from."""
+    chosen = _resolve_channel_axis("auto", image_shape)
+    advice = _advice_on_channels(image_shape, chosen) if channel_axis == "auto" else ""
+    if advice:
+        warnings.warn(
+            f'channel_axis="auto" reads samples of shape {image_shape} as {_without(image_shape, chosen)} pixels.'
+            f"{advice} If not, channel_axis={chosen} says so, and silences this warning.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _advice_on_channels(image_shape: Shape, channel_axis: int | None) -> str:
+    """What to pass where channels have probably been taken for pixels; nothing where all seems well."""
+    axis = _probable_channel_axis(image_shape)
+    if axis is None or channel_axis == axis % len(image_shape):
+        return ""
+    return f" If the {'last' if axis else 'first'} axis of {image_shape} holds channels, pass channel_axis={axis}."
+
+
+def _probable_channel_axis(shape: Shape) -> int | None:
+    """0 or -1 where that axis is as short, compared with the others, as channels usually are."""
+    if len(shape) >= 3 and shape[0] in (1, 3, 4) and shape[0] < min(shape[1:]):
+        return 0
+    if len(shape) == 3 and MAX_AUTO_CHANNELS < shape[-1] < min(shape[:-1]):
+        return -1
+    return None
+
+
 def _check_image_shape(image_shape: Sequence[int], n_features: int, sample_shape: Shape | None) -> Shape:
     shape = check_shape(image_shape)
     if sample_shape is not None and sample_shape != shape:
@@ -322,6 +355,11 @@ def _guess_shape(n_features: int, channel_axis: ChannelAxis) -> Shape:
 def _resolve_channel_axis(channel_axis: ChannelAxis, shape: Shape) -> int | None:
     if channel_axis is None:
         return None
+    if not isinstance(channel_axis, Integral) and not (isinstance(channel_axis, str) and channel_axis == "auto"):
+        raise ValueError(
+            f'channel_axis={channel_axis!r} is no axis: pass "auto", the number of the axis of a sample that holds its '
+            f"channels, or None if there are no channels."
+        )
     if channel_axis == "auto":
         has_channels = len(shape) > MAX_GRID_AXES or (len(shape) == 3 and shape[-1] <= MAX_AUTO_CHANNELS)
         return len(shape) - 1 if has_channels else None

@@ -1,20 +1,24 @@
 """Sums of products of rows, symmetric matrices of which one triangle is known, and their eigenvectors."""
 
+from math import frexp
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.linalg.blas import dgemm, dsyrk, ssyrk
 from scipy.linalg.lapack import dpotrf
 
-from skmae._typing import Array, FloatArray
+from skmae._typing import Array, BoolArray, FloatArray
 
 EPS = float(np.finfo(np.float64).eps)
 EPS_FLOAT32 = float(np.finfo(np.float32).eps)
 
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
+_LEAST_SIZE = 32  # sums of few terms may have had larger ones, which cancelled
 _PANEL = 256  # columns of a triangle handled at a time
-_ORTHOGONAL = 1e-10  # what products of different eigenvectors may be
+_ORTHOGONAL = 1e-12  # what products of different eigenvectors may be
+_SQUARED = (1e-60, 1e60)  # numbers whose fourth powers are far from the ends of float64's range
 
 
 class ProductSum:
@@ -69,7 +73,20 @@ class ProductSum:
 
 def variance_of_rounding(square: FloatArray, mean: FloatArray, eps: float = EPS) -> FloatArray:
     """The variance that rounding alone gives a constant feature, from sums (of this `eps`) of `square` on average."""
-    return 16 * eps * square + (4 * EPS * mean) ** 2
+    with np.errstate(over="ignore"):
+        return 16 * eps * square + (4 * EPS * mean) ** 2
+
+
+def carries_signal(values: FloatArray, size: int) -> BoolArray:
+    """Which eigenvalues, descending, are more than rounding leaves of zeros in products of matrices of this size."""
+    signal: BoolArray = values > max(size, _LEAST_SIZE) * EPS * values[0]
+    return signal
+
+
+def unit_of(largest: float) -> float:
+    """A power of two to divide by, exactly, before numbers as large as this are squared; 1 where that is harmless."""
+    is_harmless = _SQUARED[0] < largest < _SQUARED[1] or not largest
+    return 1.0 if is_harmless else float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1))
 
 
 def mirror_lower(A: FloatArray) -> None:
@@ -125,3 +142,9 @@ def symmetric_eigen(
     values, U = eigh(A, overwrite_a=overwrite, driver="evd", check_finite=False)
     first = d if n_largest is None else n_largest
     return values[::-1][:first], np.asfortranarray(U[:, ::-1][:, :first])
+
+
+def power_of_two(values: Array) -> float:
+    """The power of two at or below the largest magnitude, 1 for zeros: dividing by it is exact, and leaves 1 to 2."""
+    largest = max(abs(float(values.max())), abs(float(values.min()))) if values.size else 0.0
+    return 2.0 ** (frexp(largest)[1] - 1) if largest else 1.0

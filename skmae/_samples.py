@@ -4,7 +4,9 @@ NumPy arrays of any type, order and byte order, memory maps, HDF5 datasets, data
 arrays: how they differ is decided here and nowhere else. n samples of d features.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from math import prod
 from os import PathLike
 from typing import Any, NamedTuple, TypeVar
@@ -643,16 +645,23 @@ def read_samples(X: Any, reader: Any, *, may_have_gaps: bool = False) -> Samples
         return _read_dask(X)
     if _is_hdf5(X):
         return _read_hdf5(X)
-    estimator = None if isinstance(reader, str) else reader
     name = reader if isinstance(reader, str) else type(reader).__name__
+    with naming("X", "an array of (n_samples, n_features) or (n_samples, *image_shape)"):
+        samples = _read(X, None if isinstance(reader, str) else reader, name)
+    if samples.masked is not None and not may_have_gaps:
+        samples.check_finite()
+    return samples
+
+
+def _read(X: Any, estimator: Any, name: str) -> Samples:
     frame = X if _is_frame(X) else None
-    library = library_of(X)
-    masked = None
+    library, masked = library_of(X), None
     if frame is not None:
         _check_numeric_columns(frame, name)
         rows, sample_shape = frame, None
     else:
         _refuse_no_array(X, name)
+        X = X.detach() if hasattr(X, "detach") else X  # of a tensor with gradients
         if isinstance(X, list | tuple):
             X = _joined(X, estimator)
         rows, sample_shape = _as_rows(X, library)
@@ -660,10 +669,19 @@ def read_samples(X: Any, reader: Any, *, may_have_gaps: bool = False) -> Samples
     rows = check_array(rows, dtype="numeric", ensure_all_finite=False, input_name="X", estimator=estimator)
     if library is not None and not library.on_cpu:
         return DeviceSamples(rows, sample_shape, library=library)
-    samples = Samples(to_numpy(rows), sample_shape, frame=frame, library=library, masked=masked)
-    if masked is not None and not may_have_gaps:
-        samples.check_finite()
-    return samples
+    return Samples(to_numpy(rows), sample_shape, frame=frame, library=library, masked=masked)
+
+
+@contextmanager
+def naming(parameter: str, allowed: str) -> Iterator[None]:
+    """Let errors of a conversion say which parameter is meant, if they do not, and what is allowed."""
+    try:
+        yield
+    except Exception as error:  # of whatever library X is from
+        if re.search(rf"\b{parameter}\b", str(error)):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{parameter} cannot be read: {error} Pass {allowed}, of real numbers.") from error
 
 
 def _as_rows(X: Any, library: ArrayLibrary | None) -> tuple[Any, Shape | None]:
@@ -691,7 +709,9 @@ def _unmasked(rows: Any) -> tuple[Any, BoolArray | None]:
 
 def _check_type(X: Array) -> None:
     """Refuse arrays of dates, texts and records; those of objects are left to be read as numbers."""
-    if X.dtype.kind not in "biufcOSU":
+    if X.dtype.kind == "c":
+        raise ValueError(f"X is of type {X.dtype}. Complex data not supported: pass X.real, X.imag or abs(X).")
+    if X.dtype.kind not in "biufOSU":
         raise ValueError(
             f"X is of type {X.dtype}; samples are real numbers. Convert it, or leave it out: of dates and times, for "
             f"example, (X - X.min()) / numpy.timedelta64(1, 's')."
@@ -891,8 +911,11 @@ def refuse_not_finite(block: Array, first_row: int = 0) -> None:
 
 def _check_weights(sample_weight: Any, n_samples: int) -> FloatArray:
     """(n_samples,) float64."""
-    values = sample_weight.compute() if is_dask(sample_weight) else to_numpy(sample_weight)
-    weights: FloatArray = check_array(values, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    with naming("sample_weight", f"an array of ({n_samples},)"):
+        values = sample_weight.compute() if is_dask(sample_weight) else to_numpy(sample_weight)
+        if values.ndim == 0:
+            raise ValueError(f"it is a single value, {values}.")
+        weights: FloatArray = check_array(values, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weights.shape != (n_samples,):
         raise ValueError(
             f"sample_weight has shape {weights.shape}; it must hold one weight per sample: ({n_samples},)."

@@ -27,6 +27,7 @@ __all__ = ["Bernoulli", "Blocks", "ExactCount", "Sampled", "Stripes", "Tubes"]
 Levels = TypeVar("Levels", bound=Any)  # of NumPy or PyTorch
 
 _SAMPLINGS = ("exact", "bernoulli")
+_MOST_SAMPLES = 2**31 - 1  # masks drawn at once
 
 
 @runtime_checkable
@@ -421,9 +422,10 @@ def draw_visible(
 
 def check_n_samples(n_samples: object) -> int:
     """A number of samples, as a user says it."""
-    if not isinstance(n_samples, Integral) or isinstance(n_samples, bool) or n_samples < 0:
-        raise ValueError(f"n_samples={n_samples!r} must be a whole number >= 0.")
-    return int(n_samples)
+    is_number = isinstance(n_samples, Integral) and not isinstance(n_samples, bool)
+    if not is_number or not 0 <= cast(int, n_samples) <= _MOST_SAMPLES:
+        raise ValueError(f"n_samples={n_samples!r} must be a whole number, 0 to {_MOST_SAMPLES}.")
+    return int(cast(int, n_samples))
 
 
 def count_visible(sampler: Sampler, grid: PatchGrid, mask: float) -> int | None:

@@ -83,8 +83,59 @@ def cut(path, n_bytes):
 def test_a_file_cut_short_is_named(kind, n_bytes, tmp_path, rng):
     paths = write(tmp_path, np.split(rng.random((60, 5)), 3), kind)
     cut(paths[1], n_bytes)
-    with pytest.raises(ValueError, match=r"part1\.\w+ cannot be read: it is cut short"):
+    with pytest.raises(
+        ValueError, match=r"part1\.\w+ cannot be read: it is cut short or damaged, or no .* Write it again"
+    ):
         Moments.from_files(paths)
+
+
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+def test_a_flipped_bit_names_the_file_or_is_in_the_numbers(kind, tmp_path, rng):
+    (path,) = write(tmp_path, [rng.random((40, 3))], kind)
+    whole = path.read_bytes()
+    places = range(128) if kind == "npy" else [*range(0, len(whole), 7)]
+    for place in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            moments = Moments.from_files(path, batch_size=16)
+        except ValueError as error:
+            assert path.name in str(error)  # noqa: PT017
+        else:
+            assert (moments.n, moments.n_features) == (40, 3)
+
+
+def test_pages_are_compared_with_their_checksums(tmp_path, rng):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pytest.importorskip("pyarrow").table({f"f{i}": rng.random(5000) for i in range(3)})
+    path = tmp_path / "checked.parquet"
+    parquet.write_table(table, path, write_page_checksum=True, compression="none", row_group_size=1000)
+    assert Moments.from_files(path).n == 5000
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1  # a number in a later batch
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"checked.parquet cannot be read: it is cut short or damaged.*CRC"):
+        Moments.from_files(path, batch_size=100)
+
+
+def test_a_file_that_is_longer_than_it_says_is_refused(tmp_path, rng):
+    with open(tmp_path / "two.npy", "wb") as file:
+        np.save(file, rng.random((5, 3)))
+        np.save(file, rng.random((5, 3)))
+    with pytest.raises(ValueError, match=r"two.npy cannot be read: .*has 496 bytes, and its header says 248"):
+        Moments.from_files(tmp_path / "two.npy")
+
+
+def test_a_file_without_permission_is_not_called_damaged(tmp_path, rng, monkeypatch):
+    (path,) = write(tmp_path, [rng.random((5, 3))], "npy")
+
+    def refuse(*args, **kwargs):  # noqa: ARG001
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(np, "load", refuse)
+    with pytest.raises(PermissionError, match=r"Permission denied: '.*part0.npy'"):
+        Moments.from_files(path)
 
 
 def test_bad_files(tmp_path, rng):

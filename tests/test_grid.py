@@ -2,14 +2,19 @@
 
 import itertools
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from skmae._grid import PatchGrid, check_shape, resolve_shape
+from skmae import LinearMAE
+from skmae._grid import PatchGrid, check_shape, resolve_shape, warn_of_channels
 from skmae.masking import read_visible
 
 
@@ -129,6 +134,84 @@ def test_a_patch_larger_than_an_axis_is_clipped():
 )
 def test_shape_and_channels_are_resolved(image_shape, channel_axis, n_features, sample_shape, expected):
     assert resolve_shape(image_shape, channel_axis, n_features=n_features, sample_shape=sample_shape) == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "channel_axis", "says"),
+    [
+        (
+            (3, 8, 8),
+            "auto",
+            r"as \(3, 8, 8\) pixels. If the first axis .*, pass channel_axis=0. If not, channel_axis=None",
+        ),
+        ((4, 8, 5), "auto", r"pass channel_axis=0"),
+        ((1, 8, 9), "auto", r"pass channel_axis=0"),
+        ((3, 6, 4), "auto", r"as \(3, 6\) pixels. .* pass channel_axis=0. If not, channel_axis=2"),
+        ((1, 8, 8, 8), "auto", r"as \(1, 8, 8\) pixels. .* pass channel_axis=0. If not, channel_axis=3"),
+        (
+            (16, 16, 13),
+            "auto",
+            r"If the last axis of .* holds channels, pass channel_axis=-1. If not, channel_axis=None",
+        ),
+        ((2, 8, 8), "auto", None),  # two planes, more likely than two channels
+        ((8, 8, 3), "auto", None),
+        ((8, 8, 8), "auto", None),
+        ((4, 4, 192), "auto", None),
+        ((16, 12, 13), "auto", None),
+        ((8, 128), "auto", None),
+        ((8, 8, 8, 5), "auto", None),
+        ((3, 8, 8), None, None),
+        ((3, 8, 8), 0, None),
+        ((16, 16, 13), None, None),
+        ((16, 16, 13), -1, None),
+    ],
+)
+def test_channels_that_were_probably_taken_for_pixels_are_warned_of(shape, channel_axis, says):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_channels(shape, channel_axis)
+    assert len(caught) == (says is not None)
+    if says:
+        with pytest.warns(UserWarning, match=rf'^channel_axis="auto" reads samples of shape .*{says}'):
+            warn_of_channels(shape, channel_axis)
+
+
+def test_models_warn_of_channels_once_at_fit(rng):
+    for shape, axis in (((16, 16, 13), "-1"), ((3, 16, 16), "0")):
+        X = rng.normal(size=(200, *shape))
+        model = LinearMAE(3, patch=2)
+        with pytest.warns(UserWarning, match=f"pass channel_axis={axis}") as caught:
+            model.fit(X)
+        assert len(caught) == 1
+        model.transform(X), model.reconstruct(X), model.score(X)  # which would raise
+        LinearMAE(3, patch=2, channel_axis=int(axis)).fit(X)
+        LinearMAE(3, patch=2, channel_axis=None).fit(X)
+
+
+@pytest.mark.parametrize("patch", [8, (8, 8)])
+def test_errors_name_channels_that_were_probably_taken_for_pixels(patch):
+    with pytest.raises(ValueError, match=r"grid \(3, 64, 64\).* If the first axis of .* pass channel_axis=0\."):
+        PatchGrid.build_regular((3, 64, 64), None, patch)
+    with pytest.raises(ValueError, match=r"grid \(64, 64, 13\).* If the last axis of .* pass channel_axis=-1\."):
+        PatchGrid.build_regular((64, 64, 13), None, patch)
+    assert PatchGrid.build_regular((3, 64, 64), 0, patch).patches_per_axis == (8, 8)
+
+
+@pytest.mark.parametrize("channel_axis", ["last", 1.5, (0,), np.zeros(2)])
+def test_what_is_no_channel_axis_is_refused(channel_axis):
+    with pytest.raises(ValueError, match=r'^channel_axis=.* is no axis: pass "auto", the number of the axis'):
+        resolve_shape((8, 8, 3), channel_axis, n_features=192, sample_shape=None)
+
+
+def test_the_repr_says_how_flat_rows_were_read(rng):
+    X = rng.normal(size=(40, 1024))
+    model = LinearMAE(3)
+    assert repr(model) == "LinearMAE(n_components=3)"
+    assert repr(model.fit(X)) == "LinearMAE(n_components=3)  # image_shape_=(32, 32)"
+    assert "image_shape_=(32, 32)" in model._repr_html_() or "(32, 32)" in model._repr_html_()
+    assert "#" not in repr(make_pipeline(model, StandardScaler()))
+    assert "#" not in repr(LinearMAE(3, image_shape=(1024,)).fit(X))
+    assert "#" not in repr(clone(model))
 
 
 @pytest.mark.parametrize(

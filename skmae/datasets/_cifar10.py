@@ -3,9 +3,10 @@
 import hashlib
 import os
 import tarfile
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -14,11 +15,13 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import StrOptions
-from skmae.datasets._npz import UNREADABLE, read_arrays
+from skmae._typing import Array
+from skmae.datasets._npz import Expected, read_arrays
 
 _URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 _CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+_ARRAYS = (Expected("x", "uint8", (32, 32, 3)), Expected("y", "int64", ()))
 _RECORD = 1 + 3 * 32 * 32  # a label, then red, green and blue planes
 _CHUNK = 1 << 20
 _TIMEOUT = 60
@@ -38,8 +41,8 @@ def fetch_cifar10(data_home: Any = None, *, subset: str = "train", download_if_m
     If `data_home` is None and the environment variable ``SKMAE_DATA`` names a folder, the files
     ``cifar10_train1.npz`` to ``cifar10_train5.npz`` and ``cifar10_test.npz`` in it are read (arrays ``x``,
     (n, 32, 32, 3) of uint8, and ``y``).
-    Otherwise the official archive is read from `data_home`, and downloaded first if it is not there: 162 MiB, its
-    md5 checked, a broken download taken up where it broke off.
+    Otherwise the official archive is read from `data_home`, and downloaded first if it is not there: 162 MiB, a broken
+    download taken up where it broke off. Its md5 is checked at every read; npz files have checksums of their own.
 
     Parameters
     ----------
@@ -64,8 +67,8 @@ def fetch_cifar10(data_home: Any = None, *, subset: str = "train", download_if_m
     Raises
     ------
     OSError
-        If the archive is missing and cannot or must not be downloaded, or its md5 is wrong; if it or a local file is
-        damaged.
+        If the archive is missing and cannot or must not be downloaded; if it or a local file is damaged, or has labels
+        that are not 0 to 9.
 
     References
     ----------
@@ -91,7 +94,7 @@ def fetch_cifar10(data_home: Any = None, *, subset: str = "train", download_if_m
     return Bunch(images=images, data=images.reshape(len(images), -1), target=target, target_names=list(_CLASSES))
 
 
-def _read_npz(folder: Path, subset: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_npz(folder: Path, subset: str) -> tuple[Array, Array]:
     names = ["cifar10_test.npz"] if subset == "test" else [f"cifar10_train{i}.npz" for i in range(1, 6)]
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
@@ -103,34 +106,49 @@ def _read_npz(folder: Path, subset: str) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(images), np.concatenate(target)
 
 
-def _read_part(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _read_part(path: Path) -> tuple[Array, Array]:
     try:
-        images, target = read_arrays(path, "x", "y")
-        if images.shape[1:] != (32, 32, 3) or target.shape != images.shape[:1]:
-            raise ValueError(f"the arrays have shapes {images.shape} and {target.shape}")
-        return images, target.astype(np.int64)
-    except UNREADABLE as error:
+        images, target = read_arrays(path, *_ARRAYS)
+        _check_labels(path, target)
+    except ValueError as error:
         raise OSError(
-            f"{path} cannot be read ({type(error).__name__}: {error}). It must hold x (n, 32, 32, 3) and y (n,); fetch "
-            f"the file again, or unset SKMAE_DATA to use the official archive."
+            f"{error} It must hold x (n, 32, 32, 3) of uint8 and y (n,); fetch the file again, or unset SKMAE_DATA to "
+            f"use the official archive."
         ) from error
+    return images, target.astype(np.int64)
 
 
-def _read_archive(archive: Path, subset: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_archive(archive: Path, subset: str) -> tuple[Array, Array]:
     wanted = ["test_batch.bin"] if subset == "test" else [f"data_batch_{i}.bin" for i in range(1, 6)]
     found = {}
     try:
+        _check_md5(archive, _MD5)
         with tarfile.open(archive) as tar:
             for member in tar:
                 name = Path(member.name).name
-                content = tar.extractfile(member)
-                if name in wanted and content is not None:
+                content = tar.extractfile(member) if name in wanted else None
+                if content is not None:
                     found[name] = np.frombuffer(content.read(), np.uint8).reshape(-1, _RECORD)
         records = np.concatenate([found[name] for name in wanted])
-    except (tarfile.TarError, EOFError, KeyError, ValueError, OSError) as error:
-        raise OSError(f"{archive} is damaged ({error}). Delete it and call fetch_cifar10 again.") from error
+        _check_labels(archive, records[:, 0])
+    except ValueError as error:
+        raise OSError(f"{error} Delete it and call fetch_cifar10 again.") from error
     planes = records[:, 1:].reshape(-1, 3, 32, 32)
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64)
+
+
+def _check_labels(path: Path, labels: Array) -> None:
+    wrong = (labels < 0) | (labels >= len(_CLASSES))
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise ValueError(f"{path} is damaged: label {labels[first]} of image {first} is not one of 0 to 9.")
+
+
+def _check_md5(path: Path, md5: str) -> None:
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != md5:
+        raise ValueError(f"{path} is damaged: its {path.stat().st_size} bytes have md5 {found}, not {md5}.")
 
 
 def _download(url: str, target: Path, md5: str) -> None:
@@ -142,7 +160,7 @@ def _download(url: str, target: Path, md5: str) -> None:
         with urlopen(request, timeout=_TIMEOUT) as response:
             resumed = response.status == 206  # a server that can't resume starts over
             with open(part, "ab" if resumed else "wb") as file:
-                whole = file.tell() + int(response.headers.get("Content-Length", 0))
+                whole = file.tell() + (response.length or 0)  # 0 if the server does not say, or says nonsense
                 while chunk := response.read(_CHUNK):
                     file.write(chunk)
                 if file.tell() < whole:
@@ -150,18 +168,13 @@ def _download(url: str, target: Path, md5: str) -> None:
     except HTTPError as error:
         if error.code != 416:  # nothing left to send: the part is whole, or worthless, as the md5 will tell
             raise OSError(f"{url} answered {error.code} {error.reason}. Download it by hand to {target}.") from error
-    except (URLError, OSError) as error:
+    except (HTTPException, OSError) as error:
         raise OSError(
-            f"Downloading {url} broke off ({error}). What came is in {part}; call again to go on from there."
+            f"Downloading {url} broke off ({error!r}). What came is in {part}; call again to go on from there."
         ) from error
-    _check_md5(part, md5)
-    part.replace(target)
-
-
-def _check_md5(part: Path, md5: str) -> None:
-    with open(part, "rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
-    if found != md5:
-        size = part.stat().st_size
+    try:
+        _check_md5(part, md5)
+    except ValueError as error:
         part.unlink()
-        raise OSError(f"The download ({size} bytes) has md5 {found}, not {md5}; it was deleted. Call again to retry.")
+        raise OSError(f"{error} The download was deleted; call again to retry.") from error
+    part.replace(target)

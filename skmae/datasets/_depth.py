@@ -10,10 +10,15 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Options, validate_params
 
 from skmae._compat import StrOptions
-from skmae.datasets._npz import UNREADABLE, read_arrays
+from skmae.datasets._npz import Expected, read_arrays
 
 _FILE = "nyuv2_depth64.npz"
 _SIZES = (64, 32, 16)
+_ARRAYS = (
+    Expected("rgb", "uint8", (64, 64, 3)),
+    Expected("depth_mm", "int64", (64, 64)),
+    Expected("is_test", "bool", ()),
+)
 
 
 @validate_params(
@@ -63,13 +68,10 @@ def load_depth(data_home: Any = None, *, subset: str = "train", size: int = 64) 
     """
     path = _path(data_home)
     try:
-        rgb, depth, is_test = read_arrays(path, "rgb", "depth_mm", "is_test")
-        if rgb.shape[1:] != (64, 64, 3) or depth.shape != rgb.shape[:3] or is_test.shape != rgb.shape[:1]:
-            raise ValueError(f"the arrays have shapes {rgb.shape}, {depth.shape} and {is_test.shape}")
-    except UNREADABLE as error:
+        rgb, depth, is_test = read_arrays(path, *_ARRAYS)
+    except ValueError as error:
         raise ValueError(
-            f"{path} cannot be read ({type(error).__name__}: {error}). It must hold rgb (n, 64, 64, 3), depth_mm "
-            f"(n, 64, 64) and is_test (n,); fetch the file again."
+            f"{error} It must hold rgb (n, 64, 64, 3), depth_mm (n, 64, 64) and is_test (n,); fetch the file again."
         ) from error
     chosen = is_test == (subset == "test")
     images = np.rint(_shrink(rgb[chosen], size)).astype(np.uint8)

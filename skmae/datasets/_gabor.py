@@ -1,5 +1,6 @@
 """Targets that need pixels near or far apart, as one wishes (Eq. 8)."""
 
+from math import ceil, isfinite, pi
 from numbers import Real
 from typing import Any
 
@@ -10,7 +11,11 @@ from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval
 from skmae._grid import MAX_AUTO_CHANNELS
+from skmae._linalg import power_of_two
+from skmae._samples import read_samples
 from skmae._typing import Shape
+
+_NARROWEST = 1e-150  # pixels of a filter; its square must not be zero
 
 
 @validate_params(
@@ -61,7 +66,8 @@ def make_gabor_targets(
     Raises
     ------
     ValueError
-        If `images` has another number of axes, or holds NaN or infinity.
+        If `images` has another number of axes, or holds NaN or infinity; if the result is beyond float64, or a pixel
+        has more waves than it can count.
 
     Examples
     --------
@@ -71,6 +77,7 @@ def make_gabor_targets(
     >>> make_gabor_targets(images, dilation=2).shape
     (10, 32, 32)
     """
+    images = read_samples(images, "make_gabor_targets").original()
     images = check_array(images, dtype="numeric", ensure_2d=False, allow_nd=True, input_name="images")
     if images.ndim not in (3, 4) or 0 in images.shape or (images.ndim == 4 and images.shape[3] > MAX_AUTO_CHANNELS):
         raise ValueError(
@@ -78,19 +85,32 @@ def make_gabor_targets(
             f"{MAX_AUTO_CHANNELS} channels, got {images.shape}. Reshape flat rows first, as in "
             f"X.reshape(len(X), 32, 32, 3); move leading channels last with np.moveaxis(images, 1, -1)."
         )
-    grey = images.mean(axis=3, dtype=np.float64) if images.ndim == 4 else images.astype(float)
+    scale = power_of_two(images)
+    grey = images.astype(float) / scale
+    grey = grey.mean(axis=3) if images.ndim == 4 else grey
     grey -= grey.mean(axis=(1, 2), keepdims=True)
-    kernel = _gabor(grey.shape[1:], frequency, phase, sigma, dilation, orientation)
-    return fftconvolve(grey, kernel[np.newaxis], mode="same", axes=(1, 2))
+    kernel = _gabor(grey.shape[1:], float(frequency), phase, float(sigma), float(dilation), orientation)
+    filtered = fftconvolve(grey, kernel[np.newaxis], mode="same", axes=(1, 2))
+    with np.errstate(over="ignore"):
+        filtered *= scale
+    if not np.isfinite(filtered).all():
+        raise ValueError("The filtered images are beyond the range of float64. Divide images by their largest value.")
+    return filtered
 
 
 def _gabor(
     shape: Shape, frequency: float, phase: float, sigma: float, dilation: float, orientation: float
 ) -> np.ndarray:
     """Eq. 8 on every displacement that fits into the image, at most 4 sσ, the centre in the middle."""
-    reach = int(np.ceil(4 * sigma * dilation))
-    down, right = (np.arange(-min(reach, size - 1), min(reach, size - 1) + 1) for size in shape)
+    width = min(max(sigma * dilation, _NARROWEST), 1 / _NARROWEST)  # pixels
+    waves = frequency / dilation  # per pixel
+    if not isfinite(2 * pi * waves * max(shape)):
+        raise ValueError(
+            f"frequency={frequency} at dilation={dilation} has more waves in a pixel than float64 can count. Pass a "
+            f"lower frequency, or a larger dilation."
+        )
+    down, right = (np.arange(-reach, reach + 1) for reach in (ceil(min(4 * width, size - 1)) for size in shape))
     y, x = np.meshgrid(down, right, indexing="ij")
     along = x * np.cos(orientation) + y * np.sin(orientation)
-    envelope = np.exp(-(x**2 + y**2) / (2 * (dilation * sigma) ** 2))
-    return envelope * np.cos(2 * np.pi * frequency * along / dilation + phase)
+    envelope = np.exp(-(x**2 + y**2) / (2 * width**2))
+    return envelope * np.cos(2 * np.pi * waves * along + phase)

@@ -85,7 +85,7 @@ def make_ising(
     >>> make_ising(10, size=16, coupling=0.44, ndim=2, random_state=0).shape
     (10, 16, 16)
     """
-    rng = check_random_state(random_state)
+    rng, coupling = check_random_state(random_state), float(coupling)
     shape: tuple[Any, ...] = (size,) * ndim if isinstance(size, Integral) else tuple(size)
     if len(shape) != ndim or not all(isinstance(s, Integral) and int(s) >= (1 if ndim == 1 else 3) for s in shape):
         raise ValueError(

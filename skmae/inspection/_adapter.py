@@ -15,7 +15,7 @@ from skmae._compat import Interval, _fit_context
 from skmae._estimator import GridEstimator
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID
-from skmae._samples import floating_dtype, refuse_not_finite, row_blocks
+from skmae._samples import Samples, floating_dtype, refuse_not_finite, row_blocks
 from skmae._typing import Array, BoolArray, ChannelAxis, Constraints, Floats, IntArray, Patch, RandomState, Shape
 from skmae.masking import ExactCount, draw_visible, read_visible
 
@@ -133,8 +133,9 @@ class TorchAutoencoder(GridEstimator):
         Raises
         ------
         ValueError
-            If X does not fit `image_shape`, or holds NaN or infinity.
+            If X does not fit `image_shape`, or holds NaN or infinity; if the function is a module in ``train()`` mode.
         """
+        _refuse_training(self.function)
         samples = self._as_samples(X)
         samples.check_finite()
         self._grid = PatchGrid.build(*self._resolve_shape(samples.n_features, samples.sample_shape), self.patch)
@@ -162,10 +163,10 @@ class TorchAutoencoder(GridEstimator):
         Raises
         ------
         ValueError
-            If `visible` does not fit, or the function gives another shape.
+            If `visible` does not fit, or the function gives another shape; if it is a module in ``train()`` mode.
         """
-        shape = tuple(X.shape) if hasattr(X, "shape") else np.shape(X)
-        rows = self._read(X)
+        samples_read = self._as_samples(X)
+        rows = self._read(samples_read)
         masks = None if visible is None else read_visible(self._grid, visible, len(rows))
         out = np.empty(rows.shape, floating_dtype(rows))
         like = self._like(rows)
@@ -175,7 +176,7 @@ class TorchAutoencoder(GridEstimator):
                 with torch.no_grad():
                     result = function(to_tensor(rows[samples[part]], like))
                 out[samples[part]] = to_numpy(result)
-        return out.reshape(shape)
+        return out.reshape(samples_read.original_shape)
 
     def linearize(
         self, X: ArrayLike, visible: ArrayLike | None = None, *, batch_size: int | None = None
@@ -220,7 +221,7 @@ class TorchAutoencoder(GridEstimator):
         check_is_fitted(self)
         return draw_visible(_MASKS, n_samples, self._grid, self.mask, random_state)
 
-    def _read(self, X: ArrayLike) -> Array:
+    def _read(self, X: ArrayLike | Samples) -> Array:
         rows = self._as_fitted_samples(X).rows()
         refuse_not_finite(rows)
         return rows
@@ -235,6 +236,7 @@ class TorchAutoencoder(GridEstimator):
 
     def _bind(self, mask: BoolArray | None, like: Tensor) -> tuple[Callable[[Tensor], Tensor], BoolArray]:
         """The function on rows, under one mask (per patch, pixel or feature) or none; which features are visible."""
+        _refuse_training(self.function)
         n_features = self._grid.n_features
         visible = np.ones(n_features, bool) if mask is None else self._grid.per_feature(mask[np.newaxis])[0]
         weight = torch.from_numpy(np.array(visible)).to(like)
@@ -274,6 +276,16 @@ class TorchAutoencoder(GridEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return "patch_" in self.__dict__
+
+
+def _refuse_training(function: object) -> None:
+    """Refuse a module, or a method of one, that draws random numbers or depends on the other samples of a batch."""
+    module = getattr(function, "__self__", function)
+    if isinstance(module, torch.nn.Module) and any(part.training for part in module.modules()):
+        raise ValueError(
+            f"function is a {type(module).__name__} in train() mode, or with a part that is, whose dropout and batch "
+            f"norms make results random. Call its eval() first: TorchAutoencoder(module.eval())."
+        )
 
 
 def _samples_of_each(masks: BoolArray | None, n_samples: int) -> Iterator[tuple[BoolArray | None, IntArray]]:

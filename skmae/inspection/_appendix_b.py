@@ -1,21 +1,23 @@
 """The masked loss of a non-linear model, to second order (Appendix B)."""
 
 from itertools import product
+from math import isfinite
 from numbers import Real
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import get_config
-from sklearn.utils import check_array
+from sklearn.utils._param_validation import validate_params
 
 from skmae._grid import PatchGrid
-from skmae._samples import Samples, read_samples, row_blocks
+from skmae._linalg import power_of_two
+from skmae._samples import Samples, row_blocks, to_numpy
 from skmae._typing import FloatArray, Patch
-from skmae.inspection._inputs import grid_of
+from skmae.inspection._inputs import as_taken_by, check_rows, grid_of, read
 from skmae.inspection._protocol import Reconstructor, check_fitted_reconstructor
 
 
+@validate_params({"rescale": ["boolean"]}, prefer_skip_nested_validation=False)
 def linearized_loss(
     estimator: Reconstructor,
     X: ArrayLike,
@@ -54,7 +56,8 @@ def linearized_loss(
     Raises
     ------
     ValueError
-        If `mask` is not in [0, 1) or not known; for faults of X and patch as the estimator says.
+        If `mask` is not in [0, 1) or not known; if the loss is beyond float64; for faults of X and patch as the
+        estimator says.
 
     Examples
     --------
@@ -71,21 +74,29 @@ def linearized_loss(
     q = 1 - _read_mask(estimator, mask)
     patch = estimator.patch_ if patch is None else patch
     grid = grid_of(estimator.image_shape_, estimator.channel_axis_, patch)
-    mean = _mean_per_feature(getattr(estimator, "mean_", 0.0), grid)
-    samples = read_samples(X, "linearized_loss")
+    mean = _mean_per_feature(to_numpy(getattr(estimator, "mean_", np.zeros(()))), grid)
+    samples = read(X, "X", "linearized_loss")
     rows = _check_rows(samples, estimator, grid)
     z = rows - mean  # (n, d)
-    point = _as_table(mean + z if rescale else mean + q * z, samples.frame)
+    point = Samples(rows if rescale else mean + q * z, frame=samples.frame, library=samples.library)
+    point = as_taken_by(estimator, point)
     weight = (1 - q) / q if rescale else q * (1 - q)
-    error = rows - np.asarray(estimator.reconstruct(point))
+    scale = power_of_two(rows)  # squares of what is large or small would over- or underflow
+    error = (rows - to_numpy(estimator.reconstruct(point)).reshape(rows.shape)) / scale
     total = np.sum(error**2)
     if weight:
         linearization = estimator.linearize(point)
         block = max(int(get_config()["working_memory"] * 2**20 / 4 / (16 * grid.n_features)), 1)
         for sample, patches in product(range(len(z)), row_blocks(grid.n_patches, block)):
             in_patch = np.arange(patches.start, patches.stop) == grid.patch_of_feature[:, np.newaxis]  # (d, patches)
-            total += weight * np.sum(linearization.jvp(in_patch * z[sample][:, np.newaxis], sample) ** 2)
-    return float(total) / z.size
+            products = linearization.jvp(in_patch * z[sample][:, np.newaxis], sample)
+            total += weight * np.sum((products / scale) ** 2)
+    loss = float(total) / z.size * scale * scale
+    if not isfinite(loss):
+        raise ValueError(
+            "The loss, in units of X squared, is beyond the range of float64. Divide X by its largest value."
+        )
+    return loss
 
 
 def _check_rows(samples: Samples, estimator: Reconstructor, grid: PatchGrid) -> FloatArray:
@@ -95,17 +106,12 @@ def _check_rows(samples: Samples, estimator: Reconstructor, grid: PatchGrid) -> 
             f"The samples of X have shape {samples.sample_shape}, but {type(estimator).__name__} was fitted on samples "
             f"of shape {grid.image_shape}. Pass samples of that shape, or flat rows of {grid.n_features} features."
         )
-    rows: FloatArray = check_array(samples.rows(), dtype=np.float64, input_name="X")
+    rows: FloatArray = check_rows(samples).astype(np.float64)
     if rows.shape[1] != grid.n_features:
         raise ValueError(
             f"X has {rows.shape[1]} features, but {type(estimator).__name__} is expecting {grid.n_features} features."
         )
     return rows
-
-
-def _as_table(rows: FloatArray, frame: Any) -> Any:
-    """Rows with the names of the columns of a data frame, if there is one."""
-    return rows if frame is None else type(frame)(rows, columns=frame.columns)
 
 
 def _read_mask(estimator: Reconstructor, mask: float | None) -> float:

@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.fft import irfftn, next_fast_len, rfftn
+from sklearn.utils._param_validation import validate_params
 
 from skmae._grid import PatchGrid
+from skmae._linalg import power_of_two
 from skmae._samples import row_blocks
 from skmae._typing import Array, BoolArray, ChannelAxis, FloatArray, Floats, IntArray, Shape
-from skmae.inspection._inputs import features_of_pixels, read_rows_on_grid
+from skmae.inspection._inputs import check_rows, features_of_pixels, read_columns, read_on_grid
 from skmae.inspection._plotting import CurveDisplay
 from skmae.inspection._tables import by_distance
 from skmae.masking import read_visible
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _BLOCK = 256
 
 
+@validate_params({"radial": ["boolean"]}, prefer_skip_nested_validation=True)
 def spatial_autocorrelation(
     X: ArrayLike,
     image_shape: Shape | None = None,
@@ -45,7 +48,7 @@ def spatial_autocorrelation(
         Axis of one sample that holds its channels.
     visible : array-like of bool or None, default=None
         True where a pixel counts: the shape of the grid, for all samples, or with a leading axis of n_samples. Pairs
-        with a pixel that does not count are left out.
+        with a pixel that does not count are left out; its value is never read, and may be NaN.
     radial : bool, default=True
         Average over displacements of the same length.
     bin_width : float or None, default=1.0
@@ -60,7 +63,7 @@ def spatial_autocorrelation(
     Raises
     ------
     ValueError
-        If X holds NaN, does not fit `image_shape`, or is constant; if `visible` fits no such shape.
+        If X holds NaN or masked entries, does not fit `image_shape`, or is constant; if `visible` fits no such shape.
 
     See Also
     --------
@@ -81,8 +84,9 @@ def spatial_autocorrelation(
     1       1.0         0.76   600000
     2       2.0         0.58   560000
     """
-    rows, grid = read_rows_on_grid(X, image_shape, channel_axis)
-    visible_pixels = np.ones((1, grid.n_pixels), bool) if visible is None else _read_pixels(grid, visible, len(rows))
+    samples, grid = read_on_grid(X, image_shape, channel_axis)
+    visible_pixels = np.ones((1, grid.n_pixels), bool) if visible is None else _read_pixels(grid, visible, len(samples))
+    rows = check_rows(samples, visible=grid.per_feature(visible_pixels))
     totals, pairs = _lagged_sums(rows, grid, visible_pixels)
     if not radial:
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -104,7 +108,8 @@ def _read_pixels(grid: PatchGrid, visible: ArrayLike, n_samples: int) -> BoolArr
 def _lagged_sums(rows: Array, grid: PatchGrid, visible: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Sums of products at every lag, and the number of pairs that they are of; `visible` is (n or 1, n_pixels)."""
     of_pixel = features_of_pixels(grid)
-    mean, std = _standards(rows, of_pixel, visible)
+    scale = np.array([power_of_two(rows[:, features]) for features in of_pixel.T])  # of a channel; it cancels
+    mean, std = _standards(rows, of_pixel, visible, scale)
     varies = std > 1e-12 * np.maximum(np.abs(mean), np.finfo(float).tiny)
     if not varies.any():
         raise ValueError("X is constant: it has no correlation. Pass samples that vary.")
@@ -113,15 +118,15 @@ def _lagged_sums(rows: Array, grid: PatchGrid, visible: BoolArray) -> tuple[Floa
     for some in row_blocks(len(rows), _BLOCK):
         mask = visible[some] if len(visible) > 1 else visible  # (m or 1, n_pixels)
         for channel in np.flatnonzero(varies):
-            values = rows[some][:, of_pixel[:, channel]]
+            values = rows[some][:, of_pixel[:, channel]] / scale[channel]
             power = power + _power((values - mean[channel]) / std[channel] * mask, grid, padded)
         repeats = 1 if len(visible) > 1 else some.stop - some.start
         mask_power = mask_power + repeats * varies.sum() * _power(mask.astype(float), grid, padded)
     return _lags(power, grid, padded), np.rint(_lags(mask_power, grid, padded))
 
 
-def _standards(rows: Array, of_pixel: IntArray, visible: BoolArray) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation of each channel over all samples and pixels that count."""
+def _standards(rows: Array, of_pixel: IntArray, visible: BoolArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of each channel over all samples and pixels that count, in units of `scale`."""
     n_channels = of_pixel.shape[1]
     count = (visible.sum() if len(visible) > 1 else visible.sum() * len(rows)) or 1
     mean, square = np.zeros(n_channels), np.zeros(n_channels)
@@ -129,7 +134,7 @@ def _standards(rows: Array, of_pixel: IntArray, visible: BoolArray) -> tuple[Flo
         for some in row_blocks(len(rows), _BLOCK):
             mask = visible[some] if len(visible) > 1 else visible
             for channel in range(n_channels):
-                values = (rows[some][:, of_pixel[:, channel]] - centre[channel]) * mask
+                values = (rows[some][:, of_pixel[:, channel]] / scale[channel] - centre[channel]) * mask
                 total[channel] += (values**order).sum(dtype=np.float64) / count
     return mean, np.sqrt(square)
 
@@ -222,4 +227,4 @@ class AutocorrelationDisplay(CurveDisplay):
         return cls(table, name=name).plot(ax=ax, **kwargs)
 
     def _curve(self) -> tuple[ArrayLike, ArrayLike]:
-        return self.table["distance"], self.table["correlation"]
+        return read_columns(self.table, ("distance", "correlation"), "spatial_autocorrelation")

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.utils._param_validation import validate_params
 
+from skmae._linalg import power_of_two
 from skmae._samples import row_blocks
 from skmae._typing import Array, FloatArray
-from skmae.inspection._inputs import read_rows
+from skmae.inspection._inputs import read_numbers, read_rows
 from skmae.inspection._plotting import ImageDisplay, Picture
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 _FEWEST = {True: 4, False: 2}  # samples that the unbiased and the biased form need
 
 
+@validate_params({"unbiased": ["boolean"]}, prefer_skip_nested_validation=True)
 def linear_cka(X: ArrayLike, Y: ArrayLike, *, unbiased: bool = True, batch_size: int | None = None) -> float:
     """Linear centred kernel alignment of two representations of the same samples [1]_.
 
@@ -82,29 +85,23 @@ def _similarity(X: Array, Y: Array, unbiased: bool, batch_size: int | None) -> f
             f"{'' if not unbiased else '(2 with unbiased=False)'}. Pass more samples, or a larger batch_size."
         )
     xy = xx = yy = 0.0
-    scales = _largest_value(X), _largest_value(Y)
+    scales = power_of_two(X), power_of_two(Y)  # of all batches alike, so that nothing overflows; it cancels
     for rows in row_blocks(len(X), int(size)):
         if rows.stop - rows.start < fewest:
             continue
-        x, y = (_centred(features[rows]) / scale for features, scale in zip((X, Y), scales, strict=True))
+        x, y = (_centred(features[rows] / np.float64(scale)) for features, scale in zip((X, Y), scales, strict=True))
         xy, xx, yy = xy + _hsic(x, y, unbiased), xx + _hsic(x, x, unbiased), yy + _hsic(y, y, unbiased)
     if min(xx, yy) <= 0:
         return 0.0
     return float(np.clip(xy / np.sqrt(xx) / np.sqrt(yy), -1, 1))
 
 
-def _centred(X: Array) -> FloatArray:
+def _centred(X: FloatArray) -> FloatArray:
     """Columns of mean zero, constant ones exactly zero."""
-    X = X.astype(np.float64)
     largest = np.abs(X).max(axis=0)
     X -= X.mean(axis=0)
     X[:, np.abs(X).max(axis=0) <= 1e-12 * largest] = 0
     return X
-
-
-def _largest_value(X: Array) -> float:
-    """What features are divided by, in all batches alike, so that nothing overflows; it cancels in the ratio."""
-    return max(abs(float(X.max())), abs(float(X.min()))) or 1.0
 
 
 def _hsic(X: FloatArray, Y: FloatArray, unbiased: bool) -> float:
@@ -207,11 +204,11 @@ class CKADisplay(ImageDisplay):
         return cls(similarities, row_names=list(rows), column_names=list(compared)).plot(ax=ax, **kwargs)
 
     def _picture(self) -> Picture:
-        values = np.asarray(self.similarities, dtype=float)
+        values = read_numbers(self.similarities, "similarities", (len(self.row_names), len(self.column_names)))
         size = (2.2 + 0.8 * values.shape[1], 1.6 + 0.6 * values.shape[0])
         style = {"cmap": "viridis", "vmin": 0, "vmax": 1, "aspect": "auto"}
         return Picture(values, size, style, bar={"label": "Linear CKA"})
 
     def _annotate(self) -> None:
         self._name_cells(self.row_names, self.column_names, rotation=45, ha="right")
-        self._write_cells(self.similarities, "{:.2f}")
+        self._write_cells(read_numbers(self.similarities, "similarities"), "{:.2f}")

@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import Interval
+from skmae._samples import to_numpy
 from skmae._typing import Shape
 from skmae.inspection._plotting import ImageDisplay, Picture, as_pictures, montage
 
@@ -104,7 +105,7 @@ class ComponentsDisplay(ImageDisplay):
             )
         if which not in ("encoder", "decoder"):
             raise ValueError(f"which must be 'encoder' or 'decoder', got {which!r}.")
-        components = estimator.components_ if which == "encoder" else estimator.decoder_.T
+        components = to_numpy(estimator.components_) if which == "encoder" else to_numpy(estimator.decoder_).T
         display = cls(
             components[:n_components],
             image_shape=estimator.image_shape_,
@@ -112,6 +113,9 @@ class ComponentsDisplay(ImageDisplay):
         )
         return display.plot(ax=ax, **kwargs)
 
+    @validate_params(
+        {"n_columns": [Interval(Integral, 1, None, closed="left"), None]}, prefer_skip_nested_validation=True
+    )
     def plot(self, *, ax: "Axes | None" = None, n_columns: int | None = None, **kwargs: Any) -> Self:
         """Draw.
 

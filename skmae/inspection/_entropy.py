@@ -1,7 +1,7 @@
 """How far the influence on an output pixel is spread (Eq. 11)."""
 
 from math import log
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted, check_non_negative, valida
 from skmae._compat import Interval, _fit_context
 from skmae._estimator import ReadsOnce
 from skmae._parameters import GRID
-from skmae._samples import floating_dtype, row_blocks
+from skmae._samples import Samples, floating_dtype, row_blocks
 from skmae._typing import Array, ChannelAxis, Constraints, FloatArray, Floats, RandomState, Shape
-from skmae.inspection._inputs import grid_of, read_once
+from skmae.inspection._inputs import grid_of, read, read_numbers, read_once
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import COLOURS, CurveDisplay
 from skmae.inspection._protocol import Reconstructor
@@ -148,10 +148,15 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
 
     def _entropies(self, maps: Array) -> FloatArray:
         maps = maps.astype(np.float64)
-        maps /= np.maximum(maps.max(axis=1, keepdims=True), np.finfo(float).tiny)  # no power over- or underflows
+        largest = maps.max(axis=1, keepdims=True)
+        maps /= np.where(largest > 0, largest, 1)  # so that no power overflows
         maps **= self.power
-        maps /= np.maximum(maps.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+        total = maps.sum(axis=1, keepdims=True)
+        maps /= np.where(total > 0, total, 1)
         return np.clip(entr(maps).sum(axis=1), 0, np.log(maps.shape[1]))
+
+    def _as_samples(self, X: Any) -> Samples:
+        return read(X, reader=type(self).__name__)
 
     def _check(self, X: ArrayLike, *, reset: bool) -> Array:
         maps = validate_data(self, read_once(X), reset=reset, dtype="numeric")
@@ -278,11 +283,13 @@ class SpatialEntropyDisplay(CurveDisplay):
         return cls(entropies, n_pixels, name=name).plot(ax=ax, **kwargs)
 
     def _draw(self, style: dict[str, Any]) -> None:
+        if not isinstance(self.n_pixels, Integral) or self.n_pixels < 1:
+            raise ValueError(f"n_pixels={self.n_pixels!r} must be a whole number >= 1: the pixels of a map.")
         most = log(self.n_pixels) or 1.0
         drawn = len(self.ax_.patches)
         defaults = {"histtype": "stepfilled", "alpha": 0.5, "density": True, "label": self.name}
         defaults |= {"bins": np.linspace(0, most, _BINS + 1), "color": COLOURS[drawn % len(COLOURS)]}
-        values = np.minimum(np.ravel(self.entropies).astype(np.float64), most)
+        values = np.minimum(read_numbers(self.entropies, "entropies").ravel(), most)
         self.patches_ = self.ax_.hist(values, **{**defaults, **style})[2]
         if not drawn:
             self.ax_.axvline(most, color="0.4", linestyle="--", linewidth=1, label="uniform")

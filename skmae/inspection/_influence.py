@@ -8,7 +8,7 @@ from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid
 from skmae._typing import ChannelAxis, FloatArray, IntArray, Patch, RandomState, Shape
-from skmae.inspection._inputs import grid_of, read_once, resolve_outputs
+from skmae.inspection._inputs import grid_of, read_columns, read_once, read_rows, resolve_outputs
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import CurveDisplay
 from skmae.inspection._protocol import Reconstructor
@@ -193,15 +193,18 @@ def basis_similarity(jacobian: ArrayLike) -> FloatArray:
     >>> basis_similarity(basis.jacobian(X[:10])).round(6)
     array([1.])
     """
-    rows = check_array(read_once(jacobian), allow_nd=True, ensure_2d=False, ensure_min_samples=2, input_name="jacobian")
+    rows = check_array(
+        read_once(jacobian, "jacobian"), allow_nd=True, ensure_2d=False, ensure_min_samples=2, input_name="jacobian"
+    )
     if rows.ndim != 3:
         raise ValueError(
             f"jacobian has shape {rows.shape}; pass (n_samples, n_rows, n_features), as JacobianBasis.jacobian gives."
         )
-    length = np.sqrt(np.einsum("nrd,nrd->nr", rows, rows, dtype=np.float64))
+    largest = np.abs(rows).max(axis=2, keepdims=True).astype(np.float64)
+    rows = rows / np.where(largest > 0, largest, 1)  # so that no square over- or underflows
+    length = np.sqrt(np.einsum("nrd,nrd->nr", rows, rows))
     n = (length > 0).sum(axis=0)  # samples that look at something
-    unit = np.where(length > 0, 1 / np.where(length > 0, length, 1), 0)
-    together = np.einsum("nrd,nr->rd", rows, unit)
+    together = np.einsum("nrd,nr->rd", rows, 1 / np.where(length > 0, length, 1))
     with np.errstate(invalid="ignore"):
         return ((together**2).sum(axis=1) - n) / np.where(n > 1, n * (n - 1), np.nan)
 
@@ -212,15 +215,17 @@ def _shares(
     """Maps as (n, n_outputs, n_pixels), each of sum 1 unless it is zero; the grid; the output pixels."""
     grid = grid_of(image_shape, channel_axis, patch)
     pixels = resolve_outputs(outputs, grid)
-    rows = check_array(read_once(maps), input_name="maps", dtype=(np.float64, np.float32))
+    rows = read_rows(maps, "maps")
     if rows.shape[1] != len(pixels) * grid.n_pixels:
         raise ValueError(
             f"maps has {rows.shape[1]} columns; {len(pixels)} outputs on a grid of {grid.grid_shape} make "
-            f"{len(pixels) * grid.n_pixels}. Pass the outputs and the image_shape that the maps were made with."
+            f"{len(pixels) * grid.n_pixels}. Pass outputs, image_shape and channel_axis that the maps were made with."
         )
     if rows.size and rows.min() < 0:
         raise ValueError("maps holds negative values. Pass influences, as JacobianBasis.transform gives them.")
     shares = rows.reshape(len(rows), len(pixels), grid.n_pixels).astype(np.float64)
+    largest = shares.max(axis=2, keepdims=True)
+    shares /= np.where(largest > 0, largest, 1)  # so that no sum overflows
     total = shares.sum(axis=2, keepdims=True)
     return shares / np.where(total > 0, total, 1), grid, pixels
 
@@ -353,4 +358,4 @@ class InfluenceDisplay(CurveDisplay):
         return cls(table, name=name).plot(ax=ax, **kwargs)
 
     def _curve(self) -> tuple[ArrayLike, ArrayLike]:
-        return self.table["distance"], self.table["influence"]
+        return read_columns(self.table, ("distance", "influence"), "influence_by_distance")

@@ -5,35 +5,105 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_array
 
-from skmae._grid import PatchGrid, check_shape, resolve_shape
-from skmae._samples import read_samples
-from skmae._typing import Array, ChannelAxis, IntArray, Patch
+from skmae._estimator import GridEstimator
+from skmae._grid import PatchGrid, check_shape, resolve_shape, warn_of_channels
+from skmae._samples import Samples, read_samples, to_numpy
+from skmae._typing import Array, BoolArray, ChannelAxis, FloatArray, IntArray, Patch, Shape
 
 _GRID_SIZE = 4  # pixels along an axis of outputs="grid"
 
 
-def read_once(X: Any) -> Any:
+def read_once(X: Any, name: str = "X") -> Any:
     """X in memory, so that whatever follows may look at it again: an array, or the data frame that it is."""
-    return read_samples(X, "skmae.inspection").original()
+    samples = read(X, name)
+    return (
+        samples.original() if samples.frame is not None else check_rows(samples, name).reshape(samples.original_shape)
+    )
 
 
 def read_rows(X: ArrayLike, name: str = "X") -> Array:
     """(n_samples, n_features), finite; more axes are flattened."""
-    return check_array(read_samples(X, "skmae.inspection").rows(), input_name=name)
+    return check_rows(read(X, name), name)
+
+
+def read_on_grid(
+    X: ArrayLike, image_shape: Sequence[int] | None, channel_axis: ChannelAxis, patch: Patch = 1
+) -> tuple[Samples, PatchGrid]:
+    """Samples, whose values `check_rows` gives, and the grid that each of them is."""
+    samples = read(X)
+    shape, axis = resolve_shape(
+        image_shape, channel_axis, n_features=samples.n_features, sample_shape=samples.sample_shape
+    )
+    warn_of_channels(shape, channel_axis)
+    return samples, PatchGrid.build(shape, axis, patch)
 
 
 def read_rows_on_grid(
     X: ArrayLike, image_shape: Sequence[int] | None, channel_axis: ChannelAxis, patch: Patch = 1
 ) -> tuple[Array, PatchGrid]:
     """Rows (n_samples, n_features), finite, and the grid that each of them is."""
-    samples = read_samples(X, "skmae.inspection")
-    rows = check_array(samples.rows(), input_name="X")
-    shape, axis = resolve_shape(
-        image_shape, channel_axis, n_features=samples.n_features, sample_shape=samples.sample_shape
-    )
-    return rows, PatchGrid.build(shape, axis, patch)
+    samples, grid = read_on_grid(X, image_shape, channel_axis, patch)
+    return check_rows(samples), grid
+
+
+def read_first(X: Any, n_samples: int, image_shape: Shape, reader: str) -> Samples:
+    """The first samples, without a look at the others where they can be cut off; one sample is left for the model."""
+    can_be_cut = hasattr(X, "shape") and not isinstance(X, Samples) and tuple(X.shape) != tuple(image_shape)
+    samples = read(X[:n_samples] if can_be_cut else X, "X", reader)
+    if len(samples) <= n_samples:
+        return samples
+    return Samples(samples.read(slice(n_samples)), samples.sample_shape, library=samples.library)
+
+
+def check_rows(samples: Samples, name: str = "X", visible: BoolArray | None = None) -> Array:
+    """(n_samples, n_features) finite NumPy numbers, none wider than float64.
+
+    Parameters
+    ----------
+    samples : Samples
+    name : str
+        Of the parameter, for error texts.
+    visible : ndarray of bool of shape (n_samples or 1, n_features) or None
+        Values that are not visible are never looked at: they become 0.
+    """
+    rows = samples.rows()
+    rows = rows if visible is None or visible.all() else np.where(visible, rows, rows.dtype.type(0))
+    rows = check_array(rows, input_name=name)
+    if rows.dtype.itemsize <= np.dtype(np.float64).itemsize:
+        return rows
+    with np.errstate(over="ignore"):
+        narrow = rows.astype(np.float64)
+    if not np.isfinite(narrow).all():
+        raise ValueError(
+            f"{name} holds {rows.dtype} numbers beyond the range of float64. Divide them by their largest."
+        )
+    return narrow
+
+
+def as_taken_by(estimator: Any, samples: Samples) -> Any:
+    """Samples as an estimator takes them: this package's need not read them a second time."""
+    estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
+    return samples if isinstance(estimator, GridEstimator) else samples.original()
+
+
+def read(X: Any, name: str = "X", reader: str = "skmae.inspection") -> Samples:
+    """Samples of real numbers, all of them there."""
+    if isinstance(X, list | tuple):
+        masked = any(np.ma.is_masked(x) for x in X if isinstance(x, np.ma.MaskedArray))
+    else:
+        masked = isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X)
+    if masked:
+        raise ValueError(
+            f"{name} has masked entries, which {reader} cannot leave out. Fill them first, with {name}.filled(0) or "
+            f"LinearMAE.fill({name}), and say visible=~np.ma.getmaskarray({name}) where there is such a parameter."
+        )
+    samples = read_samples(X, reader)
+    if samples.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is of type {samples.dtype}, which is no real number. Convert it first.")
+    return samples
 
 
 def grid_of(image_shape: Sequence[int], channel_axis: ChannelAxis, patch: Patch = 1) -> PatchGrid:
@@ -109,3 +179,27 @@ def resolve_outputs(outputs: ArrayLike, grid: PatchGrid) -> IntArray:
 def _spread(size: int, count: int) -> IntArray:
     """The middles of `count` equal parts of an axis."""
     return ((2 * np.arange(count) + 1) * size) // (2 * count)
+
+
+def read_numbers(values: ArrayLike, name: str, shape: tuple[int | None, ...] | None = None) -> FloatArray:
+    """Numbers that a display was given, NaN among them; None in `shape` is any length."""
+    try:
+        numbers = np.asarray(to_numpy(values), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} holds no numbers ({error}).") from error
+    if shape is not None and (
+        numbers.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, numbers.shape, strict=True))
+    ):
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name} has shape {numbers.shape}; it must be ({wanted}).")
+    return numbers
+
+
+def read_columns(table: Any, names: tuple[str, str], source: str) -> tuple[FloatArray, FloatArray]:
+    """Two columns of a table that a display was given, and that a function of this package makes."""
+    columns = getattr(table, "columns", ())
+    missing = [name for name in names if name not in columns]
+    if missing:
+        raise ValueError(f"table, a {type(table).__name__}, has no column {missing}. Pass what {source} returns.")
+    x, y = (read_numbers(table[name], f"Column {name!r} of table", (None,)) for name in names)
+    return x, y

@@ -16,11 +16,11 @@ from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import HasMethods, Interval, StrOptions, _fit_context, _num_samples
-from skmae._estimator import GridEstimator, ReadsOnce
+from skmae._estimator import ReadsOnce
 from skmae._grid import PatchGrid
-from skmae._samples import Samples, read_samples, row_blocks
+from skmae._samples import Samples, row_blocks
 from skmae._typing import BoolArray, Constraints, Floats, IntArray, RandomState
-from skmae.inspection._inputs import features_of_pixels, grid_of, resolve_outputs
+from skmae.inspection._inputs import as_taken_by, check_rows, features_of_pixels, grid_of, read, resolve_outputs
 from skmae.inspection._protocol import Linearization, Reconstructor, check_fitted_reconstructor, check_reconstructor
 from skmae.masking import read_visible
 
@@ -59,7 +59,8 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         Output pixels: the middle one; 4 along each axis, evenly spread; all; or chosen ones, by number in C order,
         (n_outputs,), or by coordinates, (n_outputs, n_axes).
     visible : None, array-like of bool or "random", default=None
-        What the model sees. None hides nothing. A mask as in the estimator's ``reconstruct``, for all samples alike.
+        What the model sees; other values are never read, and may be NaN. None hides nothing. A mask as in the
+        estimator's ``reconstruct``, for all samples alike.
         "random" averages over `n_masks` masks, drawn once, in `fit`, as the estimator's training draws them.
     n_masks : int, default=1
         Masks of ``visible="random"``.
@@ -164,11 +165,11 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
             `transform`.
         """
         check_reconstructor(self.estimator)
-        samples = read_samples(X, self)
+        samples = self._as_samples(X)
         is_frozen = isinstance(self.estimator, FrozenEstimator)
         if not is_frozen:
             self._check_outputs_early(samples)
-        estimator = clone(self.estimator).fit(_for(self.estimator, samples), y)
+        estimator = clone(self.estimator).fit(as_taken_by(self.estimator, samples), y)
         shape, channel_axis = tuple(estimator.image_shape_), estimator.channel_axis_
         grid = grid_of(shape, channel_axis, estimator.patch_)
         outputs = resolve_outputs(self.outputs, grid)
@@ -176,12 +177,16 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         of_pixels = features_of_pixels(grid)[outputs].ravel()
         masks = self._read_masks(grid, estimator)
         if is_frozen:  # its fit took any X; this refuses what `transform` would
-            estimator.linearize(_for(estimator, samples), None if masks is None else masks[0])
+            seen = _without_hidden(samples, grid, masks)
+            estimator.linearize(as_taken_by(estimator, seen), None if masks is None else masks[0])
         samples.record(self)
         self.estimator_, self._grid, self.outputs_, self.masks_ = estimator, grid, outputs, masks
         self.image_shape_, self.channel_axis_ = shape, channel_axis
         self.output_features_ = np.arange(grid.n_features) if is_all else of_pixels
         return self
+
+    def _as_samples(self, X: Any) -> Samples:
+        return read(X, reader=type(self).__name__)
 
     def _check_outputs_early(self, samples: Samples) -> None:
         """Refuse a pixel outside the grid before an autoencoder is trained for hours."""
@@ -202,9 +207,9 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
     def _read(self, X: Any) -> Any:
         """X as the autoencoder takes it, with the columns of `fit`; the autoencoder checks the values."""
         check_is_fitted(self)
-        samples = read_samples(X, self)
+        samples = self._as_samples(X)
         samples.check_against(self)
-        return _for(self.estimator_, samples)
+        return as_taken_by(self.estimator_, _without_hidden(samples, self._grid, self.masks_))
 
     def transform(self, X: ArrayLike) -> Floats:
         """Influence maps: ``|J|``, summed over the channels of the output and of the input.
@@ -359,10 +364,15 @@ def frozen_basis(estimator: Reconstructor, **parameters: Any) -> JacobianBasis:
     return JacobianBasis(FrozenEstimator(estimator), **parameters)
 
 
-def _for(estimator: Any, samples: Samples) -> Any:
-    """Samples as an estimator takes them: this package's need not read them a second time."""
-    estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
-    return samples if isinstance(estimator, GridEstimator) else samples.original()
+def _without_hidden(samples: Samples, grid: PatchGrid, masks: BoolArray | None) -> Samples:
+    """Samples whose values that all masks hide are 0, whatever they were."""
+    if masks is None:
+        return samples
+    visible: BoolArray = grid.per_feature(masks.reshape(len(masks), -1)).any(axis=0, keepdims=True)  # type: ignore[assignment]
+    if visible.all() or samples.n_features != grid.n_features:  # of another width: the autoencoder refuses them
+        return samples
+    rows = check_rows(samples, visible=visible)
+    return Samples(rows, samples.sample_shape, frame=samples.frame, library=samples.library)
 
 
 class _Assembler:

@@ -8,9 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval, import_optional
-from skmae._samples import read_samples
 from skmae._typing import Array, FloatArray, RandomState, Shape
-from skmae.inspection._inputs import grid_of
+from skmae.inspection._inputs import grid_of, read_first, read_numbers
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import COLOURS, ImageDisplay, Picture, as_pictures, between_black_and_white, montage
 from skmae.inspection._protocol import Reconstructor
@@ -23,7 +22,8 @@ class JacobianDisplay(ImageDisplay):
     """Images with some output pixels circled, and beside each image the influence map of each, in the circle's colour.
 
     It is recommended to use `from_estimator`. Maps are drawn as the square root of their share of their largest value,
-    so that faint influences can be seen. Signals become bands of one line; volumes are refused.
+    so that faint influences can be seen; values of a sample that are not finite, in mid-grey. Signals become bands of
+    one line; volumes are refused.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ class JacobianDisplay(ImageDisplay):
         shape, channel_axis = tuple(estimator.image_shape_), estimator.channel_axis_
         if outputs is None:
             outputs = [tuple(part * size // 3 for size in grid_of(shape, channel_axis).grid_shape) for part in (1, 2)]
-        samples = read_samples(X[:n_samples], cls.__name__)
+        samples = read_first(X, n_samples, shape, cls.__name__)
         maps = basis.set_params(outputs=outputs).fit_transform(samples)
         maps = maps.reshape(len(samples), len(basis.outputs_), -1)
         display = cls(samples.rows(), maps, basis.outputs_, image_shape=shape, channel_axis=channel_axis)
@@ -165,7 +165,7 @@ class JacobianDisplay(ImageDisplay):
         pictures = as_pictures(images, self.image_shape, self.channel_axis)
         if pictures.ndim == 3:
             pictures = np.repeat(pictures[..., np.newaxis], 3, axis=-1)
-        maps = np.asarray(self.maps, dtype=float)
+        maps = read_numbers(self.maps, "maps", (len(images), len(self.outputs), height * width))
         largest = maps.max(axis=-1, keepdims=True)
         ink = np.sqrt(maps / np.where(largest > 0, largest, 1)).reshape(*maps.shape[:2], height, width, 1)
         colours = np.array(_colours(maps.shape[1]))[:, np.newaxis, np.newaxis]

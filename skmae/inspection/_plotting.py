@@ -4,12 +4,15 @@ Displays are as scikit-learn's: arrays in ``__init__``, and the drawing in ``plo
 """
 
 from collections.abc import Iterable
+from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmae._compat import import_optional
+from skmae._linalg import power_of_two
+from skmae._samples import to_numpy
 from skmae._typing import Array, FloatArray, Shape
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+HIDDEN_GREY = 0.5
 
 
 class CurveDisplay:
@@ -151,7 +156,13 @@ def as_pictures(rows: ArrayLike, image_shape: Shape, channel_axis: int | None) -
     Signals become one line; volumes are cut through the middle of their first axis; channels other than three are
     averaged.
     """
-    pictures = np.asarray(rows).reshape(-1, *image_shape)
+    pictures = to_numpy(rows)
+    if pictures.ndim < 2 or pictures[0].size != prod(image_shape):
+        raise ValueError(
+            f"Pictures have shape {pictures.shape[1:]}, but image_shape={tuple(image_shape)} has {prod(image_shape)} "
+            f"values. Pass rows of that many, and the shape that they have, channels included."
+        )
+    pictures = pictures.reshape(-1, *image_shape)
     if channel_axis is not None:
         pictures = np.moveaxis(pictures, 1 + channel_axis, -1)
         if pictures.shape[-1] != 3:
@@ -178,12 +189,20 @@ def montage(pictures: Array, n_columns: int, fill: float) -> FloatArray:
 def between_black_and_white(samples: ArrayLike, *others: ArrayLike) -> list[FloatArray]:
     """Samples, and others on their scale, from 0 (black) to 1 (white).
 
-    The scale is 0 to 255 for 8-bit samples, else from their smallest value to their largest.
+    The scale is 0 to 255 for 8-bit samples, else from their smallest value to their largest. What is not finite is not
+    known, and mid-grey.
     """
-    samples = np.asarray(samples)
-    low, high = (0.0, 255.0) if samples.dtype == np.uint8 else (float(samples.min()), float(samples.max()))
+    samples = to_numpy(samples)
+    known = samples[np.isfinite(samples)]
+    scale = power_of_two(known)  # so that no difference overflows
+    ends = (0.0, 255.0) if samples.dtype == np.uint8 else (known.min(initial=np.inf), known.max(initial=-np.inf))
+    low, high = (float(end) / scale for end in ends)
     spread = high - low if high > low else 1.0
-    return [np.clip((np.asarray(rows, dtype=float) - low) / spread, 0, 1) for rows in (samples, *others)]
+    shades = []
+    for rows in (samples, *others):
+        values = to_numpy(rows).astype(np.float64) / scale
+        shades.append(np.where(np.isfinite(values), np.clip((values - low) / spread, 0, 1), HIDDEN_GREY))
+    return shades
 
 
 def _figure_and_axes(

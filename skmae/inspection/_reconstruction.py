@@ -8,18 +8,18 @@ from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from skmae._compat import Interval
+from skmae._compat import Interval, _num_samples
 from skmae._grid import PatchGrid
-from skmae._samples import read_samples
+from skmae._samples import to_numpy
 from skmae._typing import RandomState, Shape
-from skmae.inspection._plotting import ImageDisplay, Picture, as_pictures, between_black_and_white, montage
+from skmae.inspection._inputs import as_taken_by, read_first
+from skmae.inspection._plotting import HIDDEN_GREY, ImageDisplay, Picture, as_pictures, between_black_and_white, montage
 from skmae.inspection._protocol import Reconstructor
 from skmae.masking import read_visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_HIDDEN_GREY = 0.5
 _LABELS = ("Original", "Visible part", "Reconstructed")
 
 
@@ -27,8 +27,8 @@ class ReconstructionDisplay(ImageDisplay):
     """Three rows: samples, what the model may see of them, and its reconstruction.
 
     It is recommended to use `from_estimator`. All rows share the scale of the originals: 0 to 255 for 8-bit data, their
-    range otherwise. What is hidden is drawn in mid-grey. For 1-D samples the three are bands, with a line per sample;
-    of volumes the middle slice along the first axis is drawn; channels other than three are averaged.
+    range otherwise. What is hidden, or not finite, is drawn in mid-grey. For 1-D samples the three are bands, with a
+    line per sample; of volumes the middle slice along the first axis is drawn; channels other than three are averaged.
 
     Parameters
     ----------
@@ -79,7 +79,10 @@ class ReconstructionDisplay(ImageDisplay):
         self.channel_axis = channel_axis
 
     @classmethod
-    @validate_params({"n_samples": [Interval(Integral, 1, None, closed="left")]}, prefer_skip_nested_validation=False)
+    @validate_params(
+        {"n_samples": [Interval(Integral, 1, None, closed="left")], "paste_visible": ["boolean"]},
+        prefer_skip_nested_validation=False,
+    )
     def from_estimator(
         cls,
         estimator: Reconstructor,
@@ -125,14 +128,17 @@ class ReconstructionDisplay(ImageDisplay):
         check_is_fitted(estimator)
         shape, channel_axis = estimator.image_shape_, estimator.channel_axis_
         grid = PatchGrid.build(shape, channel_axis, estimator.patch_)
-        samples = read_samples(X[:n_samples], cls.__name__)
+        samples = read_first(X, n_samples, shape, cls.__name__)
         if visible is None:
             visible = estimator.sample_visible(len(samples), random_state)
-        elif np.ndim(visible) > 1 and len(visible) == len(X) and len(read_visible(grid, visible, len(X))) == len(X):
-            visible = visible[:n_samples]
+        else:
+            visible = to_numpy(visible)
+            n = _num_samples(X)
+            if visible.ndim > 1 and len(visible) == n and len(read_visible(grid, visible, n)) == n:
+                visible = visible[:n_samples]
         rows = samples.rows()
-        reconstructions = np.asarray(estimator.reconstruct(samples.original(), visible)).reshape(rows.shape)
-        visible_features = np.broadcast_to(grid.per_feature(read_visible(grid, visible, len(rows))), rows.shape)
+        reconstructions = to_numpy(estimator.reconstruct(as_taken_by(estimator, samples), visible)).reshape(rows.shape)
+        visible_features = grid.per_feature(read_visible(grid, visible, len(rows))) & np.isfinite(rows)
         if paste_visible:
             reconstructions = np.where(visible_features, rows, reconstructions)
         display = cls(rows, visible_features, reconstructions, image_shape=shape, channel_axis=channel_axis)
@@ -142,7 +148,7 @@ class ReconstructionDisplay(ImageDisplay):
         originals, reconstructions = between_black_and_white(self.originals, self.reconstructions)
         bands = [
             as_pictures(rows, self.image_shape, self.channel_axis)
-            for rows in (originals, np.where(self.visible, originals, _HIDDEN_GREY), reconstructions)
+            for rows in (originals, np.where(to_numpy(self.visible), originals, HIDDEN_GREY), reconstructions)
         ]
         n, height, width = bands[0].shape[:3]
         style = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}

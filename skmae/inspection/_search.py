@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import import_optional
+from skmae.inspection._inputs import read_numbers
 from skmae.inspection._plotting import ImageDisplay, Picture
 
 if TYPE_CHECKING:
@@ -109,15 +110,15 @@ class SearchDisplay(ImageDisplay):
         return cls(scores, masks=masks or ["-"], patches=patches or ["-"], score_name=name).plot(ax=ax, **kwargs)
 
     def _picture(self) -> Picture:
-        scores = np.asarray(self.scores, dtype=float)
+        scores = read_numbers(self.scores, "scores", (len(self.patches), len(self.masks)))
         size = (1.8 + scores.shape[1], 1.8 + scores.shape[0])
         return Picture(scores, size, {"cmap": "viridis", "aspect": "auto"}, bar={"label": self.score_name})
 
     def _annotate(self) -> None:
         self.ax_.set(xlabel="Mask (share of patches hidden)", ylabel="Patch (pixels)")
         self._name_cells(self.patches, self.masks)
-        self._write_cells(self.scores, "{:.3g}")
-        scores = np.asarray(self.scores, dtype=float)
+        scores = read_numbers(self.scores, "scores")
+        self._write_cells(scores, "{:.3g}")
         if np.isfinite(scores).any():
             row, column = np.unravel_index(np.nanargmax(scores), scores.shape)
             outline = {"fill": False, "edgecolor": "crimson", "linewidth": 2.5}

@@ -11,11 +11,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval, StrOptions
-from skmae._grid import PatchGrid
+from skmae._grid import PatchGrid, warn_of_channels
+from skmae._linalg import power_of_two
 from skmae._parameters import GRID, MASKING
 from skmae._samples import row_blocks
 from skmae._typing import Array, ChannelAxis, FloatArray, Patch, RandomState, Shape
-from skmae.inspection._inputs import grid_of, read_rows_on_grid
+from skmae.inspection._inputs import grid_of, read_numbers, read_rows_on_grid
 from skmae.inspection._plotting import CurveDisplay
 from skmae.masking import Bernoulli, ExactCount, MaskSampling, Sampler, draw_visible, moments_of, resolve_sampler
 
@@ -93,6 +94,7 @@ def mask_power_spectrum(
     0.0
     """
     grid = grid_of(image_shape, channel_axis, patch)
+    warn_of_channels(grid.image_shape, channel_axis)
     sampler = resolve_sampler(mask_sampling)
     if n_samples is not None:
         return _mean_of_drawn(sampler, grid, mask, n_samples, check_random_state(random_state))
@@ -281,24 +283,35 @@ class MaskSpectrumDisplay(CurveDisplay):
         """
         rows, grid = read_rows_on_grid(X, image_shape, channel_axis, patch)
         rng = check_random_state(random_state)
-        mean, power = rows.mean(axis=0, dtype=np.float64), np.zeros(())
+        scale = power_of_two(rows)
+        mean, power = (rows / scale).mean(axis=0, dtype=np.float64), np.zeros(())
         axes = tuple(1 + axis for axis in range(len(grid.image_shape)) if axis != grid.channel_axis)
         for some in row_blocks(len(rows), _BLOCK):
             visible = grid.per_feature(draw_visible(Bernoulli(), some.stop - some.start, grid, mask, rng))
-            pictures = ((rows[some] - mean) * visible).reshape(-1, *grid.image_shape)
+            pictures = ((rows[some] / scale - mean) * visible).reshape(-1, *grid.image_shape)
             power = power + (np.abs(fftn(pictures, axes=axes)) ** 2).sum(axis=0) / len(rows)
         power = power if grid.channel_axis is None else np.mean(power, axis=grid.channel_axis)
+        with np.errstate(over="ignore"):
+            power = power * scale * scale
+        if not np.isfinite(power).all() or (power.max() == 0 and np.ptp(rows)):
+            raise ValueError(
+                "The power, in units of X squared, is beyond the range of float64. Divide X by its largest value."
+            )
         if name is None:
             name = f"samples, patch {patch}, mask {mask}" if mask else "samples"
         return cls(power, name=name).plot(ax=ax, **kwargs)
 
     def _curve(self) -> tuple[ArrayLike, ArrayLike]:
-        self.frequency_, self.power_ = _over_directions(np.asarray(self.spectrum))
+        self.frequency_, self.power_ = _over_directions(read_numbers(self.spectrum, "spectrum"))
         return self.frequency_, self.power_
 
 
 def _over_directions(spectrum: Array) -> tuple[FloatArray, FloatArray]:
     """Mean power at each frequency up to the highest of an axis, in steps of the lowest."""
+    if not spectrum.ndim:
+        raise ValueError(
+            "spectrum is a single number. Pass what mask_power_spectrum returns, of the shape of the grid."
+        )
     along = np.meshgrid(*(np.fft.fftfreq(size) for size in spectrum.shape), indexing="ij")
     frequency = np.sqrt(sum(f**2 for f in along)).ravel()
     longest = max(spectrum.shape)

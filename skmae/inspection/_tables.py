@@ -11,6 +11,8 @@ from skmae._typing import Array
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+_FINEST = 1e-9  # pixels: no two distances of a grid are nearer
+
 
 def by_distance(squared: Array, totals: Array, pairs: Array, name: str, bin_width: float | None) -> "DataFrame":
     """Means of values over pairs of pixels of one distance, or of one bin of distances.
@@ -35,7 +37,9 @@ def by_distance(squared: Array, totals: Array, pairs: Array, name: str, bin_widt
     pandas = import_optional("pandas", extra="plot", purpose="A table of distances")
     distances, place = np.unique(squared, return_inverse=True)
     distances = np.sqrt(distances)
-    bins = np.arange(len(distances)) if bin_width is None else np.rint(distances / bin_width).astype(int)
+    bins = np.arange(len(distances))
+    if bin_width is not None:
+        bins = np.unique(np.rint(distances / max(bin_width, _FINEST)), return_inverse=True)[1]
     bin_of = bins[place.ravel()]
     n_pairs = np.bincount(bin_of, pairs)
     kept = n_pairs > 0

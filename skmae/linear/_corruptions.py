@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from numbers import Real
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -118,9 +119,7 @@ class Corruption:
 
     def __post_init__(self) -> None:
         for name in ("across", "within", "noise"):
-            value = getattr(self, name)
-            if not (np.isfinite(value).all() and np.greater_equal(value, 0).all()):
-                raise ValueError(f"{name}={value!r} of a Corruption must be finite and >= 0.")
+            _check_weight(name, getattr(self, name))
         if np.ndim(self.within):
             object.__setattr__(self, "within", _read_only(self.within, np.float64))
         if self.groups is not None:
@@ -227,6 +226,16 @@ class Corruption:
         """Whether nothing is corrupted."""
         return not (self.is_dense or self.has_within or self.noise) and self.across == 1
 
+    def multiple(self, n_features: int) -> float | None:
+        """a, if V = a·S, whatever S is: nothing is corrupted, or all features together; None otherwise."""
+        if self.is_dense or self.noise or (self.has_within and self.labels(n_features).any()):
+            return None
+        return float(self.across + self.within_of(0))
+
+    def in_units(self, unit: float) -> Self:
+        """The same corruption of samples divided by √unit."""
+        return self if unit == 1 else replace(self, noise=self.noise / unit)
+
     def within_of(self, groups: IntArray | int) -> FloatArray:
         """The weight of each of these groups."""
         within = np.asarray(self.within, np.float64)
@@ -326,8 +335,8 @@ class Corruption:
             columns = slice(start, start + _COLUMNS_AT_A_TIME)
             yield columns, pairs[labels[:, np.newaxis], labels[columns]]
 
-    def within_product(self, S: FloatArray) -> Callable[[FloatArray], FloatArray]:
-        """B ↦ D B, where D = Σ_g within_g·S_gg is what V has beside across·S, but for noise; B and D B are (d, b)."""
+    def remainder_product(self, S: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        """B ↦ D B, where D = Σ_g within_g·S_gg + noise·I is what V has beside across·S; B and D B are (d, b)."""
         labels = self.labels(len(S))
         alone, larger = self._apart(len(S))
         diagonal = (self.within_of(labels[alone]) * S[alone, alone])[:, np.newaxis]
@@ -343,6 +352,8 @@ class Corruption:
                 D[alone] = diagonal * B[alone]
             for features, block in blocks:
                 D[features] = dgemm(1.0, B[features].T, block).T  # NumPy's own threads would be in the way of SciPy's
+            if self.noise:
+                D += self.noise * B
             return D
 
         return apply
@@ -390,6 +401,15 @@ def _read_only(values: ArrayLike, dtype: DTypeLike) -> Array:
     array = np.array(values, dtype)
     array.flags.writeable = False
     return array
+
+
+def _check_weight(name: str, value: Any) -> None:
+    is_list = name == "within" and isinstance(value, list | tuple | np.ndarray)
+    if not all(isinstance(each, Real) for each in (np.ravel(np.array(value, object)) if is_list else [value])):
+        or_list = ", or one for each group" if name == "within" else ""
+        raise TypeError(f"{name} of a Corruption must be a number{or_list}; got {value!r}.")
+    if not (np.isfinite(value).all() and np.greater_equal(value, 0).all()):
+        raise ValueError(f"{name}={value!r} of a Corruption must be finite and >= 0.")
 
 
 def _checked_groups(groups: ArrayLike) -> Array:

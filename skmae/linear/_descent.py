@@ -22,7 +22,7 @@ from numbers import Integral
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg import cholesky, pinvh, qr
+from scipy.linalg import cholesky, qr
 from scipy.linalg.lapack import dposv
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
@@ -176,7 +176,8 @@ class OneByOne:
         self.blocks, self.V = blocks, V
         self.cross = [S[j] * cross[number, labels] for number, j in enumerate(blocks)]  # (p, d) each
         features = np.ix_(labels, labels)
-        self.seconds = np.stack([S * pairs[i][features] + weights[i] * noise for i in range(len(blocks))])  # (N, d, d)
+        seconds = [S * pairs[i][features] + weights[i] * noise for i in range(len(blocks))]
+        self.seconds = np.array(seconds).reshape(len(blocks), len(S), len(S))  # there may be none
         self.total = float(sum(w * S.diagonal()[j].sum() for w, j in zip(weights, blocks, strict=True)))
 
     def at(self, W1: FloatArray, penalty: float = 0.0) -> tuple[list[Regression], Gradient]:
@@ -197,9 +198,7 @@ class OneByOne:
     def full_rank(self, how: Factorisation) -> FloatArray:  # noqa: ARG002  # V_j is singular as a rule
         B = np.zeros_like(self.V)
         for j, cross, V in zip(self.blocks, self.cross, self.seconds, strict=True):
-            values, U = symmetric_eigen(V)
-            large = values > len(V) * EPS * values[0]
-            B[j] = (cross @ U[:, large] / values[large]) @ U[:, large].T
+            B[j] = _least_norm(cross, V)
         return B
 
 
@@ -437,10 +436,18 @@ def _whitening(S_jj: FloatArray, how: Factorisation) -> FloatArray:
 
 
 def _regressed(C: FloatArray, M: FloatArray) -> FloatArray:
-    """C M⁻¹ (p, k)."""
+    """C M⁻¹ (p, k); C M⁺ if M is singular."""
     _, solved, failed = dposv(M, C.T, lower=1)
-    transposed: FloatArray = pinvh(M, check_finite=False) @ C.T if failed else solved
+    transposed: FloatArray = _least_norm(C, M).T if failed else solved
     return transposed.T
+
+
+def _least_norm(C: FloatArray, M: FloatArray) -> FloatArray:
+    """C M⁺ (p, k), where M may be singular."""
+    values, U = symmetric_eigen(M)
+    large = values > len(M) * EPS * values[0]
+    regressed: FloatArray = (C @ U[:, large] / values[large]) @ U[:, large].T
+    return regressed
 
 
 def _redundant(P: FloatArray, span: FloatArray, j: Block) -> FloatArray:

@@ -5,20 +5,21 @@ With V = α S + D, where D is block diagonal over patches, and X the centred dat
     H = X Xᵀ / n,    K = X D⁺ Xᵀ / n = Σ_patches X_j D_j⁺ X_jᵀ / n        (both n × n).
 
 Then M = S V⁺ S = Xᵀ K (α K + I)⁻¹ X / n. It shares its eigenvalues with Y Yᵀ, Y = (K (α K + I)⁻¹)^{1/2} X / √n, and
-the encoder is Eᵀ S V⁺ = Eᵀ Xᵀ (α K + I)⁻¹ X D⁺ / n.
+the encoder is Eᵀ S V⁺ = Eᵀ Xᵀ (α K + I)⁻¹ X D⁺ / n. Where D = σ² I, K is H / σ², and nothing need be divided by σ².
 """
 
 import warnings
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.linalg import cholesky, qr, solve_triangular
 from scipy.linalg.blas import dgemm, dsyrk
 
-from skmae._linalg import EPS, mirror_lower, symmetric_eigen, variance_of_rounding
-from skmae._samples import Samples, refuse_not_finite
+from skmae._linalg import carries_signal, mirror_lower, symmetric_eigen, variance_of_rounding
+from skmae._samples import refuse_not_finite
 from skmae._typing import Array, FloatArray, IntArray
 from skmae.linear._corruptions import Corruption
-from skmae.linear._primal import Factor, Minimiser, Rank, factorise, no_signal, rank_of, signs
+from skmae.linear._primal import Factor, Minimiser, Rank, checked_total, factorise, no_signal, rank_of, signs
 from skmae.moments import Moments
 
 _FEATURES_AT_A_TIME = 1024
@@ -51,24 +52,27 @@ def solve_dual(
         X, weights = X[weights > 0], weights[weights > 0]
     d = X.shape[1]
     rows = _Rows(X, weights)
-    blocks = _Blocks(rows, corruption)
+    total = checked_total(float(rows.variance.sum()))
+    multiple = corruption.multiple(d)
+    blocks = _Blocks(rows, corruption, has_factors=corruption.has_within and multiple is None)
     H = _samples_gram(rows, blocks.features)
-    K = _whitened_gram(rows, blocks) if corruption.has_within else None
-    if corruption.noise and K is None:
-        K = H / corruption.noise
-    values, A, C = _leading(H, K, corruption.across, n_components, d)
+    if multiple is not None:
+        values, A, C = _leading(H, None, multiple, 0.0, n_components, d)
+    elif blocks.has_factors:
+        values, A, C = _leading(H, _whitened_gram(rows, blocks), corruption.across, 1.0, n_components, d)
+    else:
+        values, A, C = _leading(H, H, corruption.across, corruption.noise, n_components, d)
     k = len(values)
     both = np.asfortranarray(np.hstack([A, C]))  # (n, 2k)
     encoder, decoder = np.zeros((k, d)), np.zeros((d, k))
     for number, features in enumerate(blocks.features):
-        columns = X[:, features]
-        projected = dgemm(1.0, rows.centred(features, columns), both)  # X_jᵀ [A C], (p, 2k)
-        decoder[features], XjTC = projected[:, :k], projected[:, k:]
-        if corruption.has_within:
-            encoder[:, features] = blocks.factor(number, columns).apply_inverse(np.asfortranarray(XjTC)).T
-        else:
-            encoder[:, features] = XjTC.T / (corruption.noise or 1.0)
-    decoder = _completed(decoder, values)
+        columns = rows.centred(features)
+        projected = dgemm(1.0, columns, both)  # X_jᵀ [A C], (p, 2k)
+        decoder[features], XjTC = projected[:, :k], np.asfortranarray(projected[:, k:])
+        encoder[:, features] = (blocks.factor(number, columns).apply_inverse(XjTC) if blocks.has_factors else XjTC).T
+    encoder, decoder = _orthonormal(encoder, decoder, int(np.count_nonzero(values)))
+    if multiple is not None:
+        encoder = decoder.T * (values > 0)[:, np.newaxis] / multiple
     orientation = signs(decoder)
     minimiser = Minimiser(
         encoder=encoder * orientation[:, np.newaxis],
@@ -77,7 +81,7 @@ def solve_dual(
         solver="dual",
         rcond=np.nan,
     )
-    return minimiser, rows.mean, float(rows.variance.sum())
+    return minimiser, rows.mean, total
 
 
 class _Rows:
@@ -89,6 +93,7 @@ class _Rows:
         self.root = None if weights is None else np.sqrt(weights * (len(X) / weights.sum()))
         self.mean, self.variance = self._mean_and_variance()
 
+    @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused
     def _mean_and_variance(self) -> tuple[FloatArray, FloatArray]:
         """Of each feature, (d,); the variance of a constant one is exactly zero."""
         d = self.X.shape[1]
@@ -107,45 +112,57 @@ class _Rows:
             refuse_not_finite(self.X)
         return mean, variance
 
-    def centred(self, features: IntArray, columns: Array | None = None) -> FloatArray:
-        """X_jᵀ, (p, n), float64 in Fortran order; `columns` if they have been gathered already."""
-        columns = self.X[:, features] if columns is None else columns
-        centred = np.ascontiguousarray(columns, dtype=np.float64)
-        centred = np.subtract(centred, self.mean[features], out=centred if centred is not columns else None)
+    def centred(self, features: IntArray) -> FloatArray:
+        """X_jᵀ, (p, n), float64 in Fortran order."""
+        centred = self.X[:, features].astype(np.float64, order="C")
+        centred -= self.mean[features]
         if self.root is not None:
             centred *= self.root[:, np.newaxis]
         return centred.T
 
 
 class _Blocks:
-    """IntArray that are read together, constant ones left out: those of a group, if D couples them, or some at a time.
+    """Features that are read together, constant ones left out: those of a group, if D couples them, or some at a time.
 
     D_j = within_j · S_jj + noise · I.
     """
 
-    def __init__(self, rows: _Rows, corruption: Corruption):
+    def __init__(self, rows: _Rows, corruption: Corruption, *, has_factors: bool):
         self._rows, self._corruption = rows, corruption
+        self.has_factors = has_factors
         d = len(rows.mean)
         self._labels = corruption.labels(d)
-        is_coupled = corruption.has_within and len(np.unique(self._labels)) < d
+        is_coupled = has_factors and len(np.unique(self._labels)) < d
         groups = corruption.members(d) if is_coupled else [np.arange(d)[run] for run in _runs(d)]
         active = rows.variance > 0
         self._is_coupled = is_coupled
         self.features = [features[active[features]] for features in groups if active[features].any()]
 
-    def factor(self, number: int, columns: Array) -> Factor:
-        """D_j⁻¹ from the columns of block j."""
+    def factor(self, number: int, columns: FloatArray) -> Factor:
+        """D_j⁻¹, from `columns`, X_jᵀ of block j (p, n): of what they span, in coordinates there if they are many."""
         features, noise = self.features[number], self._corruption.noise
         within = self._corruption.within_of(self._labels[features])
-        if self._is_coupled:
-            moments = Moments(len(features))
-            moments._add(Samples(columns), self._rows.weights)  # they have been checked; groups may be many
-            D = moments._release_second()
-            D *= within[0]
-            D[np.diag_indices_from(D)] += noise
-            return factorise(D, "auto")
-        root = 1 / np.sqrt(within * self._rows.variance[features] + noise)[:, np.newaxis]
-        return Factor(lambda B: root * B, lambda B: root * B, solver="cholesky", rcond=1.0)
+        variance = self._rows.variance[features]
+        if not self._is_coupled:
+            root = 1 / np.sqrt(within * variance + noise)[:, np.newaxis]
+            return Factor(lambda B: root * B, lambda B: root * B, solver="cholesky", rcond=1.0)
+        p, n = columns.shape
+        Q = _basis(columns, variance) if p > n else None
+        coordinates = columns if Q is None else dgemm(1.0, Q, columns, trans_a=1)  # (r, n)
+        D = dsyrk(within[0] / n, coordinates, lower=1)
+        mirror_lower(D)
+        D[np.diag_indices_from(D)] += noise
+        factor = factorise(D, "auto")
+        return factor if Q is None else factor.on(Q)
+
+
+def _basis(columns: FloatArray, variance: FloatArray) -> FloatArray:
+    """Orthonormal basis (p, r) of what the columns (p, n) span; which unit a feature is measured in does not count."""
+    scaled = np.asfortranarray(columns / np.sqrt(variance)[:, np.newaxis])
+    values, U = symmetric_eigen(dsyrk(1.0, scaled, trans=1, lower=1), overwrite=True)
+    some = np.asfortranarray(U[:, carries_signal(values, len(columns))])
+    basis: FloatArray = qr(dgemm(1.0, columns, some), mode="economic", overwrite_a=True, check_finite=False)[0]
+    return basis
 
 
 def _runs(d: int) -> Iterator[slice]:
@@ -177,36 +194,40 @@ def _whitened_gram(rows: _Rows, blocks: _Blocks) -> FloatArray:
     n = len(rows.X)
     K = np.zeros((n, n), order="F")
     for number, features in enumerate(blocks.features):
-        columns = rows.X[:, features]
-        Z = blocks.factor(number, columns).whiten(rows.centred(features, columns))  # (rank, n)
+        columns = rows.centred(features)
+        Z = blocks.factor(number, columns).whiten(columns)  # (rank, n)
         K = dsyrk(1 / n, np.asfortranarray(Z), trans=1, beta=1.0, c=K, lower=1, overwrite_c=1)
     mirror_lower(K)
     return K
 
 
 def _leading(
-    H: FloatArray, K: FloatArray | None, across: float, n_components: Rank, d: int
+    H: FloatArray, K: FloatArray | None, across: float, own: float, n_components: Rank, d: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """λ, descending, and A and C, (n, k), such that E = XᵀA and W1ᵀ = D⁺ XᵀC (or XᵀC, if D = 0)."""
+    """λ, descending, and A and C, (n, k), such that E = XᵀA and W1ᵀ = D⁺ XᵀC, for own·K in place of K.
+
+    Without K, V = across·S.
+    """
     n = len(H)
-    if K is None:  # V = across·S
-        kappa, Q, root = None, np.eye(n), np.full(n, 1 / np.sqrt(across))
+    if K is None:
+        Q, shrunk, visible = np.eye(n), np.ones(n), np.full(n, across)
     else:
         kappa, Q = symmetric_eigen(K)
-        kappa = np.where(kappa > n * EPS * kappa[0], kappa, 0)
-        _warn_if_pca(kappa)
-        root = np.sqrt(kappa / (across * kappa + 1))
-    B = Q * root
+        shrunk = np.where(carries_signal(kappa, max(n, d)), kappa, 0)
+        visible = across * shrunk + own
+        _warn_if_pca(shrunk)
+    B = Q * np.sqrt(shrunk / visible)
     values, U = symmetric_eigen(B.T @ H @ B, overwrite=True)
-    values = np.where(values > max(n, d) * EPS * values[0], values, 0)
+    values = np.where(carries_signal(values, max(n, d)), values, 0)
     if not values.any():
         no_signal(n, n_components)  # raises, unless a number of components was asked for
     k = rank_of(values, n_components)
     values = values[:k]
     A = B @ U[:, :k] / np.sqrt(n * np.where(values > 0, values, np.inf))
-    if kappa is None:
+    if K is None:
         return values, A, A / across
-    C = Q @ ((Q.T @ H @ A) / (across * kappa + 1)[:, np.newaxis])
+    root = (np.sqrt(shrunk) * np.sqrt(visible))[:, np.newaxis]
+    C = Q @ np.divide(U[:, :k], root, out=np.zeros((n, k)), where=root > 0) * np.sqrt(values / n)  # (αK + 1)⁻¹ H A
     return values, A, C
 
 
@@ -220,13 +241,17 @@ def _warn_if_pca(kappa: FloatArray) -> None:
         )
 
 
-def _completed(decoder: FloatArray, values: FloatArray) -> FloatArray:
-    """Columns without signal, which are zero, replaced so that all columns are orthonormal."""
-    missing = values == 0
-    if missing.any():
-        random = np.random.RandomState(0).standard_normal((len(decoder), int(missing.sum())))
-        kept = decoder[:, ~missing]
-        for _ in range(2):
-            random -= kept @ (kept.T @ random)
-        decoder[:, missing] = np.linalg.qr(random)[0]
-    return decoder
+def _orthonormal(encoder: FloatArray, decoder: FloatArray, n_kept: int) -> tuple[FloatArray, FloatArray]:
+    """The same with orthonormal columns in the decoder: rounding mixes them where λ spans many orders.
+
+    Those beyond `n_kept`, without signal, become anything.
+    """
+    kept = decoder[:, :n_kept]
+    R = cholesky(kept.T @ kept, check_finite=False)
+    decoder[:, :n_kept] = solve_triangular(R, kept.T, trans=1, check_finite=False).T
+    encoder[:n_kept] = solve_triangular(R, encoder[:n_kept], trans=1, check_finite=False)
+    random = np.random.RandomState(0).standard_normal((len(decoder), decoder.shape[1] - n_kept))
+    for _ in range(2):
+        random -= decoder[:, :n_kept] @ (decoder[:, :n_kept].T @ random)
+    decoder[:, n_kept:] = np.linalg.qr(random)[0]
+    return encoder, decoder

@@ -146,26 +146,30 @@ class AllFeatures(Loss):
         seconds = [corruption.second(S, out) for corruption, out in zip(corruptions, workspace, strict=False)]
         remainders = [remainder_of(corruption, S) for corruption in corruptions]
         minimisers = solve_together(S, seconds, n_components, how, remainders)
-        pairs = zip(minimisers, corruptions, strict=True)
-        minimisers = [_transposed(m, S) if corruption.is_identity else m for m, corruption in pairs]
+        multiples = [corruption.multiple(len(S)) for corruption in corruptions]
+        minimisers = [_uncorrupted(m, S, multiple) for m, multiple in zip(minimisers, multiples, strict=True)]
         return [(minimiser, total - float(minimiser.eigenvalues.sum())) for minimiser in minimisers]
 
 
-def remainder_is_cheap(corruption: Corruption) -> bool:
+def remainder_is_small(corruption: Corruption) -> bool:
     """Whether what V is beside across·S takes little to apply, and is not so large that it must not be subtracted."""
     is_large = np.max(corruption.within) > _LARGEST_WITHIN * corruption.across
     return not (corruption.is_dense or corruption.noise or is_large)
 
 
 def remainder_of(corruption: Corruption, S: FloatArray) -> Remainder | None:
-    cheap = remainder_is_cheap(corruption)
-    return Remainder(corruption.across, corruption.within_product(S)) if cheap else None
+    if corruption.is_dense or not corruption.across:
+        return None
+    return Remainder(corruption.across, corruption.remainder_product(S), remainder_is_small(corruption))
 
 
-def _transposed(minimiser: Minimiser, S: FloatArray) -> Minimiser:
-    """The same where V = S: then the encoder is the decoder's transpose, and S⁺S, which rounds, need not be applied."""
-    has_signal = minimiser.eigenvalues > 0
-    return replace(minimiser, encoder=minimiser.decoder.T * np.outer(has_signal, S.diagonal() > 0))
+def _uncorrupted(minimiser: Minimiser, S: FloatArray, multiple: float | None) -> Minimiser:
+    """The same where V is a multiple of S: then the encoder is the decoder's transpose, and no S⁺S need be rounded."""
+    if multiple is None:
+        return minimiser
+    decoder = minimiser.decoder * ((S.diagonal() > 0)[:, np.newaxis] | (minimiser.eigenvalues == 0))
+    encoder = decoder.T * (minimiser.eigenvalues > 0)[:, np.newaxis] / multiple
+    return replace(minimiser, encoder=encoder, decoder=decoder)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from scipy.linalg import qr
 from scipy.linalg.blas import dgemm, dsyrk, dtrsm
 from scipy.linalg.lapack import dlange, dpocon, dpotrf
 
-from skmae._linalg import EPS, mirror_lower, symmetric_eigen
+from skmae._linalg import EPS, carries_signal, mirror_lower, symmetric_eigen, unit_of
 from skmae._typing import BoolArray, FloatArray
 from skmae.linear._krylov import leading_eigenpairs, random_block, uses_krylov
 
@@ -26,6 +26,7 @@ Factorisation = Literal["auto", "cholesky", "eigh"]
 Rank = int | float | None
 
 _PANEL = 32  # columns that stay in the cache
+_RANGE = (1e-290, 1e300)  # total variances that leave room for 16 digits below, and sums above
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,14 @@ class Minimiser:
 class Remainder:
     """What V is beside across·cross, where `cross` is symmetric: B ↦ D B at little cost, with D = V − across·cross.
 
-    Then M = cross V⁻¹ cross = (across·cross − D + D V⁻¹ D) / across². D must not be large against across·cross, or the
-    difference costs digits.
+    Then cross V⁻¹ = (1 − D V⁻¹) / across, and M = cross V⁻¹ cross = (across·cross − D + D V⁻¹ D) / across². Where D is
+    small against across·cross, that keeps digits that V⁻¹ would cost; where it is large, the difference costs them.
     """
 
     across: float
     multiply: Callable[[FloatArray], FloatArray]
+    is_small: bool = True
+    """Whether D is no larger than M can be had from."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,15 @@ class Factor:
         solved = self.apply_any(B)
         return solved if self.span is None else self.span @ (self.span.T @ solved)
 
+    def on(self, Q: FloatArray) -> "Factor":
+        """The same of Q V Qᵀ, where Q has orthonormal columns."""
+        return replace(
+            self,
+            whiten=lambda B: self.whiten(dgemm(1.0, Q, B, trans_a=1)),
+            unwhiten=lambda B: dgemm(1.0, Q, self.unwhiten(B)),
+            span=None if self.span is None else Q @ self.span,
+        )
+
     def from_remainder(self, remainder: Remainder, Q: FloatArray, product: FloatArray) -> FloatArray:
         """M Q from `product` = cross Q."""
         DQ = remainder.multiply(Q)
@@ -104,6 +116,11 @@ class Factor:
         image += corrected
         image /= remainder.across**2
         return image
+
+    def from_difference(self, remainder: Remainder, E: FloatArray, DE: FloatArray) -> FloatArray:
+        """V⁺ cross E = (E − V⁺ D E) / across, of E in the range of V; overwrites DE."""
+        within = E if self.span is None else self.span @ (self.span.T @ E)
+        return (within - self.apply_inverse(DE)) / remainder.across
 
 
 def reduced_rank_regression(
@@ -141,7 +158,12 @@ def reduced_rank_regression(
     >>> reduced_rank_regression(S, V, n_components=1).eigenvalues
     array([2.])
     """
-    return solve_together(cross, [second], n_components, how)[0]
+    unit, unit_of_second = unit_of(dlange("M", cross)), unit_of(second.diagonal().max())
+    if unit == unit_of_second == 1:
+        return solve_together(cross, [second], n_components, how)[0]
+    found = solve_together(cross / unit, [second / unit_of_second], n_components, how)[0]
+    scale = unit / unit_of_second
+    return replace(found, encoder=found.encoder * scale, eigenvalues=found.eigenvalues * unit * scale)
 
 
 def solve_together(
@@ -161,20 +183,21 @@ def solve_together(
     if not active.all():
         cross = cross[:, active]
         seconds = [second[np.ix_(active, active)] for second in seconds]
-        remainders = None  # `cross` is not symmetric any more
     cross = np.asfortranarray(cross)
     factors = [factorise(np.asfortranarray(second), how) for second in seconds]
-    known = [remainder for remainder in remainders or [] if remainder is not None]
-    pairs = leading(cross, factors, n_components, known if len(known) == len(factors) else None)
+    known = remainders or [None for _ in seconds]
+    small = [remainder for remainder in known if remainder is not None and remainder.is_small]
+    is_symmetric = active.all()  # else its columns without constant features are not
+    pairs = leading(cross, factors, n_components, small if is_symmetric and len(small) == len(factors) else None)
     found = [_wanted(*pair, n_components) for pair in pairs]
     products = _times(cross, [E for _, E in found], transposed=True)
-    minimisers = [_finish(*each) for each in zip(factors, *zip(*found, strict=True), products, strict=True)]
-    return minimisers if active.all() else [_embed(minimiser, active) for minimiser in minimisers]
+    parts = zip(factors, found, products, known, strict=True)
+    return [_finish(factor, *pair, product, remainder, active) for factor, pair, product, remainder in parts]
 
 
 def _wanted(eigenvalues: FloatArray, E: FloatArray, n_components: Rank) -> tuple[FloatArray, FloatArray]:
     """The eigenpairs that are asked for, of those that were found: values without signal are zero, signs are chosen."""
-    eigenvalues = np.where(eigenvalues > len(E) * EPS * eigenvalues[0], eigenvalues, 0)
+    eigenvalues = np.where(carries_signal(eigenvalues, len(E)), eigenvalues, 0)
     if not eigenvalues.any():
         nothing = no_signal(len(E), n_components)  # raises, unless a number of components was asked for
         return nothing.eigenvalues, nothing.decoder
@@ -182,9 +205,21 @@ def _wanted(eigenvalues: FloatArray, E: FloatArray, n_components: Rank) -> tuple
     return eigenvalues[:k], E[:, :k] * signs(E[:, :k])
 
 
-def _finish(factor: Factor, eigenvalues: FloatArray, E: FloatArray, product: FloatArray) -> Minimiser:
-    """From eigenpairs and crossᵀ E to the minimiser."""
-    encoder = factor.apply_inverse(product).T  # (k, a)
+def _finish(
+    factor: Factor,
+    eigenvalues: FloatArray,
+    E: FloatArray,
+    product: FloatArray,
+    remainder: Remainder | None,
+    active: BoolArray,
+) -> Minimiser:
+    """From eigenpairs and crossᵀ E to the minimiser: features that are not active have a weight of zero, the least."""
+    encoder = np.zeros((E.shape[1], len(active)))
+    encoder[:, active] = factor.apply_inverse(product.copy(order="F")).T
+    if remainder is not None:
+        DE = np.asfortranarray(remainder.multiply(E)[active])
+        is_small = np.linalg.norm(DE, axis=0) < remainder.across * np.linalg.norm(product, axis=0)
+        encoder[np.ix_(is_small, active)] = factor.from_difference(remainder, E[active], DE).T[is_small]
     return Minimiser(
         encoder=np.where(eigenvalues[:, np.newaxis] > 0, encoder, 0),
         decoder=np.ascontiguousarray(E),
@@ -192,13 +227,6 @@ def _finish(factor: Factor, eigenvalues: FloatArray, E: FloatArray, product: Flo
         solver=factor.solver,
         rcond=factor.rcond,
     )
-
-
-def _embed(minimiser: Minimiser, active: BoolArray) -> Minimiser:
-    """Give the features that were left out a weight of zero: the minimum-norm minimiser does."""
-    encoder = np.zeros((len(minimiser.encoder), len(active)))
-    encoder[:, active] = minimiser.encoder
-    return replace(minimiser, encoder=encoder)
 
 
 def no_signal(d: int, n_components: Rank) -> Minimiser:
@@ -210,6 +238,13 @@ def no_signal(d: int, n_components: Rank) -> Minimiser:
         )
     k = int(n_components)
     return Minimiser(np.zeros((k, d)), np.eye(d, k), np.zeros(k), solver="eigh", rcond=0.0)
+
+
+def checked_total(total: float) -> float:
+    """The total variance, if float64 has digits for what is made of it."""
+    if not total < _RANGE[1] or 0 < total < _RANGE[0]:
+        raise ValueError("The variance of X is beyond the range of float64. Divide X by a constant first.")
+    return total
 
 
 def rank_of(eigenvalues: FloatArray, n_components: Rank) -> int:

@@ -4,19 +4,23 @@ A solver of one's own is a subclass of `Solver`; a model takes it as ``solver=``
 """
 
 from collections.abc import Hashable
+from dataclasses import replace
 from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 
+from skmae._linalg import unit_of
 from skmae._typing import FloatArray
 from skmae.linear._dual import solve_dual
-from skmae.linear._losses import AllFeatures, remainder_is_cheap
-from skmae.linear._primal import Factorisation, Minimiser
+from skmae.linear._losses import AllFeatures, remainder_is_small
+from skmae.linear._primal import Factorisation, Minimiser, checked_total
 from skmae.linear._problem import Data, FromSummary, Problem, Solution, Summary, check_rank
 
-# Products summed in float32 are good to 1e-7 or so; a V that is worse conditioned than this needs float64's
-_RCOND_FOR_FLOAT32 = 1e-8
+# Products summed in float32 are good to 1e-7 or so of the largest variance. They do where the smallest eigenvalue
+# asked for has at least this share of the largest, and V is no worse conditioned than this
+_EIGENVALUE_FOR_FLOAT32 = 1e-4
+_RCOND_FOR_FLOAT32 = 1e-7
 
 
 class Cost(NamedTuple):
@@ -100,25 +104,32 @@ class Primal(Solver):
     def solve(self, problem: Problem, data: Data) -> Solution:
         # where to stop counting directions is a matter of the last digits: not one for float32
         narrow = data.is_float32 and isinstance(problem.n_components, Integral) and problem.loss.takes_float32
-        solution, rcond = self._from_summary(problem, data.summary(np.float32 if narrow else np.float64))
-        if narrow and rcond < _RCOND_FOR_FLOAT32:
-            solution, _ = self._from_summary(problem, data.summary(np.float64))
-        return solution
+        if narrow:
+            how = "auto" if self._how == "cholesky" else self._how  # what is singular in float32 need not be
+            solution, is_exact = self._from_summary(problem, data.summary(np.float32), how)
+            if is_exact:
+                return solution
+        return self._from_summary(problem, data.summary(np.float64), self._how)[0]
 
-    def _from_summary(self, problem: Problem, summary: Summary) -> tuple[Solution, float]:
-        """The solution, and V's reciprocal condition."""
+    def _from_summary(self, problem: Problem, summary: Summary, how: Factorisation) -> tuple[Solution, bool]:
+        """The solution, and whether sums in float32 are exact enough for it."""
         n_rows, mean, S = summary
         check_rank(problem.n_components, n_rows, len(mean))
-        _checked_total(float(np.trace(S)))
-        minimiser, error = problem.loss.minimise(problem.corruption, S, problem.n_components, self._how)
-        return _solution(problem, summary, minimiser, error), minimiser.rcond
+        unit = unit_of(checked_total(float(np.trace(S))))
+        S, corruption = S / unit if unit != 1 else S, problem.corruption.in_units(unit)
+        minimiser, error = problem.loss.minimise(corruption, S, problem.n_components, how)
+        values = minimiser.eigenvalues
+        is_exact = minimiser.rcond > _RCOND_FOR_FLOAT32 and values[-1] > _EIGENVALUE_FOR_FLOAT32 * values[0]
+        minimiser = replace(minimiser, eigenvalues=values * unit)
+        return _solution(problem, summary, minimiser, error * unit), bool(is_exact)
 
     def solve_together(self, problems: list[Problem], summary: Summary, workspace: list[FloatArray]) -> list[Solution]:
         """`solve` for problems with one `together_key`."""
         n_rows, mean, S = summary
         first = problems[0]
         check_rank(first.n_components, n_rows, len(mean))
-        _checked_total(float(np.trace(S)))
+        if unit_of(checked_total(float(np.trace(S)))) != 1:
+            return [self._from_summary(problem, summary, self._how)[0] for problem in problems]
         workspace += [np.empty_like(S, order="F") for _ in problems[len(workspace) :]]
         corruptions = [problem.corruption for problem in problems]
         found = AllFeatures().minimise_together(corruptions, S, first.n_components, self._how, workspace)
@@ -157,12 +168,14 @@ class Dual(Solver):
         """Two Gram matrices, two eigenproblems, and a factor of each group."""
         n, d = n_rows, problem.grid.n_features
         sizes = problem.corruption.group_sizes(d)
-        return Cost(2 * n**2 * d + 20 * n**3 + float((sizes**3).sum()), 8 * (4 * n**2 + float(sizes.max()) ** 2))
+        ranks = np.minimum(sizes, n)
+        factors = float((sizes * ranks**2).sum())
+        return Cost(2 * n**2 * d + 20 * n**3 + factors, 8 * (4 * n**2 + float((sizes * ranks).max())))
 
     def solve(self, problem: Problem, data: Data) -> Solution:
         X, weights = data.rows()
         minimiser, mean, total = solve_dual(X, problem.corruption, problem.n_components, weights)
-        error = _checked_total(total) - float(minimiser.eigenvalues.sum())
+        error = total - float(minimiser.eigenvalues.sum())
         return Solution.of(problem, minimiser, mean, total, error)
 
 
@@ -212,7 +225,7 @@ def together_key(problem: Problem) -> Hashable:
     """The same for problems that `solve_many` solves faster than each by itself."""
     if type(problem.loss) is not AllFeatures or not isinstance(problem.solver, str):
         return problem
-    return problem.n_components, problem.solver, remainder_is_cheap(problem.corruption)
+    return problem.n_components, problem.solver, remainder_is_small(problem.corruption)
 
 
 def solve_many(problems: list[Problem], summary: Summary, workspace: list[FloatArray]) -> list[Solution]:
@@ -238,9 +251,3 @@ def _solution(problem: Problem, summary: Summary, minimiser: Minimiser, error: f
         total -= float(summary.excess.sum())
         error -= float(problem.expected_error(np.sqrt(summary.excess)[np.newaxis], nothing, nothing.T)[0])
     return Solution.of(problem, minimiser, mean, total, error)
-
-
-def _checked_total(total: float) -> float:
-    if not np.isfinite(total):
-        raise ValueError("The variance of X is beyond the range of float64. Divide X by a constant first.")
-    return total

@@ -13,7 +13,6 @@ from sklearn.model_selection import check_cv
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skmae._compat import import_optional
@@ -26,6 +25,7 @@ from skmae.inspection._inputs import read_rows_on_grid
 from skmae.linear import LinearMAE, LinearMAESearchCV
 from skmae.masking import ExactCount, draw_visible
 from skmae.planning._cost import Workload, count_visible
+from skmae.planning._targets import are_classes, read_targets
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -97,8 +97,8 @@ def suggest_masking(
     ------
     ValueError
         If a patch does not divide the grid, a mask is not in [0, 1), there is nothing to choose from, X holds NaN, or
-        X and y differ in length; if all targets are the same, or `cv` gives fewer than 2 folds; if `n_components` or a
-        parameter of the estimator is out of range.
+        X and y differ in length; if targets are missing, or all are the same, or `cv` gives fewer than 2 folds; if
+        `n_components` or a parameter of the estimator is out of range.
     TypeError
         If the estimator has no such sizes.
 
@@ -139,10 +139,13 @@ def suggest_masking(
         order = (table["correlation"] - _USUAL_CORRELATION).abs()
         table["reason"] = [_reason_without(row, _USUAL_CORRELATION) for _, row in table.iterrows()]
         return table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+    y = read_targets(y)
     check_consistent_length(rows, y)
-    is_classes = type_of_target(y) in ("binary", "multiclass")
+    is_classes = are_classes(y)
     _check_targets(y)
-    folds = list(check_cv(cv, y, classifier=is_classes if probe is None else is_classifier(probe)).split(rows, y))
+    splitter = check_cv(cv, y, classifier=is_classes if probe is None else is_classifier(probe))
+    every = np.arange(len(rows))  # folds may be tuples, or masks
+    folds = [(every[np.asarray(train)], every[np.asarray(test)]) for train, test in splitter.split(rows, y)]
     _check_folds(folds)
     k = min(n_components, rows.shape[1], *(len(train) for train, _ in folds))
     mae = LinearMAE(k, image_shape=shape, channel_axis=axis)
@@ -166,8 +169,7 @@ def _check_estimator(estimator: Any) -> None:
     estimator._validate_params()
 
 
-def _check_targets(y: Any) -> None:
-    targets = np.asarray(y)
+def _check_targets(targets: Array) -> None:
     if (targets == targets[0]).all():
         raise ValueError(
             f"y is {targets[0]} for all {len(targets)} samples: there is nothing to predict. Pass targets that differ, "

@@ -14,7 +14,7 @@ from sklearn.model_selection import ParameterGrid
 
 from skmae._compat import import_optional
 from skmae._config import SIZES, ViTConfig
-from skmae._grid import PatchGrid, check_shape, resolve_shape
+from skmae._grid import PatchGrid, check_shape, resolve_shape, warn_of_channels
 from skmae._typing import Shape
 from skmae.masking import MaskSampling, hidden_share, resolve_sampler
 
@@ -102,6 +102,7 @@ def training_cost(
         raise TypeError(f"training_cost takes a ViTMAE; got {type(estimator).__name__}.")
     _check_n_samples(n_samples)
     image_shape = check_shape(image_shape)
+    warn_of_channels(image_shape, estimator.channel_axis)
     settings = list(ParameterGrid({} if param_grid is None else param_grid))
     if measure:
         _check_can_be_measured(settings)

@@ -13,11 +13,11 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from skmae._compat import import_optional
 from skmae._typing import AnyPath, Array
+from skmae.planning._targets import are_classes, read_targets
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -91,6 +91,7 @@ def probe_layers(
     if not isinstance(estimator, DeepAutoencoder):
         raise TypeError(f"probe_layers takes a ViTMAE or another DeepAutoencoder; got {type(estimator).__name__}.")
     check_is_fitted(estimator)
+    y, y_test = read_targets(y), read_targets(y_test, "y_test")
     check_consistent_length(X, y)
     check_consistent_length(X_test, y_test)
     files = _files(weights)
@@ -159,7 +160,6 @@ def _features(estimator: "DeepAutoencoder", modules: list[Any], X: ArrayLike) ->
     return over_batches(estimator.net_, estimator._as_fitted_samples(X), estimator.batch_size, of_all)
 
 
-def _default_probe(y: Any) -> Any:
-    is_classes = type_of_target(y) in ("binary", "multiclass")
-    model = LogisticRegression(max_iter=1000) if is_classes else RidgeCV(np.logspace(-2, 4, 13))
+def _default_probe(y: Array) -> Any:
+    model = LogisticRegression(max_iter=1000) if are_classes(y) else RidgeCV(np.logspace(-2, 4, 13))
     return make_pipeline(StandardScaler(), model)

@@ -12,9 +12,9 @@ from sklearn.base import clone
 from skmae._typing import FloatArray, Shape
 from skmae.planning._cost import Workload
 from skmae.vit import ViTMAE
-from skmae.vit._augmentation import drawing_from
 from skmae.vit._build import resolve_device, resolve_precision
 from skmae.vit._data import dataset_of
+from skmae.vit._drawing import DrawingFrom
 from skmae.vit._module import Block
 
 _TOKENS = 2**13  # per step that is timed, at most, but for one sample
@@ -41,7 +41,7 @@ class StepTimes:
         for workload in workloads:
             for stack in (workload.encoder, workload.decoder):
                 lengths.setdefault(stack.kind, set()).add(stack.n_tokens)
-        with drawing_from(torch.Generator()):
+        with DrawingFrom(torch.Generator()):
             self.blocks = {kind: self._fit_block(kind, sorted(of_kind)) for kind, of_kind in lengths.items()}
             self.around = self._fit_around(models, workloads, image_shape)
 

@@ -1,7 +1,7 @@
 """Random crops and flips, for a whole batch at once, on the device where it is."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,25 +9,14 @@ from torch import Tensor
 from skmae._compat import import_optional
 from skmae._grid import PatchGrid
 from skmae.vit._data import BatchPart
+from skmae.vit._drawing import DrawingFrom
 
-Augment = Callable[[Tensor, BatchPart], Tensor]
+Augment = Callable[[Tensor, BatchPart, DrawingFrom], Tensor]  # what is random is drawn within the last
 Augmentation = str | Callable[[Tensor], Tensor] | None  # the parameter `augment`
 
 _PADDING = 8  # a shift is at most an 8th of an axis, rounded up
 _GROUPS = 8  # of a batch, each of which RandAugment changes in its own way
 _CROP = {"scale": (0.2, 1.0), "ratio": (3 / 4, 4 / 3), "resample": "bicubic", "align_corners": False}
-
-
-@contextmanager
-def drawing_from(generator: torch.Generator) -> Iterator[None]:
-    """Let code that draws from PyTorch's global generator (of the CPU) draw from this one instead."""
-    outside = torch.get_rng_state()
-    torch.set_rng_state(generator.get_state())
-    try:
-        yield
-    finally:
-        generator.set_state(torch.get_rng_state())
-        torch.set_rng_state(outside)
 
 
 def make_augment(augment: Augmentation, grid: PatchGrid) -> Augment | None:
@@ -44,15 +33,16 @@ class UserAugment:
         self.function = function
         self.grid = grid
 
-    def __call__(self, images: Tensor, part: BatchPart) -> Tensor:  # noqa: ARG002
-        changed = self.function(_channels_first(images, self.grid))
+    def __call__(self, images: Tensor, part: BatchPart, drawing: DrawingFrom) -> Tensor:  # noqa: ARG002
+        with drawing:
+            changed = self.function(_channels_first(images, self.grid))
         expected = (len(images), self.grid.n_channels, *self.grid.grid_shape)
         if tuple(changed.shape) != expected:
             raise ValueError(
                 f"augment returned a batch of shape {tuple(changed.shape)}; it must return the shape that it gets, "
                 f"(n, channels, *grid): {expected}."
             )
-        return _channels_back(changed, self.grid)
+        return _channels_back(changed.to(images.dtype), self.grid)
 
 
 class CropAndFlip:
@@ -61,16 +51,14 @@ class CropAndFlip:
     def __init__(self, grid: PatchGrid):
         kornia = import_optional("kornia.augmentation", extra="deep", purpose='augment="auto"')
         self.grid = grid
-        self.operations = (
-            kornia.RandomResizedCrop(grid.grid_shape, cropping_mode="resample", **_CROP),
-            kornia.RandomHorizontalFlip(),
-        )
+        crop = kornia.RandomResizedCrop(grid.grid_shape, cropping_mode="resample", **_CROP)
+        self.operations = _drawing_float32(crop, kornia.RandomHorizontalFlip())
 
-    def __call__(self, images: Tensor, part: BatchPart) -> Tensor:
+    def __call__(self, images: Tensor, part: BatchPart, drawing: DrawingFrom) -> Tensor:
         pictures = _channels_first(images, self.grid)  # (n, C, H, W)
         for operation in self.operations:
-            # drawn for the whole batch, so that several processes do what one would do
-            drawn = operation.forward_parameters((part.total, *pictures.shape[1:]))
+            with drawing:  # for the whole batch, so that several processes do what one would do
+                drawn = operation.forward_parameters((part.total, *pictures.shape[1:]))
             mine = {name: values[part.rows] if len(values) == part.total else values for name, values in drawn.items()}
             mine["forward_input_shape"] = torch.tensor(pictures.shape)
             pictures = operation(pictures, params=mine)
@@ -104,15 +92,14 @@ class ShiftAndFlip:
         height, width = grid.grid_shape
         padding = (-(-width // _PADDING), -(-height // _PADDING))  # kornia's order: left and right, top and bottom
         self.grid = grid
-        self.operations = (
-            kornia.RandomCrop(grid.grid_shape, padding=padding, padding_mode="replicate", cropping_mode="slice"),
-            kornia.RandomHorizontalFlip(),
-        )
+        crop = kornia.RandomCrop(grid.grid_shape, padding=padding, padding_mode="replicate", cropping_mode="slice")
+        self.operations = _drawing_float32(crop, kornia.RandomHorizontalFlip())
 
-    def __call__(self, images: Tensor, part: BatchPart) -> Tensor:  # noqa: ARG002
+    def __call__(self, images: Tensor, part: BatchPart, drawing: DrawingFrom) -> Tensor:  # noqa: ARG002
         pictures = _channels_first(images, self.grid)
         for operation in self.operations:
-            pictures = operation(pictures)
+            with drawing:
+                pictures = operation(pictures)
         return _channels_back(pictures, self.grid)
 
 
@@ -124,14 +111,16 @@ class RandomPolicy:
         self.grid = grid
         self.first = ShiftAndFlip(grid)
         self.policy = auto.RandAugment(n=2, m=9)
+        _drawing_float32(*(operation for operation in self.policy.modules() if operation is not self.policy))
         self.low, self.high = (bound.reshape(-1, 1, 1) for bound in (low, high))  # (C or 1, 1, 1)
 
-    def __call__(self, images: Tensor, part: BatchPart) -> Tensor:
-        pictures = _channels_first(self.first(images, part), self.grid)
+    def __call__(self, images: Tensor, part: BatchPart, drawing: DrawingFrom) -> Tensor:
+        pictures = _channels_first(self.first(images, part, drawing), self.grid)
         low, span = self.low.to(pictures), (self.high - self.low).to(pictures)
         pictures = ((pictures - low) / span).clamp(0, 1)
         pictures = pictures.expand(-1, 3, -1, -1)  # grey ones too: some operations know colours only
-        changed = torch.cat([self.policy(group) for group in pictures.chunk(_GROUPS)])
+        with drawing:
+            changed = torch.cat([self.policy(group) for group in pictures.chunk(_GROUPS)])
         return _channels_back(changed[:, : self.grid.n_channels] * span + low, self.grid)
 
 
@@ -151,15 +140,17 @@ class Mixing:
         self.cutmix = cutmix
         self.grid = grid
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, float]:
+    def __call__(self, images: Tensor, drawing: DrawingFrom) -> tuple[Tensor, float]:
         """Mixed images (n, \\*image_shape), and the share of each that is left; the rest is of ``images.flip(0)``."""
-        cut = self.cutmix > 0 and (self.mixup == 0 or torch.rand(()).item() < 0.5)
-        alpha = self.cutmix if cut else self.mixup
-        share = torch.distributions.Beta(alpha, alpha).sample().item()
+        with drawing:
+            cut = self.cutmix > 0 and (self.mixup == 0 or torch.rand(()).item() < 0.5)
+            alpha = self.cutmix if cut else self.mixup
+            share = torch.distributions.Beta(alpha, alpha).sample().item()
+            box = self._box(1 - share) if cut else None
         others = images.flip(0)
-        if not cut:
+        if box is None:
             return share * images + (1 - share) * others, share
-        inside = self._box(1 - share).to(images.device)
+        inside = box.to(images.device)
         pictures = torch.where(inside, _channels_first(others, self.grid), _channels_first(images, self.grid))
         return _channels_back(pictures, self.grid), 1 - inside.double().mean().item()
 
@@ -173,6 +164,14 @@ class Mixing:
             along = (place >= centre - length / 2) & (place < centre + length / 2)
             inside &= along.reshape([-1 if i == axis else 1 for i in range(inside.ndim)])
         return inside
+
+
+def _drawing_float32(*operations: Any) -> tuple[Any, ...]:
+    """The same, which draw in float32 whatever PyTorch's default is."""
+    for operation in operations:
+        if hasattr(operation, "set_rng_device_and_dtype"):
+            operation.set_rng_device_and_dtype(torch.device("cpu"), torch.float32)
+    return operations
 
 
 def _channels_first(images: Tensor, grid: PatchGrid) -> Tensor:

@@ -24,18 +24,31 @@ from skmae._estimator import GridEstimator, ReadsOnce, store_parameters
 from skmae._grid import PatchGrid, check_shape
 from skmae._parameters import GRID, MASKING, shared_docs
 from skmae._typing import AnyPath, ChannelAxis, Constraints, Patch, RandomState, Shape
+from skmae._undisturbed import undisturbed
 from skmae.masking import MaskSampling, hidden_share, read_visible_patches
 from skmae.vit._augmentation import Augmentation
 from skmae.vit._build import module_params, peak_rate
-from skmae.vit._checkpoint import Checkpointer, fingerprint_of, train
-from skmae.vit._data import AnySamples, ChannelStatistics, DatasetSamples, Images, dataset_of, to_array
+from skmae.vit._callbacks import ClonesCallbacks, can_be_copied, plain
+from skmae.vit._checkpoint import Checkpointer, fingerprint_of, hashes_of, train
+from skmae.vit._data import (
+    AnySamples,
+    ChannelStatistics,
+    DatasetSamples,
+    Images,
+    dataset_of,
+    refuse_streams,
+    to_array,
+    without_masked,
+)
 from skmae.vit._inference import draw_visible, linearize, module_in, over_batches, predict_pixels
 from skmae.vit._masking import run_masked
 from skmae.vit._net import WarmupCosine, drawing_weights, naming_net_params
 from skmae.vit._network import check_network, pool_features
+from skmae.vit._origin import per_channel
 from skmae.vit._parameters import AUTOENCODER_DOCS, TRAINING
 from skmae.vit._training import MAENet, build_net
-from skmae.vit._weights import load_state, per_channel, read_weights
+from skmae.vit._weight_files import Weights, read_weights
+from skmae.vit._weights import load_state
 
 # what may change from one partial_fit to the next
 _LIVE = {"max_epochs", "warmup_epochs", "learning_rate", "batch_size", "pool", "verbose"} | {
@@ -61,7 +74,7 @@ class Training:
 
 
 @shared_docs(AUTOENCODER_DOCS)
-class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator, ABC):
+class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallbacks, GridEstimator, ABC):
     """A masked autoencoder around any torch module: all that is not the network.
 
     A subclass says what the network is, in one method, ``_make_module(grid)``. It returns a ``torch.nn.Module`` with
@@ -183,6 +196,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
     # -- fitting ------------------------------------------------------------------------------------------------
 
     @fit_context(prefer_skip_nested_validation=True)
+    @undisturbed()
     def fit(self, X: Images, y: object = None) -> Self:  # noqa: ARG002
         """Train for `max_epochs`, or go on from the checkpoint of such a training.
 
@@ -223,6 +237,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
+    @undisturbed()
     def partial_fit(self, X: Images, y: object = None) -> Self:  # noqa: ARG002
         """Train for one epoch. `max_epochs` calls with the same X are one `fit`.
 
@@ -264,6 +279,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
 
     def _as_samples(self, X: Any) -> Any:
         """Samples of an array, or of a Dataset, not yet checked for NaN."""
+        refuse_streams(X)
         if isinstance(X, Dataset):
             return DatasetSamples(X)
         return X if isinstance(X, DatasetSamples) else super()._as_samples(to_array(X) if isinstance(X, Tensor) else X)
@@ -323,11 +339,13 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         parameters = {name: value for name, value in training.parameters.items() if name not in _NOT_IN_FINGERPRINT}
         parameters["estimator"] = f"{type(self).__module__}.{type(self).__qualname__}"
         parameters["mask_sampling"] = training.net.sampler
-        parameters["grid"] = (training.net.grid.image_shape, training.net.grid.channel_axis)
-        parameters["seed"] = None if self.random_state is None else training.net.seed
-        fingerprint = fingerprint_of(parameters, samples)
-        folder = Path(self.checkpoint) / fingerprint
-        return Checkpointer(folder, self.checkpoint_every, fingerprint, training.net.writes())
+        parameters["image_shape"] = (training.net.grid.image_shape, training.net.grid.channel_axis)
+        parameters["patch"] = training.net.grid.patch_shape
+        parameters["random_state"] = None if self.random_state is None else training.net.seed
+        hashes = hashes_of(parameters, samples)
+        fingerprint = fingerprint_of(hashes)
+        folder, say = Path(self.checkpoint) / fingerprint, print if self.verbose else None
+        return Checkpointer(folder, self.checkpoint_every, fingerprint, hashes, writes=training.net.writes(), say=say)
 
     def _go_on(self, samples: AnySamples) -> Training:
         """The training that was begun, with the parameters that may change as they are now."""
@@ -388,7 +406,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         visible : array-like of bool, default=None
             True where the sample may be seen: per patch, (n_patches,) or the grid of patches; or per pixel or feature,
             a patch being visible as a whole or not at all. With a leading axis of n_samples or 1, or for all samples.
-            None hides nothing.
+            None hides nothing. Pixels that it hides are never read: they may be NaN, infinity or anything.
 
         Returns
         -------
@@ -403,20 +421,26 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
             decoder; for the same faults of X as `transform`.
         """
         self._check_decoder("reconstruct")
-        samples = self._as_fitted_samples(X)
-        samples.check_finite()  # in hidden patches, too, which no output depends on
-        masks = None if visible is None else torch.from_numpy(self._read_visible(visible, len(samples)))
+        samples = self._as_fitted_samples(X if visible is None else without_masked(X))
+        net, n = self.net_, len(samples)
+        masks = np.ones((1, net.grid.n_patches), bool) if visible is None else self._read_visible(visible, n)
+
+        def of(rows: slice) -> np.ndarray:
+            return masks[rows] if len(masks) == n else masks
 
         def rebuild(module: Any, images: Tensor, rows: slice) -> Tensor:
-            some = masks if masks is None or len(masks) < len(samples) else masks[rows]
-            return predict_pixels(self.net_, module, images, some)
+            return predict_pixels(net, module, images, None if visible is None else torch.from_numpy(of(rows)))
 
-        return over_batches(self.net_, samples, self.batch_size, rebuild).reshape(samples.original_shape)
+        def seen(rows: slice) -> np.ndarray:
+            return net.grid.per_feature(of(rows))
+
+        return over_batches(net, samples, self.batch_size, rebuild, seen).reshape(samples.original_shape)
 
     def _read_visible(self, visible: ArrayLike, n_samples: int) -> np.ndarray:
         may_be_empty = self.net_.n_visible is None  # as in training, perhaps
         return read_visible_patches(self.net_.grid, visible, n_samples, may_be_empty=may_be_empty)
 
+    @undisturbed()
     def linearize(
         self, X: ArrayLike, visible: ArrayLike | None = None, *, batch_size: int | None = None
     ) -> TorchLinearization:
@@ -441,8 +465,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
             For the same faults as `reconstruct`.
         """
         self._check_decoder("linearize")
-        samples = self._as_fitted_samples(X)
-        samples.check_finite()
+        samples = self._as_fitted_samples(X if visible is None else without_masked(X))
         mask = None if visible is None else self._read_visible(visible, 1)
         return linearize(self.net_, samples.rows(), mask, batch_size)
 
@@ -506,6 +529,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
 
     # -- weights ------------------------------------------------------------------------------------------------
 
+    @undisturbed()
     def load_weights(
         self, weights: AnyPath | Mapping[str, Tensor], *, mean: ArrayLike | None = None, scale: ArrayLike | None = None
     ) -> Self:
@@ -520,11 +544,12 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         Parameters
         ----------
         weights : str, path or mapping from names to tensors
-            A ``.safetensors`` file, a ``.pth`` file (opened with ``weights_only=True``), or a state dict.
+            A ``.safetensors`` file, a ``.pth`` file (opened with ``weights_only=True``), a folder that transformers
+            wrote, or a state dict.
         mean, scale : float or array-like of shape (n_channels,), default=None
-            Subtracted from the pixels, and what they are divided by then. None takes those in the file, which only
-            `ViTMAE.save_weights` and checkpoints write; else those that a fitted estimator has; else 0 and 1: pass X
-            as the authors of the weights did.
+            Subtracted from the pixels, and what they are divided by then. None takes those in the file, which
+            `ViTMAE.save_weights` and checkpoints write, or in the folder's ``preprocessor_config.json``; else those
+            that a fitted estimator has; else 0 and 1: pass X as the authors of the weights did.
 
         Returns
         -------
@@ -535,21 +560,28 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it cannot be read; if weights are missing, unexpected, of another shape or not finite, which are named;
-            if `mean` or `scale` does not fit; if `image_shape` is not known. The estimator is then as it was.
+            If it cannot be read; if weights are missing, unexpected, of another shape or type or not finite, which are
+            named; if they were made with other sizes; if `mean` or `scale` does not fit; if `image_shape` is not known.
+            The estimator is then as it was.
         """
-        state, notes = read_weights(weights)
+        self._image_shape_of_weights()  # before a large file is read
+        return self._take(self._read_weights(weights), mean, scale)
+
+    def _take(self, weights: Weights, mean: ArrayLike | None = None, scale: ArrayLike | None = None) -> Self:
         fitted = self.net_ if self.__sklearn_is_fitted__() else None
         shape = self._image_shape_of_weights()
         training = self._build(prod(shape), shape, self._draw_seed())
         module, n_channels = training.net.plain_module, training.net.grid.n_channels
-        standardize = module.standardize
+        standardize, noted = module.standardize, weights.origin
         if fitted is not None and fitted.grid.n_channels == n_channels:
-            known = fitted.plain_module.standardize
-            standardize.learn(known.mean.flatten(), known.scale.flatten())
-        has_decoder = self._load_state(module, state, notes)
-        mean = notes.get("mean", standardize.mean.flatten()) if mean is None else mean
-        scale = notes.get("scale", standardize.scale.flatten()) if scale is None else scale
+            standardize.learn(*fitted.plain_module.standardize.statistics())
+        with weights.named():
+            has_decoder = self._load_state(module, weights)
+        if noted is not None and noted.mean is not None and noted.scale is not None:
+            standardize.learn(noted.mean, noted.scale)
+        known_mean, known_scale = standardize.statistics()
+        mean = known_mean if mean is None else mean
+        scale = known_scale if scale is None else scale
         standardize.learn(per_channel("mean", mean, n_channels), per_channel("scale", scale, n_channels))
         if self.image_shape is not None:
             self.__dict__.pop("feature_names_in_", None)
@@ -557,9 +589,14 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         self._store(replace(training, has_decoder=has_decoder))
         return self
 
-    def _load_state(self, module: Any, state: dict[str, Tensor], notes: dict[str, Any]) -> bool:  # noqa: ARG002
+    @staticmethod
+    def _read_weights(source: Any) -> Weights:
+        """Weights, from whatever was passed to `load_weights`."""
+        return read_weights(source)
+
+    def _load_state(self, module: Any, weights: Weights) -> bool:
         """Put weights into a module; say whether they can predict, with a decoder."""
-        load_state(module, state, self._network_parameters(), optional=("standardize.",))
+        load_state(module, weights.state, self._network_parameters(), optional=("standardize.",))
         return True
 
     def _network_parameters(self) -> list[str]:
@@ -607,16 +644,16 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
 
     @property
     def mean_(self) -> np.ndarray:
-        return self.net_.plain_module.standardize.mean.flatten().cpu().numpy()
+        return self.net_.plain_module.standardize.statistics()[0].numpy()
 
     @property
     def scale_(self) -> np.ndarray:
-        return self.net_.plain_module.standardize.scale.flatten().cpu().numpy()
+        return self.net_.plain_module.standardize.statistics()[1].numpy()
 
     @property
     def _n_features_out(self) -> int:
         """Width of the features: those of a blank image."""
-        with torch.inference_mode():
+        with undisturbed(), torch.inference_mode():
             blank = torch.zeros(1, *self.net_.grid.image_shape, device=self.net_.where)
             return self._pool(module_in(self.net_, torch.float32).encode(blank)).shape[1]
 
@@ -625,7 +662,10 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator,
         other = type(self).__new__(type(self))
         other.__dict__.update(self.__dict__)
         if self.__sklearn_is_fitted__():
-            other._training = replace(self._training, net=deepcopy(self._training.net))
+            net = self._training.net
+            callbacks = map(plain, (*net.callbacks_, *(net.callbacks or ())))
+            shared = {id(callback): callback for callback in callbacks if not can_be_copied(callback)}
+            other._training = replace(self._training, net=deepcopy(net, shared))
         return other
 
     def __sklearn_is_fitted__(self) -> bool:

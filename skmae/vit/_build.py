@@ -2,15 +2,15 @@
 
 import inspect
 from collections.abc import Container
-from copy import deepcopy
 from dataclasses import fields
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import LRScheduler
 from torch.utils.data import DataLoader
 
 from skmae._config import ViTConfig
+from skmae.vit._callbacks import check_callbacks, own_callbacks, plain
 from skmae.vit._net import WarmupCosine
 from skmae.vit._parameters import PRECISIONS
 
@@ -71,16 +71,11 @@ def peak_rate(parameters: dict[str, Any]) -> float:
 
 
 def _callbacks(parameters: dict[str, Any]) -> list[Any]:
-    """Copies of the user's callbacks, and the schedule, unless theirs has one."""
-    callbacks: list[Any] = list(deepcopy(parameters["callbacks"]) or ())
-    plain = [callback[1] if isinstance(callback, tuple) else callback for callback in callbacks]
-    for callback in plain:
-        if not isinstance(callback, Callback) and not (isinstance(callback, type) and issubclass(callback, Callback)):
-            raise ValueError(
-                f"callbacks has {callback!r}, which is not a skorch callback. Pass instances of skorch.callbacks."
-                f"Callback, or (name, callback) pairs."
-            )
-    if any(callback is LRScheduler or isinstance(callback, LRScheduler) for callback in plain):
+    """The user's callbacks, and the schedule, unless theirs has one."""
+    callbacks: list[Any] = list(own_callbacks(parameters["callbacks"]) or ())
+    validates = parameters.get("early_stopping") or "train_split" in (parameters["net_params"] or {})
+    check_callbacks(callbacks, validates=bool(validates))
+    if any(callback is LRScheduler or isinstance(callback, LRScheduler) for callback in map(plain, callbacks)):
         return callbacks
     schedule = WarmupCosine(peak_rate(parameters), parameters["warmup_epochs"], parameters["max_epochs"])
     return [("schedule", schedule), *callbacks]
@@ -116,6 +111,11 @@ def check_net_params(net_params: dict[str, Any], parameters: Container[str]) -> 
     }
     loader = inspect.signature(DataLoader).parameters
     for key in net_params:
+        if not isinstance(key, str):
+            raise ValueError(
+                f"net_params has {key!r}, of type {type(key).__name__}. Its keys are names of skorch's parameters, "
+                f"such as 'optimizer__eps'."
+            )
         if _REPEATED.get(key) in parameters:
             raise ValueError(
                 f"net_params has {key!r}, which the estimator's own parameter {_REPEATED[key]} says. Set that."

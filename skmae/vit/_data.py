@@ -3,21 +3,23 @@
 import os
 from collections.abc import Iterator
 from math import prod
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler, default_collate
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from skmae._grid import PatchGrid
 from skmae._samples import Samples
 
-_TORCH_DTYPES = {np.dtype(name) for name in ("u1", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "?")}
+_HELD_BY = {"u2": "f4", "u4": "i8", "u8": "f8", np.dtype(np.longdouble).str[1:]: "f8"}  # types that PyTorch lacks
 _SHARE_OF_DEVICE = 0.25  # share of the free memory of a device that data may take for good
 _VALUES_WIDENED = 2**21  # at a time, to float64
 _MAX_SAMPLES_READ = 4096  # of a Dataset, for its statistics
+_LARGEST, _SMALLEST = 1e37, 1e-35  # values and ranges that float32 computes with
 
 
 class DatasetSamples:
@@ -31,6 +33,7 @@ class DatasetSamples:
 
     def __init__(self, dataset: Any):
         self.dataset = dataset
+        refuse_streams(dataset)
         shape = tuple(first_sample(dataset).shape)
         self.n_features = prod(shape)
         self.sample_shape = shape if len(shape) > 1 else None
@@ -57,12 +60,27 @@ class DatasetSamples:
             )
 
     def rows(self) -> np.ndarray:
-        """All samples, (n, d)."""
-        rows = [to_array(collate([self.dataset[index]])[0]) for index in range(len(self))]
+        """All samples, (n, d), not checked."""
+        rows = [to_array(collate_unchecked([self.dataset[index]])[0]) for index in range(len(self))]
         return np.concatenate(rows).reshape(len(self), -1)
 
     def check_finite(self) -> None:
         """Nothing: samples are checked batch by batch, as they are read."""
+
+
+def refuse_streams(X: Any) -> None:
+    """Refuse what gives samples only one after the other, and say what to pass."""
+    if isinstance(X, DataLoader):
+        raise TypeError(
+            "X is a DataLoader. Pass its dataset (loader.dataset); batch_size is the estimator's, and its other "
+            'settings go into net_params, as {"iterator_train__num_workers": 4}.'
+        )
+    if isinstance(X, IterableDataset) or (isinstance(X, Dataset) and not hasattr(X, "__len__")):
+        kind = "an IterableDataset" if isinstance(X, IterableDataset) else "a Dataset without __len__"
+        raise TypeError(
+            f"X is {kind}, {type(X).__name__}: training shuffles numbered samples. Pass a Dataset with __len__ and "
+            f"__getitem__, an array, or a memory-mapped array."
+        )
 
 
 AnySamples = Samples | DatasetSamples
@@ -171,15 +189,23 @@ def _free_bytes(device: torch.device) -> int:
 
 
 def as_tensor(rows: np.ndarray) -> Tensor:
-    """A tensor with a copy of some rows; types that PyTorch does not have become float32."""
-    dtype = rows.dtype.newbyteorder("=")
-    return torch.from_numpy(np.array(rows, dtype if dtype in _TORCH_DTYPES else np.float32, order="C"))
+    """A tensor with a copy of some rows; a type that PyTorch does not have becomes one that holds its numbers."""
+    name = rows.dtype.str[1:]
+    with np.errstate(over="ignore"):  # of longdouble, to infinity
+        return torch.from_numpy(np.array(rows, _HELD_BY.get(name, name), order="C"))
 
 
 def to_array(tensor: Tensor) -> np.ndarray:
     """What a tensor holds, in a type that NumPy has."""
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def without_masked(X: Any) -> Any:
+    """A masked array with NaN where it hides its values; anything else as it is."""
+    if not isinstance(X, np.ma.MaskedArray):
+        return X
+    return np.ma.filled(X.astype(np.result_type(X.dtype, np.float32)), np.nan)
 
 
 def dataset_of(samples: Samples | DatasetSamples | np.ndarray, device: torch.device) -> Dataset[Any]:
@@ -201,32 +227,60 @@ def is_resident(dataset: Any) -> bool:
 
 def collate(samples: Any) -> tuple[Tensor, None]:
     """A batch as skorch takes it, images and no target, whatever a dataset gives beside its images."""
-    if not isinstance(samples, Tensor):
-        samples = default_collate(samples)
-        samples = samples[0] if isinstance(samples, list | tuple) else samples
-        _check_finite(samples)
-    if not isinstance(samples, Tensor):
+    if isinstance(samples, Tensor):
+        return samples, None
+    images, _ = collate_unchecked(samples)
+    check_finite(images)
+    return images, None
+
+
+def collate_unchecked(samples: Any) -> tuple[Tensor, None]:
+    """The same, of samples of a Dataset that may hold NaN."""
+    firsts = [sample[0] if isinstance(sample, list | tuple) and sample else sample for sample in samples]
+    strange = [first for first in firsts if not _is_numbers(first)]
+    if strange:
+        kind = getattr(strange[0], "dtype", type(strange[0]).__name__)
         raise TypeError(
-            f"X is a Dataset whose batches are of type {type(samples).__name__}. Its samples must be arrays or tensors "
-            f"of one shape, or tuples that begin with one."
+            f"X is a Dataset whose batches are of type {kind}. Its samples must be arrays or tensors of real numbers "
+            f"and of one shape, or tuples that begin with one: convert them in the Dataset, a picture of PIL by "
+            f"transform=numpy.asarray."
         )
-    return samples, None
+    images = [first.detach() if isinstance(first, Tensor) else as_tensor(np.asarray(first)) for first in firsts]
+    _check_shapes(images)
+    return torch.stack(images), None
 
 
-def _check_finite(samples: Any) -> None:
+def _check_shapes(images: list[Tensor]) -> None:
+    """Refuse samples of a Dataset that have several shapes."""
+    shapes = sorted({tuple(image.shape) for image in images})
+    if len(shapes) > 1:
+        raise TypeError(
+            f"X is a Dataset whose samples differ in shape: {shapes[0]} and {shapes[1]}. Resize or crop them in the "
+            f"Dataset."
+        )
+
+
+def check_finite(images: Tensor) -> None:
     """Refuse NaN and infinity in what a Dataset gave."""
-    if isinstance(samples, Tensor) and not torch.isfinite(samples).all():
+    if not torch.isfinite(images).all():
         raise ValueError(
             "X is a Dataset some of whose samples contain NaN or infinity. Every value must be finite: leave such "
-            "samples out, or let the Dataset fill the gaps."
+            "samples out, let the Dataset fill the gaps, or hide them by reconstruct(X, visible=...)."
         )
+
+
+def _is_numbers(sample: Any) -> bool:
+    """Whether a sample is a tensor or an array of real numbers, or one number."""
+    if isinstance(sample, Tensor):
+        return not (sample.is_complex() or sample.is_sparse)
+    return isinstance(sample, np.ndarray | Real | np.generic) and np.asarray(sample).dtype.kind in "biuf"
 
 
 def first_sample(dataset: Any) -> Tensor:
     """One sample of a Dataset, to learn its shape from."""
     if len(dataset) == 0:
         raise ValueError("X is a Dataset with 0 samples, while a minimum of 1 is required.")
-    return collate([dataset[0]])[0][0]
+    return collate_unchecked([dataset[0]])[0][0]
 
 
 class BatchPart(NamedTuple):
@@ -289,10 +343,23 @@ class ChannelStatistics:
         self.n = 0
         self.mean = np.zeros(grid.n_channels)
         self.squares = np.zeros(grid.n_channels)
+        self.low = np.full(grid.n_channels, np.inf)
+        self.high = -self.low
+        self.rounding = 1e-12  # relative to the mean: what spreads less is constant
 
     def update(self, rows: np.ndarray) -> None:
         """Add rows of shape (n, n_features)."""
-        values = self.grid.patchify(rows).reshape(-1, self.grid.n_channels).astype(np.float64)
+        values = self.grid.patchify(rows).reshape(-1, self.grid.n_channels)
+        self.low, self.high = np.minimum(self.low, values.min(axis=0)), np.maximum(self.high, values.max(axis=0))
+        largest = max(-self.low.min(), self.high.max())
+        if largest > _LARGEST:
+            raise ValueError(
+                f"X has values as large as {largest:.3g}; a network computes in float32, which ends at 3.4e38. Divide "
+                f"X by {largest:.0e} first."
+            )
+        if rows.dtype.kind == "f" and rows.dtype.itemsize <= 4:
+            self.rounding = 1e-7
+        values = values.astype(np.float64)
         mean = values.mean(axis=0)
         shift, total = mean - self.mean, self.n + len(values)
         self.squares += ((values - mean) ** 2).sum(axis=0) + shift**2 * (self.n * len(values) / total)
@@ -302,8 +369,15 @@ class ChannelStatistics:
     @property
     def scale(self) -> np.ndarray:
         """Standard deviations; 1 where a channel is constant."""
+        width = self.high - self.low
+        varies = width > self.rounding * np.abs(self.mean)
+        if (width[varies] < _SMALLEST).any():
+            raise ValueError(
+                f"X varies by {width[varies].min():.3g} only; a network computes in float32, which begins at 1.2e-38. "
+                f"Multiply X by {1 / _SMALLEST:.0e} or more first."
+            )
         spread = np.sqrt(self.squares / self.n)
-        return np.where(spread > 1e-7 * np.abs(self.mean), spread, 1.0)
+        return np.where(spread > self.rounding * np.abs(self.mean), spread, 1.0)
 
     @classmethod
     def of(cls, samples: Samples | DatasetSamples, grid: PatchGrid) -> "ChannelStatistics":
@@ -317,9 +391,10 @@ class ChannelStatistics:
 
     @classmethod
     def _of_dataset(cls, dataset: Any, grid: PatchGrid) -> "ChannelStatistics":
-        statistics = cls(grid)
+        statistics, first = cls(grid), first_sample(dataset)
         count = min(len(dataset), _MAX_SAMPLES_READ)
         for index in np.linspace(0, len(dataset) - 1, count).astype(int).tolist():
             sample = collate([dataset[index]])[0]
-            statistics.update(sample.reshape(1, -1).cpu().numpy())
+            _check_shapes([first, sample[0]])
+            statistics.update(to_array(sample.reshape(1, -1)))
         return statistics

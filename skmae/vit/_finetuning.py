@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.special import softmax
+from sklearn.utils import Tags
 from skorch.callbacks import EarlyStopping
 from torch import Tensor, nn
 
 from skmae._grid import PatchGrid
-from skmae.vit._augmentation import Augment, Mixing, drawing_from
+from skmae.vit._augmentation import Augment, Mixing
 from skmae.vit._build import net_settings, other_net_params, peak_rate, resolve_device
 from skmae.vit._data import LabelledRows
 from skmae.vit._net import NO_DECAY, Prebuilt, SeededNet, naming_net_params
 from skmae.vit._network import Network, blocks_of, encoder_of, pool_features
 
 Batch = tuple[Tensor, Tensor]
-Mixed = tuple[Tensor, float]  # outputs, and the share of each sample's first target
 
 
 class Predictor(nn.Module):
@@ -76,6 +77,11 @@ class Predictor(nn.Module):
     @property
     def encoder(self) -> nn.Module:
         return getattr(self.network, "encoder", self.network)
+
+    @property
+    def draws_nothing(self) -> bool:
+        """Whether the network draws nothing; branches are dropped by a generator of their own."""
+        return getattr(self.network, "draws_nothing", False)
 
     def _learning_parts(self) -> list[nn.Module]:
         """Of the network, where some of it is frozen and some is not."""
@@ -148,7 +154,7 @@ class Head(nn.Module):
 
     def learn(self, features: Any) -> None:
         """Take mean and spread of some features (n, D)."""
-        features = torch.as_tensor(features).double()
+        features = torch.from_numpy(np.asarray(features, np.float64))
         spread = features.std(dim=0, correction=0)
         self.mean.copy_(features.mean(dim=0))
         self.scale.copy_(torch.where(spread > 1e-6 * spread.max(), spread, 1.0))
@@ -164,7 +170,8 @@ def run_block(block: Any, x: Tensor, drop_rate: float, generator: torch.Generato
         return block(x)
 
     def weight() -> Tensor:
-        kept = torch.rand(len(x), *[1] * (x.ndim - 1), generator=generator, device=x.device) >= drop_rate
+        shape = (len(x), *[1] * (x.ndim - 1))
+        kept = torch.rand(shape, generator=generator, device=x.device, dtype=torch.float32) >= drop_rate
         return kept.to(x.dtype) / (1 - drop_rate)
 
     for branch in block.branches():
@@ -193,7 +200,7 @@ def check_blocks(network: Network, trainable_blocks: int | None, drop_path: floa
     return n_blocks
 
 
-class ClassificationLoss:
+class ClassificationLoss(nn.Module):
     """Cross entropy against shares of classes.
 
     Parameters
@@ -205,20 +212,21 @@ class ClassificationLoss:
     """
 
     def __init__(self, weights: list[float], smoothing: float):
+        super().__init__()
         self.weights = weights
         self.smoothing = smoothing
 
-    def __call__(self, logits: Tensor, target: Tensor, share: float = 1.0) -> Tensor:
+    def forward(self, logits: Tensor, target: Tensor, share: float = 1.0) -> Tensor:
         """Scalar, from (n, C) and numbers of classes (n,), a share of which is the flipped batch's."""
         shares = F.one_hot(target, logits.shape[1]).to(logits.dtype)  # (n, C)
         weight = logits.new_tensor(self.weights)
         return F.cross_entropy(logits, _mix(shares, share), weight, label_smoothing=self.smoothing)
 
 
-class RegressionLoss:
+class RegressionLoss(nn.Module):
     """Mean squared error of standardised targets."""
 
-    def __call__(self, prediction: Tensor, target: Tensor, share: float = 1.0) -> Tensor:
+    def forward(self, prediction: Tensor, target: Tensor, share: float = 1.0) -> Tensor:
         """Scalar, from (n, C) and (n, C)."""
         return F.mse_loss(prediction, _mix(target, share).to(prediction.dtype))
 
@@ -252,6 +260,8 @@ def _whole(batch: Batch) -> Batch:
 class PredictorNet(SeededNet):
     """A net that trains a `Predictor`.
 
+    What skorch's callbacks are told are numbers of classes and their probabilities, or standardised targets.
+
     Parameters
     ----------
     *args, **kwargs
@@ -263,28 +273,57 @@ class PredictorNet(SeededNet):
 
     def __init__(self, *args: Any, mixing: Mixing | None = None, **kwargs: Any):
         self.mixing = mixing
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, use_caching=True, **kwargs)  # by scoring callbacks: datasets are the estimator's own
         self.reads_frozen = False
         """Whether samples are what `Predictor.freeze` gave, not images."""
+        self._share = 1.0
+        """Of each sample's own target, the rest being that of the sample it was mixed with."""
 
-    def infer(self, x: Tensor, **fit_params: Any) -> Mixed:  # noqa: ARG002
-        """Outputs (n, C), and the share of each sample's first target."""
+    def infer(self, x: Tensor, **fit_params: Any) -> Tensor:  # noqa: ARG002
+        """Outputs (n, C)."""
         module, draws = self.plain_module, self._draws
         part, share = draws.next_part(), 1.0
         x = x.to(self.where, non_blocking=True)
         if not self.reads_frozen:
             images = module.standardize(x)
             if module.training:
-                with drawing_from(draws.augmentation), torch.autocast(self.where.type, enabled=False):
-                    images = images if self.augment is None else self.augment(images, part)
-                    images, share = (images, 1.0) if self.mixing is None else self.mixing(images)
+                with torch.autocast(self.where.type, enabled=False):
+                    images = images if self.augment is None else self.augment(images, part, draws.augmentation)
+                    images, share = (images, 1.0) if self.mixing is None else self.mixing(images, draws.augmentation)
             x = module.freeze(images)
         x = x.float()
-        return self.module_(x, draws.masks), share
+        self._share = share
+        with self.drawing_network():
+            return self.module_(x, draws.masks).float()
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:  # noqa: ARG002
-        outputs, share = y_pred
-        return self.criterion_(outputs.float(), y_true.to(self.where), share)
+        return self.criterion_(y_pred, y_true.to(self.where), self._share)
+
+    # -- what scoring callbacks ask for -------------------------------------------------------------------------
+
+    @property
+    def tells_classes(self) -> bool:
+        return isinstance(self.criterion_, ClassificationLoss)
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Numbers of the classes."""
+        return np.arange(self.plain_module.head.linear.out_features)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of classes (n, C); of a regressor, standardised targets (n, C)."""
+        outputs = super().predict_proba(X)
+        return softmax(outputs.astype(np.float64), axis=1) if self.tells_classes else outputs
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Numbers of classes (n,), or standardised targets (n, C)."""
+        outputs = self.predict_proba(X)
+        return outputs.argmax(axis=1) if self.tells_classes else outputs
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "classifier" if self.tells_classes else "regressor"
+        return tags
 
 
 def build_predictor_net(

@@ -24,7 +24,7 @@ def draw(sampler: Sampler, n_samples: int, grid: PatchGrid, mask: float, generat
     if not isinstance(sampler, GroupSampler):
         seed = int(torch.randint(2**31 - 1, (), generator=generator, device=device))
         return torch.from_numpy(draw_visible(sampler, n_samples, grid, mask, seed)).to(device)
-    levels = torch.rand(n_samples, sampler.n_levels(grid), generator=generator, device=device)
+    levels = torch.rand(n_samples, sampler.n_levels(grid), generator=generator, device=device, dtype=torch.float32)
     return sampler.visible_from_levels(1 - levels, grid, mask)  # 1 - levels: the masks of a seed stay what they were
 
 

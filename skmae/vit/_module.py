@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skmae._config import ViTConfig
+from skmae._config import ACTIVATIONS, ViTConfig
 from skmae._grid import PatchGrid
 from skmae._typing import Shape
 from skmae.vit._network import PatchModule
@@ -26,6 +26,7 @@ class MaskedAutoencoder(PatchModule):
     """
 
     takes_padding = True
+    draws_nothing = True
 
     def __init__(self, grid: PatchGrid, config: ViTConfig):
         super().__init__(grid)
@@ -54,7 +55,7 @@ class MaskedAutoencoder(PatchModule):
         hidden : Tensor of bool of shape (n, N)
         """
         if keep is None:
-            keep = torch.arange(self.grid.n_patches, device=images.device).expand(len(images), -1)
+            keep = torch.arange(self.grid.n_patches, device=images.device).expand(images.shape[0], -1)
         latent = self.encoder(self.patchify(images), keep, present)  # (n, 1 + K, D)
         return self.decoder(latent, keep, present), self.hidden(keep, present)
 
@@ -92,7 +93,10 @@ class Encoder(nn.Module):
         self.pos_embed: Tensor
         self.register_buffer("pos_embed", sincos_positions(grid.patches_per_axis, dim))  # (1 + N, D)
         self.blocks = nn.ModuleList(
-            Block(dim, config.encoder_heads, config.mlp_ratio, config.norm_eps) for _ in range(config.encoder_layers)
+            Block(
+                dim, config.encoder_heads, config.mlp_width / dim, config.norm_eps, config.activation, config.qkv_bias
+            )
+            for _ in range(config.encoder_layers)
         )
         self.norm = nn.LayerNorm(dim, eps=config.norm_eps)
 
@@ -106,11 +110,11 @@ class Encoder(nn.Module):
 
     def embed(self, tokens: Tensor, keep: Tensor | None = None) -> Tensor:
         """What the first block gets: (n, N, P) → (n, 1 + K, D)."""
-        positions = self.pos_embed[1:].expand(len(tokens), -1, -1)  # (n, N, D)
+        positions = self.pos_embed[1:].expand(tokens.shape[0], -1, -1)  # (n, N, D)
         if keep is not None:
             tokens, positions = _take(tokens, keep), _take(positions, keep)  # (n, K, P), (n, K, D)
         patches = self.patch_embed(tokens) + positions  # (n, K, D)
-        cls = (self.cls_token + self.pos_embed[0]).expand(len(tokens), 1, -1)  # (n, 1, D)
+        cls = (self.cls_token + self.pos_embed[0]).expand(tokens.shape[0], 1, -1)  # (n, 1, D)
         return torch.cat((cls, patches), dim=1)  # (n, 1 + K, D)
 
 
@@ -124,8 +128,10 @@ class Decoder(nn.Module):
         self.mask_token = nn.Parameter(torch.zeros(dim))
         self.pos_embed: Tensor
         self.register_buffer("pos_embed", sincos_positions(grid.patches_per_axis, dim))  # (1 + N, E)
+        ratio = config.decoder_mlp_width / dim
         self.blocks = nn.ModuleList(
-            Block(dim, config.decoder_heads, config.mlp_ratio, config.norm_eps) for _ in range(config.decoder_layers)
+            Block(dim, config.decoder_heads, ratio, config.norm_eps, config.activation, config.qkv_bias)
+            for _ in range(config.decoder_layers)
         )
         self.norm = nn.LayerNorm(dim, eps=config.norm_eps)
         self.pred = nn.Linear(dim, grid.n_features // grid.n_patches)
@@ -136,7 +142,7 @@ class Decoder(nn.Module):
         n, _, dim = x.shape
         mask_token = self.mask_token.to(x.dtype)
         encoded = x[:, 1:] if present is None else torch.where(present.unsqueeze(-1), x[:, 1:], mask_token)
-        patches = mask_token.expand(n, len(self.pos_embed) - 1, dim)  # (n, N, E)
+        patches = mask_token.expand(n, self.pos_embed.shape[0] - 1, dim)  # (n, N, E)
         patches = patches.scatter(1, keep.unsqueeze(-1).expand(-1, -1, dim), encoded)
         x = torch.cat((x[:, :1], patches), dim=1) + self.pos_embed  # (n, 1 + N, E)
         for block in self.blocks:
@@ -147,12 +153,20 @@ class Decoder(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block."""
 
-    def __init__(self, dim: int, heads: int, mlp_ratio: float, norm_eps: float):
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        mlp_ratio: float,
+        norm_eps: float,
+        activation: str = "gelu",
+        qkv_bias: bool = True,
+    ):
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
-        self.attn = Attention(dim, heads)
+        self.attn = Attention(dim, heads, qkv_bias)
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
-        self.mlp = Mlp(dim, round(mlp_ratio * dim))
+        self.mlp = Mlp(dim, round(mlp_ratio * dim), activation)
 
     def forward(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
         """(n, L, D) → (n, L, D); `attended` (n, 1, 1, L) is False for tokens that no other may look at."""
@@ -167,10 +181,10 @@ class Block(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention."""
 
-    def __init__(self, dim: int, heads: int):
+    def __init__(self, dim: int, heads: int, bias: bool):
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
+        self.qkv = nn.Linear(dim, 3 * dim, bias=bias)
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
@@ -182,15 +196,29 @@ class Attention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with a GELU between them."""
+    """Two linear layers with an activation between them."""
 
-    def __init__(self, dim: int, hidden_dim: int):
+    def __init__(self, dim: int, hidden_dim: int, activation: str):
         super().__init__()
+        self.activation = _ACTIVATIONS[activation]
         self.fc1 = nn.Linear(dim, hidden_dim)
         self.fc2 = nn.Linear(hidden_dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(self.activation(self.fc1(x)))
+
+
+def _gelu_tanh(x: Tensor) -> Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+def _quick_gelu(x: Tensor) -> Tensor:
+    return x * torch.sigmoid(1.702 * x)
+
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = dict(
+    zip(ACTIVATIONS, (F.gelu, _gelu_tanh, _quick_gelu, F.relu, F.silu, torch.tanh), strict=True)
+)
 
 
 def sincos_positions(patches_per_axis: Shape, dim: int) -> Tensor:
@@ -215,7 +243,8 @@ def _take(x: Tensor, keep: Tensor) -> Tensor:
 def _initialize(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     elif isinstance(module, Encoder):
         nn.init.normal_(module.cls_token, std=0.02)
     elif isinstance(module, Decoder):

@@ -1,7 +1,7 @@
 """A skorch net whose training can be repeated and taken up again, and its learning rate."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import cos, pi
 from typing import Any
 
@@ -13,8 +13,10 @@ from skorch.dataset import unpack_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from skmae.vit._augmentation import drawing_from
+from skmae._undisturbed import undisturbed
+from skmae.vit._augmentation import Augment
 from skmae.vit._data import BatchPart, EpochBatches, collate, is_resident
+from skmae.vit._drawing import DrawingFrom
 
 _STEPS_BETWEEN_CHECKS = 50  # of the loss, each of which waits for the device
 NO_DECAY = [("*bias", {"weight_decay": 0.0}), ("*norm*", {"weight_decay": 0.0})]
@@ -33,6 +35,10 @@ class DivergedError(FloatingPointError):
     def __init__(self, message: str, good_epoch: int):
         super().__init__(message)
         self.good_epoch = good_epoch
+
+
+class FailedAtEndError(Exception):
+    """A callback failed after the last epoch. Its error is the cause; the net is trained."""
 
 
 class WarmupCosine(Callback):
@@ -76,8 +82,15 @@ class EpochDraws:
     def __init__(self, seed: int, epoch: int, batches: EpochBatches, device: torch.device):
         self.batches = batches
         self.step = 0
-        self.masks = torch.Generator(device).manual_seed(_seed(seed, epoch, 1))
-        self.augmentation = torch.Generator().manual_seed(_seed(seed, epoch, 2))
+
+        def generator(number: int, device: torch.device | str = device) -> torch.Generator:
+            return torch.Generator(device).manual_seed(_seed(seed, epoch, number))
+
+        self.masks = generator(1)
+        self.augmentation = DrawingFrom(generator(2, "cpu"), generator(4))
+        self.network = DrawingFrom(generator(3), generator(5, "cpu"))
+        """For what the network itself draws, in dropout for instance."""
+        self.workers = _seed(seed, epoch, 6)
 
     def next_part(self) -> BatchPart:
         """This process's part of the next batch."""
@@ -93,7 +106,7 @@ def _seed(*entropy: int) -> int:
 @contextmanager
 def drawing_weights(seed: int) -> Iterator[None]:
     """Let modules that are built draw their weights from the seed, whatever PyTorch's own generator has drawn."""
-    with drawing_from(torch.Generator().manual_seed(_seed(seed))):
+    with DrawingFrom(torch.Generator().manual_seed(_seed(seed))), undisturbed():
         yield
 
 
@@ -122,7 +135,7 @@ class SeededNet(NeuralNet):
     *args, **kwargs
         As skorch's.
     augment : callable or None
-        Function of standardised images and a `BatchPart`.
+        Function of standardised images, a `BatchPart`, and what to draw within.
     autocast : torch.dtype or None
         Type of the matrix products in training.
     seed : int
@@ -131,7 +144,7 @@ class SeededNet(NeuralNet):
     def __init__(
         self,
         *args: Any,
-        augment: Callable[[Tensor, BatchPart], Tensor] | None = None,
+        augment: Augment | None = None,
         autocast: torch.dtype | None = None,
         seed: int = 0,
         **kwargs: Any,
@@ -140,6 +153,7 @@ class SeededNet(NeuralNet):
         super().__init__(*args, **kwargs)
         self.autocast = autocast
         self.seed = seed
+        self._n_whole_epochs = 0
 
     collate: Callable[[Any], Any] = staticmethod(collate)  # from samples to a batch
 
@@ -162,9 +176,9 @@ class SeededNet(NeuralNet):
         self.scaler_ = torch.amp.GradScaler(self.where.type, enabled=self.autocast == torch.float16)
         return self
 
-    def torch_compile(self, module: nn.Module, name: str) -> nn.Module:  # noqa: ARG002
+    def torch_compile(self, module: nn.Module, name: str) -> nn.Module:
         """Compile in place: the module keeps its class and its names, and can be pickled."""
-        if self.compile:
+        if self.compile and name == "module":
             module.compile(**self.get_params_for("compile"))
         return module
 
@@ -189,6 +203,11 @@ class SeededNet(NeuralNet):
         )
 
     # -- a step -------------------------------------------------------------------------------------------------
+
+    def drawing_network(self) -> AbstractContextManager[Any]:
+        """Within which the module is run: what it draws follows from the seed. Compiled code is left as it is."""
+        draws_nothing = getattr(self.plain_module, "draws_nothing", False)
+        return nullcontext() if draws_nothing or self.compile else self._draws.network
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         self._set_training(True)
@@ -227,6 +246,7 @@ class SeededNet(NeuralNet):
         epoch = len(self.history) - 1 if training else 0
         iterator.batch_sampler.set_epoch(epoch)
         self._draws = EpochDraws(self.seed, epoch, iterator.batch_sampler, self.where)
+        iterator.generator.manual_seed(self._draws.workers)
         first = len(self.history[-1]["batches"])
         losses: list[Tensor] = []
         for batch in iterator:
@@ -257,17 +277,51 @@ class SeededNet(NeuralNet):
         )
 
     def partial_fit(self, X: Dataset[Any], y: object = None, classes: Any = None, **fit_params: Any) -> "SeededNet":  # noqa: ARG002
-        """As skorch's, but a KeyboardInterrupt goes on to the caller, unless it is how EarlyStopping stops."""
+        """As skorch's, but a KeyboardInterrupt goes on to the caller, unless it is how EarlyStopping stops.
+
+        Raises
+        ------
+        FailedAtEndError
+            If a callback fails after the last epoch.
+        """
         self.prepare()
         self.notify("on_train_begin", X=X, y=y)
         try:
-            self.fit_loop(X, y, **fit_params)
+            failure = self._fit_epochs(X, y, **fit_params)
+        finally:
+            failure_at_end = self._end(X, y)
+        if failure or failure_at_end:
+            raise FailedAtEndError from failure or failure_at_end
+        return self
+
+    def _fit_epochs(self, X: Dataset[Any], y: object, epochs: int) -> Exception | None:
+        """Train; return the error of a callback at the end of the last epoch."""
+        last = len(self.history) + epochs
+        try:
+            self.fit_loop(X, y, epochs=epochs)
         except KeyboardInterrupt:
             if not self._stopped_early():
                 raise
-        finally:
-            self.notify("on_train_end", X=X, y=y)
-        return self
+        except Exception as error:
+            if self._n_whole_epochs < last:
+                raise
+            return error
+        return None
+
+    def _end(self, X: Dataset[Any], y: object) -> Exception | None:
+        """Tell all callbacks that training ends; return the first error of one."""
+        failures = []
+        for part in (self, *(callback for _, callback in self.callbacks_)):
+            try:
+                part.on_train_end(self, X=X, y=y)
+            except Exception as error:  # whatever a callback of the user raises
+                failures.append(error)
+        return failures[0] if failures else None
+
+    def on_epoch_end(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Note, before the callbacks are told, that all batches of the epoch were trained."""
+        self._n_whole_epochs = len(self.history)
+        super().on_epoch_end(net, *args, **kwargs)
 
     def _stopped_early(self) -> bool:
         stoppers = [callback for _, callback in self.callbacks_ if isinstance(callback, EarlyStopping)]

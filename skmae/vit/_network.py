@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from skmae._grid import PatchGrid
 
 _NEEDED = ("standardize", "patchify", "encode", "forward")
+_WIDE = (torch.float64, torch.int32, torch.int64)  # types whose numbers float32 does not hold
+_NEGLIGIBLE = 1e-6  # of the spread: a shift by less is left to float32's rounding
 
 
 class Network(Protocol):
@@ -70,26 +72,43 @@ class Standardize(nn.Module):
         super().__init__()
         self.image_shape = grid.image_shape
         self.mean: Tensor
+        self.mean_rest: Tensor
         self.scale: Tensor
         per_channel = [size if axis == grid.channel_axis else 1 for axis, size in enumerate(grid.image_shape)]
         self.register_buffer("mean", torch.zeros(per_channel))
+        self.register_buffer("mean_rest", torch.zeros(per_channel))  # what float32 loses of a mean far from zero
         self.register_buffer("scale", torch.ones(per_channel))
 
     def learn(self, mean: Any, scale: Any) -> None:
         """Take one mean and one standard deviation per channel, or one for all."""
         for buffer, values in ((self.mean, mean), (self.scale, scale)):
-            values = torch.as_tensor(values, dtype=buffer.dtype).clone()
+            values = torch.as_tensor(values, dtype=torch.float64)
             buffer.copy_(values.reshape(buffer.shape if values.numel() > 1 else ()))
+        mean = torch.as_tensor(mean, dtype=torch.float64, device=self.mean.device)
+        rest = mean.reshape(self.mean.shape if mean.numel() > 1 else ()) - self.mean.double()
+        self.mean_rest.copy_(torch.where(rest.abs() > _NEGLIGIBLE * self.scale, rest, 0.0))
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation per channel, (n_channels,) float64, on the CPU."""
+        mean, rest, scale = (buffer.flatten().cpu().double() for buffer in (self.mean, self.mean_rest, self.scale))
+        return mean + rest, scale
 
     def forward(self, images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
         """(n, \\*image_shape) or (n, n_features) of any type → (n, \\*image_shape) of `dtype`."""
-        images = images.reshape(len(images), *self.image_shape)
-        images = images.to(torch.float64 if images.dtype == torch.float64 else torch.float32)
-        return ((images - self.mean.to(images.dtype)) / self.scale.to(images.dtype)).to(dtype)
+        images = images.reshape(images.shape[0], *self.image_shape)
+        images = images.to(_widest(images) if images.dtype in _WIDE else torch.float32)
+        mean, rest, scale = (buffer.to(images.dtype) for buffer in (self.mean, self.mean_rest, self.scale))
+        return ((images - mean - rest) / scale).to(dtype)
 
     def undo(self, images: Tensor) -> Tensor:
-        """Back to the units of the pixels."""
-        return images * self.scale + self.mean
+        """Back to the units of the pixels; in float64 where these are far from zero."""
+        if self.mean_rest.any():
+            images = images.to(_widest(images))
+        return images * self.scale + self.mean + self.mean_rest
+
+
+def _widest(images: Tensor) -> torch.dtype:
+    return torch.float32 if images.device.type == "mps" else torch.float64
 
 
 class PatchModule(nn.Module):
@@ -124,6 +143,8 @@ class PatchModule(nn.Module):
 
     takes_padding: ClassVar[bool] = False
     """Whether ``forward(images, keep, present)`` leaves patches out whose `present` (n, K) is False."""
+    draws_nothing: ClassVar[bool] = False
+    """Whether nothing in it is random, no dropout for instance: training is a little faster then."""
 
     def __init__(self, grid: PatchGrid):
         super().__init__()
@@ -135,13 +156,13 @@ class PatchModule(nn.Module):
 
     def patchify(self, images: Tensor) -> Tensor:
         """(n, \\*image_shape) or (n, n_features) → (n, N, P)."""
-        patches = images.reshape(len(images), *self.split).permute(self.order)
-        return patches.reshape(len(images), self.grid.n_patches, -1)
+        n = images.shape[0]  # which torch.jit.trace follows, unlike len
+        return images.reshape(n, *self.split).permute(self.order).reshape(n, self.grid.n_patches, -1)
 
     def hidden(self, keep: Tensor, present: Tensor | None = None) -> Tensor:
         """Numbers (n, K) of visible patches → (n, N) bool, True where hidden."""
         visible = torch.ones_like(keep, dtype=torch.bool) if present is None else present
-        return torch.ones(len(keep), self.grid.n_patches, dtype=torch.bool, device=keep.device).scatter(
+        return torch.ones(keep.shape[0], self.grid.n_patches, dtype=torch.bool, device=keep.device).scatter(
             1, keep, ~visible
         )
 

@@ -76,23 +76,33 @@ AUTOENCODER_DOCS = {
         Compile the module (``torch.compile``) for training.
     checkpoint : str, path or None, default=None
         Folder that `fit` writes its state to after every epoch. Killed at any instant, the next `fit` with the same
-        parameters and data goes on to the same result; each pair of parameters and data has a folder within it.
+        parameters and data goes on to the same result; each pair of parameters and data has a folder within it. What
+        cannot change the result, such as ``num_workers`` or `device`, may differ. Another `max_epochs` is another
+        training, since the learning rate follows from it: each rung of a ``HalvingGridSearchCV`` over `max_epochs`
+        trains from the beginning.
     checkpoint_every : int or None, default=None
         Also keep the state of every so many epochs, as ``epoch-00010.pt`` and so on, for `load_weights`.
     callbacks : list of skorch callbacks or None, default=None
-        They are copied. A `skorch.callbacks.LRScheduler` takes the place of warm-up and cosine. After a resumed
-        training they begin anew.
+        Each is copied, and shares what it holds, such as a writer, with its copy. One that cannot be copied, since it
+        holds a lock or an open file, is used as it is, by clones, too. If one fails after the last epoch, the estimator
+        is fitted before its error is raised. Scores such as ``EpochScoring`` need ``on_train=True``, or a
+        ``train_split`` in `net_params`. A `skorch.callbacks.LRScheduler` takes the place of warm-up and cosine. After a
+        resumed training they begin anew.
     net_params : dict or None, default=None
         Parameters of the skorch net that the estimator does not have itself, such as ``optimizer``,
-        ``optimizer__eps``, ``iterator_train__num_workers`` or ``train_split``; of `ViTMAE` ``module__norm_eps``, too.
+        ``optimizer__eps``, ``iterator_train__num_workers`` or ``train_split``; of `ViTMAE` what
+        `skmae.vit.ViTConfig` has besides, ``module__norm_eps`` or ``module__activation``, too.
     accelerator : accelerate.Accelerator or None, default=None
         Train in several processes (``torchrun`` or ``accelerate launch``), each of which calls `fit` with all of the
         data and takes its part of each batch; `batch_size` is that of all together. It decides on device and
         precision.
     verbose : int, default=0
-        1 prints a line per epoch, 2 draws a progress bar, too.
+        1 prints a line per epoch and, with `checkpoint`, one that says what was resumed, or why nothing; 2 draws a
+        progress bar, too.
     random_state : int, RandomState instance or None, default=None
-        For weights, order, masks, crops, and the masks of `score`. PyTorch's own generator is left alone.
+        For weights, order, masks, crops, dropout of the network (unless it is compiled, or within
+        ``torch.utils.checkpoint``), and the masks of `score`. PyTorch's own generator is left alone at every instant,
+        so that trainings in several threads are those of one after the other.
         """,
     "attributes": """
     net_ : skorch.NeuralNet
@@ -168,13 +178,16 @@ PREDICTOR_DOCS = {
         Folder for the state after every epoch; a killed `fit` goes on from there, as in `ViTMAE`. Not together with
         `early_stopping`.
     callbacks : list of skorch callbacks or None, default=None
-        They are copied.
+        As in `ViTMAE`. Scores such as ``EpochScoring("accuracy")`` need ``on_train=True`` or `early_stopping`; they
+        are told numbers of classes, or standardised targets.
     net_params : dict or None, default=None
         Parameters of the skorch net that this estimator does not have itself, as in `ViTMAE`.
     verbose : int, default=0
-        1 prints a line per epoch, 2 draws a progress bar, too.
+        1 prints a line per epoch and, with `checkpoint`, one that says what was resumed, or why nothing; 2 draws a
+        progress bar, too.
     random_state : int, RandomState instance or None, default=None
-        For fresh weights, order, augmentation and the part set aside.
+        For fresh weights, order, augmentation, the part set aside, and an encoder to be fitted that has no
+        `random_state` of its own.
         """,
     "attributes": """
     image_shape_ : tuple of int

@@ -17,19 +17,21 @@ from sklearn.utils import Tags, assert_all_finite, check_random_state, column_or
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from skmae._compat import Interval, StrOptions, _num_samples, fit_context
-from skmae._config import SIZES, ViTConfig
+from skmae._config import SIZES, ViTConfig, check_widths
 from skmae._estimator import GridEstimator
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID, MASKING
 from skmae._samples import Samples
 from skmae._typing import Constraints, Shape
+from skmae._undisturbed import undisturbed
 from skmae.vit._augmentation import Augment, Mixing, make_supervised_augment
 from skmae.vit._autoencoder import DeepAutoencoder
 from skmae.vit._build import module_params, net_settings, resolve_device
-from skmae.vit._checkpoint import Checkpointer, fingerprint_of, train
+from skmae.vit._callbacks import ClonesCallbacks
+from skmae.vit._checkpoint import Checkpointer, fingerprint_of, hashes_of, train
 from skmae.vit._data import ChannelStatistics, LabelledRows, ResidentDataset, dataset_of, fits, to_array
 from skmae.vit._finetuning import (
     Predictor,
@@ -47,7 +49,10 @@ from skmae.vit._parameters import TRAINING
 _SAMPLES_FOR_HEAD = 2048  # that mean and spread of the features are learned from
 # what does not change the result of a training; encoder, grid, targets and seed stand for the rest
 _NOT_IN_FINGERPRINT = {"encoder", "image_shape", "channel_axis", "device", "compile", "checkpoint", "verbose"} | {
-    "random_state"
+    "random_state",
+    "early_stopping",  # which a checkpoint refuses
+    "validation_fraction",
+    "n_iter_no_change",
 }
 _ENCODER_SIZES = ("embed_dim", "encoder_layers", "encoder_heads", "mlp_ratio")
 
@@ -65,7 +70,7 @@ class ClassTargets:
     @classmethod
     def read(cls, y: ArrayLike) -> tuple["ClassTargets", np.ndarray]:
         """The classes, and their numbers (n,)."""
-        y = column_or_1d(y, warn=True)
+        y = plain_labels(column_or_1d(y, warn=True))
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         labels, numbers = np.unique(y, return_inverse=True)
@@ -76,6 +81,20 @@ class ClassTargets:
         return cls(labels), numbers.astype(np.int64)
 
 
+def plain_labels(y: np.ndarray) -> np.ndarray:
+    """Labels in an array of objects, as a data frame may give them, in a type of their own; all must be of one kind."""
+    if y.dtype != object:
+        return y
+    kinds = {Real if isinstance(label, Real) else str if isinstance(label, str) else type(label) for label in y}
+    if not kinds <= {Real} and len(kinds) > 1:
+        names = sorted({type(label).__name__ for label in y})
+        raise ValueError(
+            f"y holds labels of different types: {', '.join(names)}. Pass labels of one type, all numbers or all text, "
+            f"and none that is missing."
+        )
+    return np.asarray(y.tolist()) if kinds == {Real} else y
+
+
 @dataclass(frozen=True)
 class NumberTargets:
     """The numbers that a regressor predicts: their shape for one sample, their means and standard deviations."""
@@ -83,6 +102,7 @@ class NumberTargets:
     shape: Shape
     mean: np.ndarray
     scale: np.ndarray
+    dtype: np.dtype[Any]
 
     @property
     def n_outputs(self) -> int:
@@ -91,6 +111,12 @@ class NumberTargets:
     @classmethod
     def read(cls, y: ArrayLike) -> tuple["NumberTargets", np.ndarray]:
         """What they are like, and the standardised numbers (n, n_outputs)."""
+        kind = getattr(getattr(y, "dtype", None), "kind", "f")
+        if kind in ("m", "M"):
+            raise ValueError(
+                f"y has type {np.asarray(y).dtype}, a time. Pass numbers, such as seconds: (y - y.min()) / "
+                f"numpy.timedelta64(1, 's')."
+            )
         values: np.ndarray = check_array(
             y, ensure_2d=False, allow_nd=True, dtype=(np.float64, np.float32), input_name="y"
         )
@@ -99,9 +125,27 @@ class NumberTargets:
                 f"y has shape {values.shape}, without a number to predict. Pass at least one for each sample."
             )
         flat = values.reshape(len(values), -1).astype(np.float64)
+        _check_scale(flat)
         mean, spread = flat.mean(axis=0), flat.std(axis=0)
         scale = np.where(spread > 1e-12 * np.abs(mean), spread, 1.0)
-        return cls(values.shape[1:], mean, scale), ((flat - mean) / scale).astype(np.float32)
+        return cls(values.shape[1:], mean, scale, values.dtype), ((flat - mean) / scale).astype(np.float32)
+
+    def restore(self, outputs: np.ndarray) -> np.ndarray:
+        """Outputs (n, n_outputs) in units of the targets, (n, \\*shape), in float32 where both were."""
+        values = outputs * self.scale + self.mean
+        return values.astype(np.result_type(outputs, self.dtype), copy=False).reshape(len(outputs), *self.shape)
+
+
+def _check_scale(targets: np.ndarray) -> None:
+    """Refuse targets (n, n_outputs) whose squares float64 does not hold."""
+    largest, width = np.abs(targets).max(), np.ptp(targets / 2, axis=0)
+    narrow = width[width > 0].min(initial=1.0)
+    if largest > 1e150 or narrow < 1e-150:
+        what = f"values as large as {largest:.3g}" if largest > 1e150 else f"values that vary by {narrow:.3g} only"
+        raise ValueError(
+            f"y has {what}: squares of errors would be beyond the range of float64. Give y in other units, so that it "
+            f"is within 1e-150 and 1e150."
+        )
 
 
 @dataclass(frozen=True)
@@ -112,7 +156,7 @@ class FineTuned:
     targets: Any  # ClassTargets or NumberTargets
 
 
-class FineTuner(GridEstimator, ABC):
+class FineTuner(ClonesCallbacks, GridEstimator, ABC):
     """What the predictors share: from an encoder and targets to a trained net."""
 
     _parameter_constraints: Constraints = {
@@ -149,7 +193,8 @@ class FineTuner(GridEstimator, ABC):
     # -- fitting --------------------------------------------------------------------------------------------------
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+    @undisturbed()
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Fit the encoder, unless it is fitted, then fine-tune it under a fresh head.
 
         Parameters
@@ -158,7 +203,7 @@ class FineTuner(GridEstimator, ABC):
             Any real type; memory maps stay on the disk.
         y : array-like
             Labels of shape (n_samples,); for a regressor, numbers of shape
-            (n_samples, \\*target_shape).
+            (n_samples, \\*target_shape). It must be given.
 
         Returns
         -------
@@ -203,10 +248,11 @@ class FineTuner(GridEstimator, ABC):
         return self
 
     def _as_samples(self, X: ArrayLike) -> Samples:
-        if isinstance(X, Dataset):
+        if isinstance(X, Dataset | DataLoader):
+            kind = f"Dataset, {type(X).__name__}" if isinstance(X, Dataset) else "DataLoader"
             raise TypeError(
-                f"X is a Dataset, {type(X).__name__}. A predictor takes arrays, memory-mapped ones too, with y beside "
-                f"them."
+                f"X is a {kind}. A predictor takes arrays, memory-mapped ones too, with y beside them, and "
+                f"no Dataset or DataLoader. Of a small one: X, y = map(numpy.stack, zip(*dataset))."
             )
         return super()._as_samples(to_array(X) if isinstance(X, Tensor) else X)
 
@@ -226,7 +272,10 @@ class FineTuner(GridEstimator, ABC):
             network.standardize.learn(statistics.mean, statistics.scale)
             return network, grid
         if encoder is self.encoder and not encoder.__sklearn_is_fitted__():
-            encoder = clone(encoder).fit(samples)
+            encoder = clone(encoder)
+            if encoder.random_state is None and self.random_state is not None:
+                encoder.random_state = seed
+            encoder.fit(samples)
         else:
             encoder._as_fitted_samples(samples)
         return encoder.net_.plain_module, encoder.net_.grid
@@ -234,9 +283,10 @@ class FineTuner(GridEstimator, ABC):
     def _fresh_network(self, grid: PatchGrid, seed: int) -> MaskedAutoencoder:
         parameters = self.get_params(deep=False)
         sizes = {name: parameters[name] for name in _ENCODER_SIZES}
+        check_widths(len(grid.grid_shape), embed_dim=self.embed_dim)
         no_decoder = {"decoder_dim": 1, "decoder_layers": 1, "decoder_heads": 1}
         with naming_net_params(parameters), drawing_weights(seed):
-            return MaskedAutoencoder(grid, ViTConfig(**sizes, **no_decoder, **module_params(parameters)))
+            return MaskedAutoencoder(grid, ViTConfig.from_parameters(sizes | no_decoder, **module_params(parameters)))
 
     def _predictor(self, pretrained: Network, grid: PatchGrid, n_outputs: int, seed: int) -> Predictor:
         with drawing_weights(seed):
@@ -292,7 +342,7 @@ class FineTuner(GridEstimator, ABC):
             low, high = float(min(lows for lows, _ in extremes)), float(max(highs for _, highs in extremes))
             high = high if high > low else low + 1
         standardize = predictor.standardize
-        mean, scale = (buffer.flatten().cpu() for buffer in (standardize.mean, standardize.scale))
+        mean, scale = (values.float() for values in standardize.statistics())
         bounds = ((bound - mean) / scale for bound in (low, high))
         return make_supervised_augment(self.augment, predictor.grid, *bounds)
 
@@ -303,13 +353,16 @@ class FineTuner(GridEstimator, ABC):
         parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_IN_FINGERPRINT}
         if self.encoder is not None:  # fresh weights follow from the seed
             weights = net.plain_module.state_dict()
-            parameters["weights"] = {name: value.cpu().numpy() for name, value in weights.items()}
+            parameters["encoder"] = {name: value.cpu().numpy() for name, value in weights.items()}
+            parameters = {name: value for name, value in parameters.items() if name not in (*_ENCODER_SIZES, "patch")}
         grid = net.plain_module.grid
-        parameters["grid"] = (grid.image_shape, grid.channel_axis)
-        parameters["targets"] = values
-        parameters["seed"] = None if self.random_state is None else seed
-        fingerprint = fingerprint_of(parameters, samples)
-        return Checkpointer(Path(self.checkpoint) / fingerprint, None, fingerprint)
+        parameters["image_shape"] = (grid.image_shape, grid.channel_axis)
+        parameters["y"] = values
+        parameters["random_state"] = None if self.random_state is None else seed
+        hashes = hashes_of(parameters, samples)
+        fingerprint = fingerprint_of(hashes)
+        say = print if self.verbose else None
+        return Checkpointer(Path(self.checkpoint) / fingerprint, None, fingerprint, hashes, say=say)
 
     def _learn_head(self, net: PredictorNet, samples: Samples) -> None:
         n = len(samples)
@@ -378,7 +431,7 @@ def _unfrozen(encoder: Any) -> Any:
     return encoder
 
 
-def _check_length(y: ArrayLike, n_samples: int) -> Any:
+def _check_length(y: ArrayLike | None, n_samples: int) -> Any:
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None. Pass one target for each sample of X.")
     if _num_samples(y) != n_samples:

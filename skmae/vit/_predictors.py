@@ -13,7 +13,7 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
-from sklearn.utils import Tags, compute_class_weight
+from sklearn.utils import Tags, column_or_1d, compute_class_weight
 
 from skmae._compat import Interval, StrOptions
 from skmae._estimator import store_parameters
@@ -27,7 +27,7 @@ from skmae.vit._finetuning import (
     RegressionLoss,
 )
 from skmae.vit._parameters import PREDICTOR_DOCS
-from skmae.vit._predictor_base import ClassTargets, FineTuner, NumberTargets
+from skmae.vit._predictor_base import ClassTargets, FineTuner, NumberTargets, plain_labels
 
 
 @shared_docs(PREDICTOR_DOCS)
@@ -191,7 +191,7 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         ValueError
             For the same faults of X as `predict`.
         """
-        return super().score(X, y, sample_weight)
+        return super().score(X, plain_labels(column_or_1d(y)), sample_weight)
 
     def _read_targets(self, y: ArrayLike) -> tuple[ClassTargets, np.ndarray]:
         return ClassTargets.read(y)
@@ -310,16 +310,14 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
         Returns
         -------
         ndarray of shape (n_samples, \\*target_shape)
-            In units of y; float32, or float64 where X is.
+            In units of y, and in float32 if both X and y were given in it or narrower; else in float64.
 
         Raises
         ------
         ValueError
             If X has another width or sample shape than the training data, or holds NaN or infinity.
         """
-        outputs = self._outputs(X)
-        outputs = outputs * self.target_scale_.astype(outputs.dtype) + self.target_mean_.astype(outputs.dtype)
-        return outputs.reshape(len(outputs), *self.target_shape_)
+        return self._targets.restore(self._outputs(X))
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Coefficient of determination R², the mean over outputs; of pictures, over their pixels.
@@ -341,6 +339,8 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
             For the same faults of X as `predict`, or if y has another shape than the predictions.
         """
         prediction, y = self.predict(X), np.asarray(y)
+        if y.dtype.kind in "fiub" and y.dtype.itemsize < 8:
+            y = y.astype(np.float64)  # whose squares are summed
         one_number = prod(y.shape[1:]) == prod(self.target_shape_) == 1  # in a column, or not
         if y.shape[1:] != self.target_shape_ and not one_number:
             raise ValueError(

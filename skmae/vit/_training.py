@@ -10,14 +10,14 @@ from torch.utils.data import DataLoader
 
 from skmae._grid import PatchGrid
 from skmae.masking import Sampler, count_visible, resolve_sampler
-from skmae.vit._augmentation import drawing_from, make_augment
+from skmae.vit._augmentation import make_augment
 from skmae.vit._build import net_settings, other_net_params, resolve_device
 from skmae.vit._masking import draw, run_masked
 from skmae.vit._net import NO_DECAY, Prebuilt, SeededNet, naming_net_params
 from skmae.vit._network import check_prediction
 
 
-class ReconstructionLoss:
+class ReconstructionLoss(nn.Module):
     """Mean squared error of the hidden patches; of all of them, if none is hidden.
 
     Parameters
@@ -27,9 +27,10 @@ class ReconstructionLoss:
     """
 
     def __init__(self, normalize_target: bool = False):
+        super().__init__()
         self.normalize_target = normalize_target
 
-    def __call__(self, prediction: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
+    def forward(self, prediction: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
         """Scalar, from (n, N, P), (n, N, P) and bool of (n, N)."""
         return self.per_sample(prediction, target, hidden).mean()
 
@@ -71,29 +72,32 @@ class MAENet(SeededNet):
         self.mask = mask
         self.n_visible = count_visible(sampler, grid, mask)
         """Patches that the encoder sees in training; None where their number differs between samples."""
+        self._weight = 1.0
+        """Of the mean loss of the batch that was last inferred."""
 
     def draw_visible(self, n_samples: int, generator: torch.Generator) -> Tensor:
         """Masks as training draws them: (n, N) bool on the generator's device."""
         return draw(self.sampler, n_samples, self.grid, self.mask, generator)
 
-    def infer(self, x: Tensor, **fit_params: Any) -> tuple[Tensor, Tensor, Tensor, float]:  # noqa: ARG002
-        """Prediction (n, N, P), target (n, N, P), hidden (n, N) and the weight of the batch's mean loss."""
+    def infer(self, x: Tensor, **fit_params: Any) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG002
+        """Prediction (n, N, P), target (n, N, P) and hidden (n, N)."""
         module, draws = self.plain_module, self._draws
         part = draws.next_part()
         images = module.standardize(x.to(self.where, non_blocking=True))  # (n, *image_shape)
         if self.module_.training and self.augment is not None:
-            with drawing_from(draws.augmentation), torch.autocast(self.where.type, enabled=False):
-                images = self.augment(images, part)
+            with torch.autocast(self.where.type, enabled=False):
+                images = self.augment(images, part, draws.augmentation)
         # drawn for the whole batch, so that several processes do what one would do
         visible = self.draw_visible(part.total, draws.masks)[part.rows]  # (n, N)
-        prediction, hidden = run_masked(module, images, visible, self.n_visible, self.module_)
+        with self.drawing_network():
+            prediction, hidden = run_masked(module, images, visible, self.n_visible, self.module_)
         target = module.patchify(images)
         check_prediction(prediction, target, hidden)
-        return prediction, target, hidden, part.weight
+        self._weight = part.weight
+        return prediction.to(target.dtype), target, hidden
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:  # noqa: ARG002
-        prediction, target, hidden, weight = y_pred
-        return self.criterion_(prediction, target, hidden) * weight
+        return self.criterion_(*y_pred) * self._weight
 
 
 class AcceleratedMAENet(AccelerateMixin, MAENet):

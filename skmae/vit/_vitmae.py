@@ -1,27 +1,31 @@
 """ViTMAE: the deep masked autoencoder with a Vision Transformer."""
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
 
-from skmae._config import SIZES, ViTConfig
+from skmae._config import SIZES, ViTConfig, check_widths
 from skmae._estimator import store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import shared_docs
 from skmae._typing import AnyPath, ChannelAxis, Constraints, Patch, RandomState, Shape
+from skmae._undisturbed import undisturbed
 from skmae.masking import MaskSampling
+from skmae.vit._archives import first_line
 from skmae.vit._augmentation import Augmentation
 from skmae.vit._autoencoder import DeepAutoencoder
 from skmae.vit._data import Images
 from skmae.vit._module import MaskedAutoencoder
 from skmae.vit._network import layers_of
+from skmae.vit._origin import Origin
 from skmae.vit._parameters import AUTOENCODER_DOCS
-from skmae.vit._weights import LAYOUTS, load_into, write_weights
+from skmae.vit._weight_files import CONFIG, PIXELS, State, Weights, read_pretrained, write_json, write_safetensors
+from skmae.vit._weights import LAYOUTS, from_module, load_into
 
 
 @shared_docs(AUTOENCODER_DOCS)
@@ -118,7 +122,9 @@ class ViTMAE(DeepAutoencoder):
         store_parameters(self, locals())
 
     def _make_module(self, grid: PatchGrid, **module_params: Any) -> MaskedAutoencoder:
-        return MaskedAutoencoder(grid, ViTConfig.from_parameters(self.get_params(deep=False), **module_params))
+        config = ViTConfig.from_parameters(self.get_params(deep=False), **module_params)
+        check_widths(len(grid.grid_shape), embed_dim=config.embed_dim, decoder_dim=config.decoder_width)
+        return MaskedAutoencoder(grid, config)
 
     def patch_features(self, X: Images) -> np.ndarray:
         """Encode whole samples, one row of features per patch.
@@ -184,7 +190,114 @@ class ViTMAE(DeepAutoencoder):
         check_is_fitted(self)
         if layout not in LAYOUTS:
             raise ValueError(f"layout={layout!r} is not known. Pass one of {LAYOUTS}.")
-        write_weights(Path(path), self.net_.plain_module, layout)
+        write_safetensors(Path(path), self._state_in(layout), self._origin(self.net_.plain_module))
 
-    def _load_state(self, module: Any, state: dict[str, Tensor], notes: dict[str, Any]) -> bool:
-        return load_into(module, state, notes, self._network_parameters())
+    def save_pretrained(self, folder: AnyPath) -> None:
+        """Write a folder that transformers' ``ViTMAEForPreTraining.from_pretrained`` opens, and `from_pretrained`, too.
+
+        Parameters
+        ----------
+        folder : str or path
+            It is made where it is not there. It gets ``model.safetensors``, ``config.json``, and mean and scale of the
+            pixels as ``preprocessor_config.json``.
+
+        Raises
+        ------
+        ValueError
+            If transformers cannot have this model: its samples are no square pictures, or 4 does not divide its widths.
+        OSError
+            If a file cannot be written. It is then as it was before.
+
+        Examples
+        --------
+        >>> from tempfile import TemporaryDirectory
+        >>> from sklearn.datasets import load_digits
+        >>> from skmae import ViTMAE
+        >>> X = load_digits().images
+        >>> mae = ViTMAE(patch=2, embed_dim=16, encoder_layers=1, encoder_heads=2, decoder_layers=1, decoder_heads=2,
+        ...              max_epochs=1, random_state=0).fit(X)
+        >>> with TemporaryDirectory() as folder:
+        ...     mae.save_pretrained(folder)
+        ...     same = ViTMAE.from_pretrained(folder)
+        >>> bool((same.transform(X) == mae.transform(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        folder, origin = Path(folder), self._origin(self.net_.plain_module)
+        config, pixels = origin.to_transformers()
+        architecture = "ViTMAEForPreTraining" if self._training.has_decoder else "ViTMAEModel"
+        state = self._state_in("transformers")
+        if not self._training.has_decoder:
+            state = {name.removeprefix("vit."): tensor for name, tensor in state.items()}
+        write_safetensors(folder / "model.safetensors", state, origin)
+        write_json(folder / CONFIG, {**config, "architectures": [architecture]})
+        write_json(folder / PIXELS, pixels)
+
+    @classmethod
+    @undisturbed()
+    def from_pretrained(cls, source: AnyPath) -> Self:
+        """A fitted estimator, with weights and sizes of a folder that transformers wrote, or of a file of skmae's own.
+
+        Of a folder, ``config.json`` has the sizes; mean and scale of the pixels are those of
+        ``preprocessor_config.json``, in units of the pixels before its ``rescale_factor``, else 0 and 1. Samples are
+        read channels last, (height, width, channels), or (height, width) of one channel. Its dropout is left out.
+
+        Parameters
+        ----------
+        source : str or path
+            A folder, or a file that `save_weights`, `save_pretrained` or a checkpoint wrote. Nothing is downloaded.
+
+        Returns
+        -------
+        ViTMAE
+            With all other parameters at their defaults.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file or folder.
+        ValueError
+            If it cannot be read, does not say what the network is, or is of another model than `ViTMAE` can be.
+        """
+        if not isinstance(source, str | PathLike):
+            raise TypeError(f"source is of type {type(source).__name__}. Pass the path of a folder or file.")
+        weights = read_pretrained(source)
+        origin = weights.origin
+        if origin is None:
+            raise ValueError(
+                f"{str(source)!r} does not say what network its weights are of. Pass a folder with {CONFIG}, or build "
+                f"the estimator with its sizes, {cls.__name__}(image_shape=..., embed_dim=..., ...), and call "
+                f"load_weights."
+            )
+        with weights.named():
+            _check_sizes(weights, origin)
+            estimator = cls(**origin.parameters())
+        return estimator._take(weights)
+
+    def _origin(self, module: MaskedAutoencoder) -> Origin:
+        """What the network of this estimator is, to be noted beside its weights."""
+        mean, scale = (values.tolist() for values in module.standardize.statistics())
+        return Origin(module.grid, module.config, self.normalize_target, self.mask, self.pool, mean, scale)
+
+    def _state_in(self, layout: str) -> State:
+        return from_module(self.net_.plain_module, layout, self._training.has_decoder)
+
+    @staticmethod
+    def _read_weights(source: Any) -> Weights:
+        return read_pretrained(source)
+
+    def _load_state(self, module: Any, weights: Weights) -> bool:
+        return load_into(module, weights, self._origin(module), self._network_parameters())
+
+
+def _check_sizes(weights: Weights, origin: Origin) -> None:
+    """Refuse sizes that are not those of the weights before anything of such a size is made."""
+    layers = origin.config.encoder_layers + origin.config.decoder_layers
+    if layers > len(weights.state):
+        raise ValueError(f"{layers} blocks are noted, and there are {len(weights.state)} weights.")
+    try:
+        with torch.device("meta"):
+            module = MaskedAutoencoder(origin.grid, origin.config)
+    except (RuntimeError, TypeError, OverflowError) as error:  # PyTorch's own, of numbers beyond all memory
+        raise ValueError(f"A network of the sizes that are noted cannot be: {first_line(error)}") from error
+    load_into(module, weights, origin, ["the sizes that are noted"])

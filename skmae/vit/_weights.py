@@ -1,25 +1,21 @@
 """Weights in the layouts of facebookresearch/mae and of transformers, to and from the module's own."""
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from math import prod
-from os import PathLike
-from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skmae._grid import PatchGrid
 from skmae._typing import Shape
-from skmae.vit._checkpoint import first_line, write_atomically
 from skmae.vit._module import MaskedAutoencoder
+from skmae.vit._origin import Origin
+from skmae.vit._weight_files import State, Weights
 
-State = dict[str, Tensor]
 LAYOUTS = ("mae", "transformers")
 
 # transformers' name for each part, in the order in which they are replaced; facebookresearch's follows
@@ -69,96 +65,56 @@ _MODULE_TO_MAE = (
 _TOKENS = ("cls_token", "mask_token", "pos_embed", "decoder_pos_embed")
 
 
-def read_weights(source: Any) -> tuple[State, dict[str, Any]]:
-    """A state dict from a file or a mapping, and what skmae noted beside it.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, or holds no tensors by name.
-    """
-    notes: dict[str, Any] = {}
-    if isinstance(source, Mapping):
-        content: Any = source
-    elif not isinstance(source, str | PathLike):
-        raise TypeError(
-            f"weights is of type {type(source).__name__}. Pass the path of a file, or a mapping from names to tensors."
-        )
-    elif not Path(source).exists():
-        raise FileNotFoundError(f"weights: there is no file {str(source)!r}.")
-    else:
-        try:
-            content, notes = _read_file(Path(source))
-        except Exception as error:  # whatever a damaged file makes the libraries raise
-            raise ValueError(
-                f"weights: {str(source)!r} cannot be read ({type(error).__name__}: {first_line(error)}). It is "
-                f"damaged, or neither a .safetensors file nor a .pth file of tensors alone (weights_only=True)."
-            ) from error
-    for key in ("model", "module", "state_dict"):  # facebookresearch's files, ViTMAE's checkpoints, others
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError("weights hold no state dict: pass a mapping from names to tensors, or a file with one.")
-    return dict(content), notes
-
-
-def _read_file(path: Path) -> tuple[Any, dict[str, Any]]:
-    with open(path, "rb") as head:
-        is_safetensors = head.read(9)[8:] == b"{"  # after eight bytes with the length of what this begins
-    if not is_safetensors:
-        return torch.load(path, map_location="cpu", weights_only=True), {}
-    with safetensors.safe_open(path, framework="pt") as file:
-        notes = json.loads((file.metadata() or {}).get("skmae", "{}"))
-        return {name: file.get_tensor(name) for name in file.keys()}, notes  # noqa: SIM118
-
-
-def write_weights(path: Path, module: MaskedAutoencoder, layout: str) -> None:
-    """A safetensors file in a layout, "mae" or "transformers", with pixel statistics and grid as metadata."""
-    grid = module.grid
-    notes = {
-        "mean": module.standardize.mean.flatten().tolist(),
-        "scale": module.standardize.scale.flatten().tolist(),
-        "patches_per_axis": grid.patches_per_axis,
-    }
-    state = {name: tensor.contiguous().cpu() for name, tensor in from_module(module, layout).items()}
-    content = safetensors.torch.save(state, {"format": "pt", "skmae": json.dumps(notes)})
-    write_atomically(path, lambda file: file.write(content))
-
-
-def from_module(module: MaskedAutoencoder, layout: str = "mae") -> State:
-    """The weights of a module in a layout, "mae" or "transformers"."""
+def from_module(module: MaskedAutoencoder, layout: str = "mae", has_decoder: bool = True) -> State:
+    """The weights of a module in a layout, "mae" or "transformers", with its decoder if it is of use."""
     state = {_renamed(name, _MODULE_TO_MAE): tensor for name, tensor in module.state_dict().items()}
     state = {name: tensor for name, tensor in state.items() if not name.startswith("standardize.")}
     for name in _TOKENS:
         state[name] = state[name].reshape(1, -1, state[name].shape[-1])  # (D,) or (1 + N, D) → (1, ·, D)
     state["patch_embed.proj.weight"] = _as_convolution(state["patch_embed.proj.weight"], module.grid)
+    if not has_decoder:
+        state = {name: tensor for name, tensor in state.items() if not name.startswith(("decoder_", "mask_token"))}
     if layout == "mae":
         return state
     return {_renamed(name, _TO_TRANSFORMERS): tensor for name, tensor in _split_qkv(state).items()}
 
 
-def load_into(module: MaskedAutoencoder, state: State, notes: dict[str, Any], parameters: list[str]) -> bool:
+def load_into(module: MaskedAutoencoder, weights: Weights, here: Origin, parameters: list[str]) -> bool:
     """Put weights of any known layout into a ViT; say whether they held a decoder.
+
+    Parameters
+    ----------
+    module : MaskedAutoencoder
+        One on the device "meta", which has shapes only, checks and takes nothing.
+    weights : Weights
+    here : Origin
+        What the module is, for which the weights must have been made.
+    parameters : list of str
+        As of `load_state`.
 
     Raises
     ------
     ValueError
-        As `load_state`.
+        If they are those of a classifier, of another layout, or of another model; as `load_state`.
     """
-    state = _to_module_names(state)
+    floats = {name: _converted(name, tensor, torch.float32) for name, tensor in weights.state.items()}
+    state, kernel = _to_module_names(floats)
     has_decoder = any(name.startswith("decoder.") for name in state)
-    expected = module.state_dict()
+    made = weights.origin
+    _compare_kernels(kernel if made is None else made.kernel, here)
+    if made is not None:
+        made.refuse_other(here, has_decoder)
     for name in ("encoder.pos_embed", "decoder.pos_embed"):
-        if name in state and state[name].shape[-1] == expected[name].shape[-1]:
+        if name in state and state[name].ndim == 2 and len(state[name]) > 1:
             state[name] = interpolate_positions(
-                state[name], module.grid.patches_per_axis, notes.get("patches_per_axis")
+                state[name], module.grid.patches_per_axis, None if made is None else made.grid.patches_per_axis
             )
     load_state(module, state, parameters, optional=("standardize.",) if has_decoder else ("standardize.", "decoder."))
     return has_decoder
 
 
 def load_state(module: nn.Module, state: State, parameters: list[str], optional: tuple[str, ...]) -> None:
-    """Put weights of a module's own names into it.
+    """Put weights of a module's own names into it; what all names begin with beyond these is left out.
 
     Parameters
     ----------
@@ -172,9 +128,10 @@ def load_state(module: nn.Module, state: State, parameters: list[str], optional:
     Raises
     ------
     ValueError
-        If weights are missing, unexpected, of another shape, or not finite; nothing is loaded then.
+        If weights are missing, unexpected, of another shape or type, or not finite; nothing is loaded then.
     """
     expected = module.state_dict()
+    state = _without_prefix(state, lambda names: not expected.keys().isdisjoint(names))
     missing = [name for name in expected if name not in state and not name.startswith(optional)]
     unexpected = [name for name in state if name not in expected]
     shapes = [
@@ -182,9 +139,6 @@ def load_state(module: nn.Module, state: State, parameters: list[str], optional:
         for name, tensor in expected.items()
         if name in state and state[name].shape != tensor.shape
     ]
-    broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
-    if broken:
-        raise ValueError(f"The weights hold NaN or infinity, in {_listed(broken)}. Load those of an earlier epoch.")
     if missing or unexpected or shapes:
         faults = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
         found = "; ".join(f"{what}: {_listed(names)}" for what, names in faults if names)
@@ -192,25 +146,48 @@ def load_state(module: nn.Module, state: State, parameters: list[str], optional:
             f"The weights do not fit this network; {found}. Set {', '.join(parameters)} to those that the weights were "
             f"made with."
         )
-    module.load_state_dict({**expected, **state})
-
-
-def per_channel(name: str, values: Any, n_channels: int) -> Tensor:
-    """What pixels are standardised by: a finite number, or one for each channel; scales are above zero."""
-    try:
-        numbers = torch.as_tensor(values, dtype=torch.float32).flatten()
-    except (TypeError, ValueError, RuntimeError):
-        numbers = torch.tensor([])
-    if (
-        len(numbers) not in (1, n_channels)
-        or not torch.isfinite(numbers).all()
-        or (name == "scale" and (numbers <= 0).any())
-    ):
-        above = ", above 0" if name == "scale" else ""
+    state = {name: _converted(name, tensor, expected[name].dtype) for name, tensor in state.items()}
+    broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
+    if broken:
         raise ValueError(
-            f"{name}={values!r}: pass a finite number{above}, or one for each of the {n_channels} channels."
+            f"The weights hold NaN, infinity or numbers that float32 does not, in {_listed(broken)}. Load those of an "
+            f"earlier epoch."
         )
-    return numbers
+    if not any(tensor.is_meta for tensor in expected.values()):
+        module.load_state_dict({**expected, **state})
+
+
+def _converted(name: str, tensor: Tensor, wanted: torch.dtype) -> Tensor:
+    """Of the type of the module: numbers that are floating stay so, and whole ones whole."""
+    try:
+        if (tensor.is_floating_point(), tensor.is_complex()) == (wanted.is_floating_point, wanted.is_complex):
+            return tensor.to("cpu", wanted)
+        reason: Exception | None = None
+    except RuntimeError as error:  # of types of less than a byte
+        reason = error
+    raise ValueError(
+        f"The weights hold {name} as {tensor.dtype}, which is no {wanted}. Convert it, if you know what it means."
+    ) from reason
+
+
+def _without_prefix(state: State, is_known: Callable[[AbstractSet[str]], bool]) -> State:
+    """Names without what all of them begin with (``module.``, ``_orig_mod.``), as far as it takes to know them."""
+    shorter = state
+    while not is_known(shorter.keys()):
+        if len({name.partition(".")[0] for name in shorter}) != 1 or not all("." in name for name in shorter):
+            return state
+        shorter = {name.partition(".")[2]: tensor for name, tensor in shorter.items()}
+    return shorter
+
+
+def _compare_kernels(theirs: Shape | None, here: Origin) -> None:
+    if theirs is None or theirs == here.kernel:
+        return
+    channels, *patch = theirs
+    raise ValueError(
+        f"The weights have a patch kernel (channels, *patch) of {theirs}; this estimator has one of {here.kernel}. Set "
+        f"patch={tuple(patch)}, and take samples of {channels} channels."
+    )
 
 
 def _listed(names: list[str], most: int = 8) -> str:
@@ -218,23 +195,59 @@ def _listed(names: list[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _to_module_names(state: State) -> State:
-    """Names and shapes of the module, from any of the layouts."""
+_CLASSES = ("cls_token", "vit.embeddings.cls_token", "embeddings.cls_token", "encoder.cls_token")
+_HEAD = re.compile(r"^(head|head_drop|fc_norm|classifier|pooler|vit\.pooler)\.")
+
+
+def _to_module_names(state: State) -> tuple[State, Shape | None]:
+    """Names and shapes of the module, from any of the layouts; channels and patch of the kernel, where one is there.
+
+    Raises
+    ------
+    ValueError
+        If the names are those of a classifier, or of no layout that is known.
+    """
+    found = state
+    state = _without_prefix(state, _are_known)
+    _refuse_unknown(found, state)
     if "encoder.cls_token" in state:
-        return dict(state)
+        return dict(state), None
     if "embeddings.cls_token" in state:  # transformers' ViTMAEModel, without the decoder
         state = {f"vit.{name}": tensor for name, tensor in state.items()}
     if "vit.embeddings.cls_token" in state:
         state = {_renamed(_renamed(n, _TRANSFORMERS_OLD), _TRANSFORMERS): tensor for n, tensor in state.items()}
         state = _join_qkv(state)
-    renamed: State = {}
-    for name, tensor in state.items():
-        if name in _TOKENS:
-            tensor = tensor[0] if name.endswith("pos_embed") else tensor.reshape(-1)
-        elif name == "patch_embed.proj.weight":
-            tensor = _as_linear(tensor)
-        renamed[_module_name(name)] = tensor
-    return renamed
+    kernel = state.get("patch_embed.proj.weight")
+    shape = None if kernel is None or kernel.ndim < 3 else tuple(kernel.shape[1:])
+    return {_module_name(name): _module_shape(name, tensor) for name, tensor in state.items()}, shape
+
+
+def _are_known(names: AbstractSet[str]) -> bool:
+    """Names of a layout, or those of facebookresearch/mae after ``encoder.``, which are not the module's own."""
+    return not names.isdisjoint(_CLASSES) and "encoder.patch_embed.proj.weight" not in names
+
+
+def _refuse_unknown(found: State, state: State) -> None:
+    of_head = [name for name in state if _HEAD.match(name)]
+    if of_head:
+        raise ValueError(
+            f"The weights are those of a classifier, with {_listed(of_head)}; this is an autoencoder. Load those that "
+            f"it was fine-tuned from."
+        )
+    if state.keys().isdisjoint(_CLASSES):
+        raise ValueError(
+            f"The weights are of no layout that is known: none of {', '.join(_CLASSES)} is there. Found: "
+            f"{_listed(list(found))}. Pass weights of ViTMAE, facebookresearch/mae or transformers' ViTMAE."
+        )
+
+
+def _module_shape(name: str, tensor: Tensor) -> Tensor:
+    """Of the module, where the layouts have another; what has neither stays as it is, to be refused by name."""
+    if name.endswith("pos_embed") and tensor.ndim == 3 and len(tensor) == 1:
+        return tensor[0]
+    if name in _TOKENS and tensor.ndim == 3 and tensor.shape[:2] == (1, 1):
+        return tensor.reshape(-1)
+    return _as_linear(tensor) if name == "patch_embed.proj.weight" and tensor.ndim >= 3 else tensor
 
 
 def _module_name(name: str) -> str:
@@ -258,7 +271,8 @@ def _join_qkv(state: State) -> State:
     for name in state:
         if ".attn.q." in name:
             parts = [name.replace(".attn.q.", f".attn.{part}.") for part in "qkv"]
-            if all(part in state for part in parts):
+            shapes = {tuple(state[part].shape) if part in state else () for part in parts}
+            if len(shapes) == 1 and () not in shapes:
                 joined[name.replace(".attn.q.", ".attn.qkv.")] = torch.cat([state[part] for part in parts])
     return joined
 

@@ -47,7 +47,9 @@ def test_bad_input(folder, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"nyuv2_depth64.npz cannot be read .*fetch the file again"):
         load_depth()
     np.savez(path / "nyuv2_depth64.npz", rgb=np.zeros((2, 8, 8, 3)), depth_mm=np.zeros((2, 8, 8)), is_test=np.ones(2))
-    with pytest.raises(ValueError, match=r"the arrays have shapes \(2, 8, 8, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"rgb is float64 of shape \(2, 8, 8, 3\), not uint8 of shape \(2, 64, 64, 3\)"
+    ):
         load_depth()
     with open(path / "nyuv2_depth64.npz", "wb") as file:
         np.save(file, np.zeros(3))

@@ -122,3 +122,37 @@ def test_gabor_targets_need_images():
         images.flat[-1] = np.nan
         with pytest.raises(ValueError, match="Input images contains NaN"):
             make_gabor_targets(images)
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e200, 1e305])
+def test_gabor_targets_are_in_proportion_to_the_images(scale, rng):
+    images = rng.random((3, 8, 8, 3))
+    assert_allclose(make_gabor_targets(images * scale) / scale, make_gabor_targets(images), rtol=1e-4, atol=1e-12)
+
+
+def test_gabor_filters_narrower_than_a_pixel_and_wider_than_the_image(rng):
+    images = rng.random((3, 8, 8))
+    centred = images - images.mean(axis=(1, 2), keepdims=True)
+    for sigma, dilation in ((1e-200, 1.0), (1e-200, 1e-200), (1e-3, 1.0)):
+        assert_allclose(make_gabor_targets(images, frequency=0, sigma=sigma, dilation=dilation), centred, atol=1e-12)
+    assert_allclose(
+        make_gabor_targets(images, frequency=0, sigma=1e300, dilation=1e300),
+        make_gabor_targets(images, frequency=0, sigma=1e6),
+        atol=1e-9,
+    )
+
+
+def test_what_float64_cannot_hold_is_refused(rng):
+    images = rng.random((3, 8, 8))
+    with pytest.raises(ValueError, match=r"beyond the range of float64. Divide images by their largest value"):
+        make_gabor_targets(images / images.max() * 1.7e308, sigma=4, frequency=0)
+    with pytest.raises(ValueError, match=r"frequency=1e\+300 at dilation=1e-20 has more waves.*Pass a lower frequency"):
+        make_gabor_targets(images, frequency=1e300, dilation=1e-20)
+
+
+@pytest.mark.parametrize("coupling", [np.float64(1.7e308), -1e308, np.float64(5e-324)])
+def test_ising_at_extreme_couplings(coupling):
+    chains = make_ising(5, size=6, coupling=coupling, random_state=0)
+    if abs(coupling) > 1:
+        assert (chains[:, 1:] * chains[:, :-1] == np.sign(coupling)).all()
+    assert set(np.unique(make_ising(5, size=4, coupling=coupling, ndim=2, random_state=0))) == {-1.0, 1.0}

@@ -145,3 +145,21 @@ def test_each_sample_may_have_its_own_mask(takes_visible, rng):
         assert_allclose(whole[i], adapter.reconstruct(X[i : i + 1], visible[i])[0])
     display = ReconstructionDisplay.from_estimator(adapter, X, n_samples=3)
     assert display.visible.mean() == 0.5
+
+
+def test_a_module_in_train_mode_is_refused_whenever_it_is_used(rng):
+    X = rng.normal(size=(6, 16))
+    module = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(16, 16))
+    message = r"function is a Sequential in train\(\) mode.*Call its eval\(\) first: TorchAutoencoder\(module\.eval"
+    for function in (module, module.forward):
+        with pytest.raises(ValueError, match=message):
+            TorchAutoencoder(function).fit(X)
+    module.eval()
+    module[0].train()
+    with pytest.raises(ValueError, match="or with a part that is"):
+        TorchAutoencoder(module).fit(X)
+    adapter = TorchAutoencoder(module.eval()).fit(X)
+    module.train()
+    for method in (adapter.reconstruct, adapter.linearize):
+        with pytest.raises(ValueError, match=message):
+            method(X)

@@ -43,7 +43,7 @@ def test_components_are_drawn_in_order_each_on_its_own_scale(which, rng):
 
 @pytest.mark.parametrize(
     ("shape", "canvas"),
-    [((12,), (4, 12)), ((4, 4, 3), (9, 9, 3)), ((4, 4, 2), (9, 9)), ((3, 4, 4, 1), (9, 9)), ((3, 4, 6), (9, 13))],
+    [((12,), (4, 12)), ((4, 4, 3), (9, 9, 3)), ((4, 4, 2), (9, 9)), ((3, 4, 4, 1), (9, 9)), ((5, 4, 6), (9, 13))],
 )
 def test_components_of_any_grid(shape, canvas, rng):
     model, _ = fitted(rng, shape)
@@ -105,7 +105,7 @@ def test_masks_are_drawn_by_the_estimator_and_seeded(rng):
     assert_allclose(a.visible.mean(axis=1), 0.5)
 
 
-@pytest.mark.parametrize("shape", [(12,), (4, 4, 3), (3, 4, 6)])
+@pytest.mark.parametrize("shape", [(12,), (4, 4, 3), (5, 4, 6)])
 def test_reconstructions_of_any_grid(shape, rng):
     model, X = fitted(rng, shape)
     display = ReconstructionDisplay.from_estimator(model, X.reshape(60, -1), n_samples=6)

@@ -1,6 +1,7 @@
 """The dual solver gives what the primal one gives, without anything d × d."""
 
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 
 from skmae import LinearAE, LinearDAE, LinearMAE
+from skmae.linear import Corruption, LinearAutoencoder, _dual
+from skmae.linear._dual import solve_dual
+from skmae.linear._solvers import Dual
 
 
 def images(rng, n, shape):
@@ -151,3 +155,101 @@ def test_patches_that_do_not_tell_all_samples_apart_are_not_warned_about(n, rng)
         X[1, :4, :4] = X[0, :4, :4]
     model = LinearMAE(1, mask=0.5, patch=4, solver="dual").fit(X)  # warnings are errors
     assert model.solver_ == "dual"
+
+
+# -- patches of more features than there are samples --------------------------------------------------------------
+
+
+class Given(LinearAutoencoder):
+    """A corruption that is given, on patches."""
+
+    def __init__(self, n_components=3, *, given=None, channel_axis="auto", solver="dual"):
+        self.n_components = n_components
+        self.given = given
+        self.image_shape = None
+        self.channel_axis = channel_axis
+        self.whiten = False
+        self.solver = solver
+
+    def _patch(self):
+        return 3
+
+    def _corruption(self, grid):  # noqa: ARG002
+        return self.given
+
+
+WIDE = {
+    "plain": lambda X, rng: X,  # noqa: ARG005
+    "units": lambda X, rng: X * 10.0 ** rng.integers(-2, 3, X.shape[1:]),
+    "offset": lambda X, rng: X + 1e3 * rng.random(X.shape[1:]),
+    "constant": lambda X, rng: X * (rng.random(X.shape[1:]) > 0.2),
+    "repeated": lambda X, rng: np.concatenate([X[:4], X[:4], X[8:]]),  # noqa: ARG005
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("given", [Corruption(across=0.9, within=1.5), Corruption(within=1.5, noise=0.3)], ids=repr)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_patches_wider_than_samples_are_many(name, given, weighted, rng):
+    X = WIDE[name](images(rng, 15, (6, 6, 3)), rng)  # 15 samples, 27 features a patch
+    weights = rng.integers(0, 4, 15).astype(float) if weighted else None
+    model = Given(given=given)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Every patch alone")
+        dual, primal = (clone(model).set_params(solver=s).fit(X, sample_weight=weights) for s in ("dual", "eigh"))
+    signs = np.sign(np.sum(dual.decoder_ * primal.decoder_, axis=0))
+    assert_allclose(dual.eigenvalues_, primal.eigenvalues_, rtol=1e-10)
+    assert_allclose(dual.decoder_ * signs, primal.decoder_, atol=1e-10)
+    assert_allclose(dual.components_ * signs[:, None], primal.components_, atol=1e-9 * np.abs(primal.components_).max())
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_nothing_is_square_in_the_features_of_a_wide_patch(noise, rng, monkeypatch):
+    sizes, original = [], _dual.factorise
+    monkeypatch.setattr(_dual, "factorise", lambda D, how: sizes.append(len(D)) or original(D, how))
+    X = rng.normal(size=(40, 9, 9, 200))  # patches of 1800
+    with pytest.warns(match="Every patch alone") if not noise else warnings.catch_warnings():
+        model = Given(given=Corruption(within=3.0, noise=noise), channel_axis=-1).fit(X)
+    assert model.solver_ == "dual"
+    assert max(sizes) < 40
+    cost = Dual().cost(model._problem, 40)
+    assert cost.flops < 1e9  # p³ alone would be 5e10
+    assert cost.bytes < 8 * 1800**2
+
+
+def test_one_patch_in_all_is_a_multiple(rng):
+    """V = S / (1 − mask); nothing is factorised."""
+    X = rng.normal(size=(12, 6, 6))
+    dual, primal = (LinearMAE(3, mask=0.75, patch=6, solver=solver).fit(X) for solver in ("dual", "eigh"))
+    assert_same_model(dual, primal, X)
+
+
+# -- digits ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [LinearAE(), LinearMAE(mask=0.5, patch=2), LinearDAE(noise_std=1e-7)])
+def test_columns_are_orthonormal_however_far_eigenvalues_fall(model, rng):
+    basis = np.linalg.qr(rng.normal(size=(36, 36)))[0]
+    X = rng.normal(size=(20, 36)) * 10.0 ** -np.linspace(0, 6.5, 36) @ basis
+    model = clone(model).set_params(solver="dual", n_components=18, image_shape=(6, 6)).fit(X)
+    assert model.eigenvalues_[-1] < 1e-6 * model.eigenvalues_[0]
+    assert_allclose(model.decoder_.T @ model.decoder_, np.eye(18), atol=1e-13)
+
+
+@pytest.mark.parametrize("noise_std", [1e-3, 1e-9, 1e-14, 1e-160])
+def test_noise_far_below_the_spread_does_not_amplify_rounding(noise_std, rng):
+    X = rng.normal(size=(12, 30))
+    model = LinearDAE(11, noise_std=noise_std, solver="dual").fit(X)
+    assert_allclose(-model.score(X), model.expected_loss_, atol=1e-15)
+    shrunk = model.eigenvalues_ / (model.eigenvalues_ + noise_std**2)
+    assert_allclose(model.components_, model.decoder_.T * shrunk[:, np.newaxis], atol=2 * noise_std**2 + 1e-12)
+
+
+@pytest.mark.parametrize("corruption", [Corruption(), Corruption(noise=0.1), Corruption(within=1.0)])
+def test_rounding_is_that_of_the_larger_side(corruption, monkeypatch):
+    """Sums go over the features: of 6 samples and 3000 features, a direction of 1e-14 is rounding, though not 6 eps."""
+    asked, original = [], _dual.carries_signal
+    monkeypatch.setattr(_dual, "carries_signal", lambda values, size: asked.append(size) or original(values, size))
+    X = np.random.default_rng(0).normal(size=(6, 3000))
+    assert solve_dual(X, corruption, None)[0].eigenvalues.shape == (5,)
+    assert set(asked) == {3000}

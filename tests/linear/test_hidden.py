@@ -20,6 +20,7 @@ from skmae._grid import PatchGrid
 from skmae.linear import Corruption, _descent
 from skmae.linear._descent import Descent, SameForAll, Whitened
 from skmae.linear._losses import AllFeatures, HiddenFeatures
+from skmae.masking import Blocks
 
 SAMPLINGS = ["bernoulli", "exact"]
 
@@ -486,3 +487,22 @@ def test_unrelated_patches_are_rebuilt_as_their_mean(n_components):
     assert model.n_components_ == (n_components if n_components == 2 else 1)
     assert_array_equal(model.transform(X), 0)
     assert_allclose(model.expected_loss_, X.var())
+
+
+@pytest.mark.parametrize("sampling", [Blocks(), "bernoulli"])
+def test_samples_without_variance_teach_nothing(sampling):
+    X = np.full((8, 4, 4), 3.0)
+    model = hidden(2, patch=2, mask_sampling=sampling).fit(X)
+    assert model.expected_loss_ == 0
+    assert not model.components_.any()
+    with pytest.raises(ValueError, match="carries no signal"):
+        hidden(patch=2, mask_sampling=sampling).fit(X)
+
+
+def test_a_regression_on_dependent_features_is_of_the_least_norm(rng):
+    """Of features that repeat one another, and by no other eigenvectors than all else."""
+    F = rng.normal(size=(5, 2)) @ rng.normal(size=(2, 5))
+    M = F @ F.T
+    C = rng.normal(size=(3, 5)) @ M
+    assert_allclose(_descent._regressed(C, M), C @ np.linalg.pinv(M, 1e-10, hermitian=True), atol=1e-8)
+    assert not _descent._regressed(C, np.zeros((5, 5))).any()

@@ -177,7 +177,7 @@ def test_what_v_has_beside_s_is_applied_to_any_columns(case, rng):
     S = x.T @ x / len(x)
     B = rng.normal(size=(len(S), 3))
     D = second_by_enumeration(scaled, probability, S) - corruption.across * S
-    assert_allclose(corruption.within_product(S)(B), D @ B, atol=1e-8 * np.abs(D @ B).max())
+    assert_allclose(corruption.remainder_product(S)(B), D @ B, atol=1e-8 * np.abs(D @ B).max())
 
 
 @pytest.mark.parametrize("size", [1, 40, 200])
@@ -193,7 +193,7 @@ def test_groups_of_many_sizes_are_all_counted_to_the_last(size, rng):
     corruption = Corruption(across=0.7, within=within, noise=0.2, groups=groups)
     assert_allclose(corruption.second(S), 0.7 * S + D + 0.2 * np.eye(d), rtol=1e-12)
     B = rng.normal(size=(d, 5))
-    assert_allclose(corruption.within_product(S)(B), D @ B, atol=1e-12)
+    assert_allclose(corruption.remainder_product(S)(B), D @ B + 0.2 * B, atol=1e-12)
 
 
 def test_draws_give_what_enumeration_gives(rng):
@@ -423,6 +423,13 @@ def test_corruptions_are_compared_by_value():
     fast.second(np.eye(15))  # what is cached stays behind
     assert pickle.loads(pickle.dumps(fast)) == fast
     assert len(pickle.dumps(fast)) < 600
+
+
+@pytest.mark.parametrize("name", ["across", "within", "noise"])
+@pytest.mark.parametrize("value", [None, "a", 1j, [None], [[1], [1, 2]]], ids=repr)
+def test_weights_that_are_no_numbers_are_refused_by_name(name, value):
+    with pytest.raises(TypeError, match=f"^{name} of a Corruption must be a number"):
+        Corruption(**{name: value})
 
 
 @pytest.mark.parametrize(

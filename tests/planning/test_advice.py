@@ -1,12 +1,13 @@
 """Suggestions: costs, distances and scores of the table, and its order."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import RidgeClassifierCV
-from sklearn.model_selection import ShuffleSplit, cross_val_score
+from sklearn.model_selection import ShuffleSplit, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -113,6 +114,21 @@ def test_few_samples_and_usual_shapes(digits, rng):
         suggest_masking(X, estimator=PCA())
 
 
+def test_labels_as_objects_and_folds_as_tuples(digits):
+    X, y = digits
+    settings = {"masks": (0.5,), "patches": (1, 2), "n_components": 8}
+    plain = suggest_masking(X, y, cv=2, **settings)
+    for labels in (y.astype(object), y.astype("U1").astype(object), pd.Series(y).astype(object), [*map(int, y)]):
+        assert_allclose(suggest_masking(X, labels, cv=2, **settings)["score"], plain["score"])
+    slope = X.reshape(400, -1).mean(axis=1)
+    numbers = suggest_masking(X, slope, cv=2, **settings)
+    assert_allclose(suggest_masking(X, slope.astype(object), cv=2, **settings)["score"], numbers["score"])
+    folds = list(StratifiedKFold(2).split(X, y))
+    masks = [tuple(np.isin(np.arange(400), part) for part in fold) for fold in folds]
+    for cv in (folds, [tuple(tuple(part.tolist()) for part in fold) for fold in folds], iter(folds), masks):
+        assert_allclose(suggest_masking(X, y, cv=cv, **settings)["score"], plain["score"])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -129,6 +145,13 @@ def test_few_samples_and_usual_shapes(digits, rng):
         ({"y": np.zeros(400)}, "y is 0.0 for all 400 samples: there is nothing to predict. Pass targets that differ"),
         ({"y": ["cat"] * 400}, "y is cat for all 400 samples"),
         ({"y": np.full((400, 2), 0.5)}, r"y is \[0.5 0.5\] for all 400 samples"),
+        (
+            {"y": [None, *range(399)]},
+            "y, of type object, holds something else than labels or finite numbers. Leave out",
+        ),
+        ({"y": ["a", np.nan, *["b"] * 398]}, "y, of type <U.* holds something else than labels"),
+        ({"y": [np.nan, *range(399)]}, "y, of type float64, holds something else than labels or finite numbers"),
+        ({"y": np.zeros(400, "M8[s]")}, "y, of type datetime64.*, holds something else than labels"),
         ({"cv": ShuffleSplit(1)}, "cv gives 1 of the 2 or more folds that a standard error takes. Pass cv=5"),
         ({"cv": []}, "cv gives 0 of the 2 or more folds"),
         ({"n_components": 0}, "n_components must be a whole number >= 1; got 0"),

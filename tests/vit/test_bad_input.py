@@ -5,9 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from skmae import ViTMAE
+from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 
 TINY = {
     "patch": 2,
@@ -102,8 +102,9 @@ def test_nan_where_no_output_would_show_it(X):
     bad[5, 0, 0, 0] = np.nan
     visible = np.ones(12, dtype=bool)
     visible[0] = False
-    with pytest.raises(ValueError, match=r"NaN or infinity: X\[5, 0\] is nan"):
-        mae.reconstruct(bad, visible)
+    for hidden in (None, ~visible):
+        with pytest.raises(ValueError, match=r"X\[5, 0\] is nan"):
+            mae.reconstruct(bad, hidden)
     with pytest.raises(ValueError, match=r"NaN or infinity: X\[5, 0\] is nan"):
         mae.partial_fit(bad)
     np.testing.assert_array_equal(mae.transform(X), before)
@@ -179,7 +180,7 @@ class Labelled(Dataset):
         return self.X[index], 7
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1])  # PyTorch warns of more of them than there are cores
 def test_datasets_are_as_arrays(X, workers):
     X = X.astype(np.float32)
     net_params = {"iterator_train__num_workers": workers, "iterator_valid__num_workers": workers} if workers else None
@@ -273,3 +274,209 @@ def test_normalised_targets_come_back_in_the_units_of_x(X):
     np.testing.assert_allclose(rebuilt[:, :2, :2], np.broadcast_to(expected, (12, 2, 2, 3)), rtol=1e-4)
     own = patches[:, 1][:, None, None, None] * mae.scale_ + mae.mean_
     np.testing.assert_allclose(rebuilt[:, :2, 2:4], np.broadcast_to(own, (12, 2, 2, 3)), rtol=1e-4)
+
+
+# -- pixels that are never read ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", [np.nan, np.inf, 1e38, "masked"])
+@pytest.mark.parametrize("normalize_target", [False, True])
+def test_what_visible_hides_is_never_read(X, what, normalize_target):
+    X = X.astype(np.float32)
+    mae = tiny(normalize_target=normalize_target).fit(X)
+    visible = mae.sample_visible(len(X), 0)
+    seen = mae.net_.grid.per_feature(visible).reshape(X.shape)
+    fill = np.nan if what == "masked" else np.float32(what)
+
+    def hiding(X, seen):
+        return np.ma.masked_array(X, ~seen) if what == "masked" else np.where(seen, X, fill)
+
+    hidden, expected = hiding(X, seen), mae.reconstruct(np.where(seen, X, 0), visible)
+    np.testing.assert_array_equal(mae.reconstruct(hidden, visible), expected)
+    np.testing.assert_array_equal(mae.reconstruct(X, visible), expected)
+    flat = mae.reconstruct(hidden.reshape(len(X), -1), visible)
+    np.testing.assert_array_equal(flat.reshape(X.shape), expected)
+    if what != "masked":
+        np.testing.assert_array_equal(mae.reconstruct(Labelled(hidden), visible), expected)
+    hidden, outputs = hiding(X[:2], np.broadcast_to(seen[:1], X[:2].shape)), np.arange(5)
+    rows = mae.linearize(X[:2], visible[0]).rows(outputs)
+    np.testing.assert_array_equal(mae.linearize(hidden, visible[0]).rows(outputs), rows)
+
+
+def test_holes_elsewhere_are_refused_by_name(X):
+    mae, y = tiny().fit(X), np.arange(12) % 2
+    classifier = ViTMAEClassifier(mae, max_epochs=1, random_state=0).fit(X, y)
+    visible = np.ones(12, dtype=bool)
+    visible[0] = False
+    bad, masked = X.copy(), np.ma.masked_array(X, False)
+    bad[5, 0, 3, 1] = np.nan  # of a patch that is visible
+    masked[5, 0, 3, 1] = np.ma.masked
+    for call in (mae.transform, mae.score, mae.fit, mae.partial_fit, mae.linearize, mae.reconstruct):
+        for X_bad, text in ((bad, r"X\[5, 10\] is nan.*visible="), (masked, r"X\[5, 10\] is masked.*visible=")):
+            with pytest.raises(ValueError, match=text):
+                call(X_bad)
+    for call in (classifier.predict, lambda X: classifier.fit(X, y)):
+        with pytest.raises(ValueError, match=r"X\[5, 10\] is nan"):
+            call(bad)
+    for X_bad in (bad, masked):
+        with pytest.raises(ValueError, match=r"X\[5, 10\] is nan"):
+            mae.reconstruct(X_bad, visible)
+        with pytest.raises(ValueError, match=r"X\[5, 10\] is nan"):
+            mae.linearize(X_bad, visible)
+    with pytest.raises(ValueError, match="X is a Dataset some of whose samples contain NaN"):
+        mae.reconstruct(Labelled(bad), visible)
+
+
+# -- numbers of any size ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dtype", "offset"),
+    [
+        *(("i4", 2**26), ("i4", -(2**30)), (">i4", 2**26), ("i8", 2**40), ("u4", 2**31), ("u8", 2**40)),
+        *(("u2", 60_000), ("i2", 30_000), ("f8", 2.0**26), ("f8", 2.0**40), ("f4", 2.0**18)),
+    ],
+)
+def test_numbers_far_from_zero(X, dtype, offset):
+    X = (X * 200).astype("i4")
+    far = X.astype(dtype) + np.array(offset, dtype)
+    near, mae = tiny().fit(X), tiny().fit(far)
+    np.testing.assert_allclose(mae.transform(far), near.transform(X), atol=1e-4)
+    np.testing.assert_allclose(mae.mean_ - offset, near.mean_, atol=1e-3)
+    np.testing.assert_allclose(mae.scale_, near.scale_, rtol=1e-6)
+    assert mae.score(far) == pytest.approx(near.score(X), abs=1e-5)
+    visible = mae.sample_visible(len(X), 0)
+    spacing = np.spacing(np.array(offset, mae.reconstruct(far).dtype))
+    rebuilt = mae.reconstruct(far, visible) - offset
+    np.testing.assert_allclose(rebuilt, near.reconstruct(X, visible), atol=1e-3 + spacing)
+    np.testing.assert_allclose(
+        mae.linearize(far[:2]).rows(np.arange(3)), near.linearize(X[:2]).rows(np.arange(3)), atol=1e-5
+    )
+
+
+def test_a_mean_far_from_zero_is_kept_in_files(X, tmp_path):
+    far = X + 2.0**26
+    mae = tiny().fit(far)
+    mae.save_weights(tmp_path / "weights.safetensors")
+    loaded = tiny(image_shape=(6, 8, 3)).load_weights(tmp_path / "weights.safetensors")
+    np.testing.assert_array_equal(loaded.transform(far), mae.transform(far))
+    np.testing.assert_array_equal(loaded.mean_, mae.mean_)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_scales_that_float32_holds_do_not_count(X, scale):
+    np.testing.assert_allclose(tiny().fit(X * scale).transform(X * scale), tiny().fit(X).transform(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.longdouble])
+@pytest.mark.parametrize("scale", [1e-300, 1e-60, 1e60, 1e300])
+def test_scales_that_float32_does_not_hold_are_refused(X, scale, dtype):
+    far = X.astype(dtype) * dtype(scale)
+    text = r"X has values as large as .* Divide X by" if scale > 1 else r"X varies by .* only.* Multiply X by"
+    for estimator in (tiny(), ViTMAEClassifier(patch=2, embed_dim=8, encoder_heads=2)):
+        with pytest.raises(ValueError, match=text):
+            estimator.fit(far, np.arange(12) % 2)
+    if scale > 1:
+        with pytest.raises(ValueError, match=r"X has values too far from those of training"):
+            tiny().fit(X).transform(X * 1e300)
+
+
+# -- what is no array of numbers --------------------------------------------------------------------------------
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter([])
+
+
+class Countless(Dataset):
+    def __getitem__(self, index):
+        return np.zeros((6, 8, 3))
+
+
+def test_what_gives_samples_one_after_the_other(X):
+    y, dataset = np.arange(12) % 2, TensorDataset(torch.from_numpy(X))
+    loader = DataLoader(dataset, batch_size=4)
+    mae = tiny().fit(X)
+    for call in (tiny().fit, tiny().partial_fit, tiny().fit_transform, mae.transform, mae.score, mae.reconstruct):
+        with pytest.raises(TypeError, match=r"X is a DataLoader\. Pass its dataset \(loader\.dataset\)"):
+            call(loader)
+        with pytest.raises(TypeError, match=r"X is an IterableDataset, Stream: .*Pass a Dataset with __len__"):
+            call(Stream())
+        with pytest.raises(TypeError, match=r"X is a Dataset without __len__, Countless"):
+            call(Countless())
+    classifier = ViTMAEClassifier(mae, max_epochs=1).fit(X, y)
+    for call in (classifier.fit, classifier.predict, lambda X: ViTMAERegressor(mae).fit(X, y)):
+        for data in (dataset, loader, Stream()):
+            kind = "DataLoader" if data is loader else f"Dataset, {type(data).__name__}"
+            with pytest.raises(TypeError, match=rf"X is a {kind}\. A predictor takes arrays, .*numpy.stack"):
+                call(data)
+    with pytest.raises(ValueError, match="requires y to be passed, but the target y is None"):
+        classifier.fit(X)
+
+
+def test_samples_of_a_dataset_that_are_no_numbers_of_one_shape(X):
+    pil = pytest.importorskip("PIL.Image")
+    pictures = Labelled([pil.fromarray((x * 255).astype(np.uint8)) for x in X])
+    with pytest.raises(TypeError, match=r"batches are of type Image.*transform=numpy\.asarray"):
+        tiny().fit(pictures)
+    for samples, text in (
+        (["text"] * 12, "of type str"),
+        (X.astype(complex), "of type complex128"),
+        (torch.from_numpy(X).to(torch.complex64), r"of type torch\.complex64"),
+        (X.astype(str), "of type <U32"),
+        ([*X[:11], X[11, :4]], r"differ in shape: \(4, 8, 3\) and \(6, 8, 3\)"),
+    ):
+        with pytest.raises(TypeError, match=text):
+            tiny().fit(Labelled(samples))
+
+
+@pytest.mark.parametrize("make", [lambda t: t.to(torch.bfloat16), lambda t: t.clone().requires_grad_()])
+def test_datasets_of_tensors_of_any_kind(X, make):
+    tensor = make(torch.from_numpy(X).float())
+    plain = tensor.detach().float()
+    mae, expected = tiny().fit(Labelled(tensor)), tiny().fit(Labelled(plain))
+    np.testing.assert_array_equal(mae.mean_, expected.mean_)
+    np.testing.assert_array_equal(mae.transform(Labelled(tensor)), expected.transform(Labelled(plain)))
+    assert mae.score(Labelled(tensor)) == expected.score(Labelled(plain))
+    assert tensor.grad is None
+    visible = mae.sample_visible(12, 0)
+    np.testing.assert_array_equal(
+        mae.reconstruct(Labelled(tensor), visible), expected.reconstruct(Labelled(plain), visible)
+    )
+
+
+def test_types_that_are_no_numbers(X):
+    times = X.astype("datetime64[s]")
+    for estimator in (tiny(), ViTMAEClassifier(), ViTMAERegressor()):
+        with pytest.raises((ValueError, TypeError), match="datetime64"):
+            estimator.fit(times, np.arange(12) % 2)
+    with pytest.raises(ValueError, match=r"net_params has 1, of type int"):
+        tiny(net_params={1: 2}).fit(X)
+
+
+def test_extended_precision(X):
+    wide, y = X.astype(np.longdouble), np.arange(12) % 2
+    mae = tiny().fit(wide)
+    np.testing.assert_allclose(mae.transform(wide).astype(float), tiny().fit(X).transform(X), atol=1e-12)
+    for augment in (None, "auto", "randaugment"):
+        settings = {"augment": augment, "max_epochs": 1, "random_state": 0}
+        classifier = ViTMAEClassifier(mae, **settings).fit(wide, y)
+        expected = ViTMAEClassifier(mae, **settings).fit(X, y).predict_proba(X)
+        np.testing.assert_allclose(classifier.predict_proba(wide), expected, atol=1e-9)
+
+
+# -- widths -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("shape", "least"), [((8,), 2), ((4, 6), 4), ((4, 4, 6), 6)])
+def test_widths_without_room_for_positions_are_refused(shape, least):
+    X = np.random.default_rng(0).random((9, *shape))
+    heads = {"encoder_heads": 1, "decoder_heads": 1, "channel_axis": None, "image_shape": shape}
+    for name in ("embed_dim", "decoder_dim"):
+        with pytest.raises(ValueError, match=rf"{name}={least - 1} is too small .* pass at least {least}\."):
+            tiny(**{**heads, "embed_dim": 8, name: least - 1}).fit(X)
+        tiny(**{**heads, "embed_dim": 8, name: least}).fit(X)
+    narrow = {"embed_dim": least - 1, "encoder_heads": 1, "patch": 2, "channel_axis": None, "image_shape": shape}
+    with pytest.raises(ValueError, match=rf"embed_dim={least - 1} is too small"):
+        ViTMAEClassifier(**narrow).fit(X, np.arange(9) % 2)

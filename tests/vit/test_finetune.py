@@ -20,8 +20,9 @@ from skorch.callbacks import Callback, LRScheduler
 from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 from skmae._grid import PatchGrid
 from skmae.vit import _predictor_base
-from skmae.vit._augmentation import Mixing, drawing_from, make_supervised_augment
+from skmae.vit._augmentation import Mixing, make_supervised_augment
 from skmae.vit._data import BatchPart
+from skmae.vit._drawing import DrawingFrom
 from skmae.vit._finetuning import ClassificationLoss, Predictor, PredictorNet, run_block
 
 ENCODER = {"patch": 4, "embed_dim": 12, "encoder_layers": 3, "encoder_heads": 2}
@@ -309,16 +310,16 @@ def test_mixed_samples_are_of_two_by_the_share_that_is_told(shape, axis):
     images = torch.arange(5.0).reshape(-1, *[1] * len(shape)).expand(5, *shape).clone()
     for mixing in (Mixing(0.8, 0.0, grid), Mixing(0.0, 1.0, grid), Mixing(0.8, 1.0, grid)):
         shares = []
-        with drawing_from(torch.Generator().manual_seed(0)):
-            for _ in range(50):
-                mixed, share = mixing(images)
-                expected = share * images[:, *[0] * len(shape)] + (1 - share) * images.flip(0)[:, *[0] * len(shape)]
-                assert_allclose(mixed.flatten(1).mean(dim=1), expected, atol=1e-5)
-                shares.append(share)
+        drawing = DrawingFrom(torch.Generator().manual_seed(0))
+        for _ in range(50):
+            mixed, share = mixing(images, drawing)
+            expected = share * images[:, *[0] * len(shape)] + (1 - share) * images.flip(0)[:, *[0] * len(shape)]
+            assert_allclose(mixed.flatten(1).mean(dim=1), expected, atol=1e-5)
+            shares.append(share)
         assert np.ptp(shares) > 0.5
         assert min(shares) >= 0
         assert max(shares) <= 1
-    cut, _ = Mixing(0.0, 1.0, grid)(images)
+    cut, _ = Mixing(0.0, 1.0, grid)(images, drawing)
     assert set(cut.unique().tolist()) <= set(range(5))
 
 
@@ -327,8 +328,8 @@ def test_pictures_are_shifted_by_an_eighth_of_each_axis():
     place = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(64.0), indexing="ij"))  # (2, 8, 64)
     augment = make_supervised_augment("auto", grid, torch.tensor(0.0), torch.tensor(1.0))
     for axis, most in ((0, 1), (1, 8)):
-        with drawing_from(torch.Generator().manual_seed(0)):
-            shifted = augment(place[axis].expand(200, -1, -1), BatchPart(200, slice(0, 200), 1.0))
+        drawing = DrawingFrom(torch.Generator().manual_seed(0))
+        shifted = augment(place[axis].expand(200, -1, -1), BatchPart(200, slice(0, 200), 1.0), drawing)
         if axis == 1:  # those that were not flipped
             shifted = shifted[shifted[:, 0, -1] > shifted[:, 0, 0]]
         moved = (shifted - place[axis]).abs().amax(dim=(1, 2))
@@ -364,8 +365,8 @@ def test_randaugment_works_between_black_and_white():
         low, high = torch.tensor(-1.5), torch.tensor(2.5)
         augment = make_supervised_augment("randaugment", grid, low, high)
         images = torch.from_numpy(rng.uniform(-1.5, 2.5, (32, *shape))).float()
-        with drawing_from(torch.Generator().manual_seed(0)):
-            changed = augment(images, BatchPart(32, slice(0, 32), 1.0))
+        drawing = DrawingFrom(torch.Generator().manual_seed(0))
+        changed = augment(images, BatchPart(32, slice(0, 32), 1.0), drawing)
         assert changed.shape == images.shape
         assert (changed - images).abs().max() > 0.1
         assert changed.min() >= -1.5 - 1e-5
@@ -503,3 +504,69 @@ def test_a_failed_fit_leaves_what_was_there(mae, digits):
     with pytest.raises(ValueError, match="one class"):
         clf.fit(X, np.zeros(len(X)))
     assert_array_equal(clf.predict_proba(X), before)
+
+
+# -- targets and seeds --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1.0, 1.7e9), (1e9, -3e14), (1e-10, -3e-5), (1e-6, 1e4), (1e120, 0.0)])
+def test_targets_far_from_zero(digits, scale, offset):
+    X, _ = digits
+    X = X.astype(np.uint8)
+    y = X.mean(axis=(1, 2)).astype(np.float64)
+    near, far = regressor().fit(X, y), regressor().fit(X, scale * y + offset)
+    exact = np.finfo(float).eps * abs(offset) / scale  # what of y is left
+    assert far.predict(X).dtype == np.float64
+    assert_allclose((far.predict(X) - offset) / scale, near.predict(X), atol=1e-5 + 8 * exact)
+    assert far.score(X, scale * y + offset) == pytest.approx(near.score(X, y), abs=1e-4)
+
+
+def test_predictions_are_narrow_where_all_is(digits):
+    X, _ = digits
+    y = X.mean(axis=(1, 2))
+    assert regressor().fit(X, y).predict(X).dtype == np.float32
+    assert regressor().fit(X, y.astype(np.float64)).predict(X).dtype == np.float64
+    assert regressor().fit(X, y).predict(X.astype(np.float64)).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda y: y * 1e200, r"y has values as large as .* Give y in other units"),
+        (lambda y: y * 1e-200, r"y has values that vary by .* only"),
+        (lambda y: y.astype("datetime64[s]"), r"y has type datetime64\[s\], a time\. Pass numbers"),
+        (lambda y: y.astype("timedelta64[s]"), r"y has type timedelta64\[s\], a time"),
+    ],
+)
+def test_targets_that_cannot_be_predicted_are_refused(digits, change, text):
+    X, _ = digits
+    with pytest.raises(ValueError, match=text):
+        regressor().fit(X, change(X.mean(axis=(1, 2)).astype(np.float64)))
+
+
+def test_labels_in_an_array_of_objects(digits):
+    X, y = digits
+    plain, of_objects = classifier().fit(X, y), classifier().fit(X, y.astype(object))
+    assert_array_equal(of_objects.classes_, plain.classes_)
+    assert of_objects.classes_.dtype == y.dtype
+    assert of_objects.score(X, y.astype(object)) == plain.score(X, y)
+    names = np.array(["a", "b", "c", "d"], dtype=object)[y]
+    assert_array_equal(classifier().fit(X, names).classes_, list("abcd"))
+    for other, kinds in ((None, "NoneType, int"), ("a", "int, str")):
+        mixed = y.astype(object)
+        mixed[3] = other
+        with pytest.raises(ValueError, match=f"y holds labels of different types: {kinds}"):
+            classifier().fit(X, mixed)
+
+
+def test_the_seed_of_the_predictor_decides(digits):
+    X, y = digits
+    unfitted = ViTMAE(**ENCODER, decoder_layers=1, decoder_heads=2, max_epochs=1, batch_size=50, device="cpu")
+    first = classifier(unfitted, max_epochs=1).fit(X, y).predict_proba(X)
+    assert_array_equal(classifier(unfitted, max_epochs=1).fit(X, y).predict_proba(X), first)
+    other = classifier(unfitted, max_epochs=1, random_state=1).fit(X, y).predict_proba(X)
+    assert np.abs(other - first).max() > 1e-6
+    assert unfitted.random_state is None
+    seeded = clone(unfitted).set_params(random_state=5)  # its own seed is left to it
+    own = classifier(clone(seeded).fit(X), max_epochs=1).fit(X, y).predict_proba(X)
+    assert_array_equal(classifier(seeded, max_epochs=1).fit(X, y).predict_proba(X), own)
