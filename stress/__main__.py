@@ -55,7 +55,10 @@ def put_back(options: argparse.Namespace) -> int:
         found, outcome = search_for(fault, seed=options.seed, seconds=options.budget, cases=options.cases)
         missed += not found
         record_found(fault.name, outcome)
-        print(f"{fault.name}: {'found' if found else 'NOT FOUND'} after {outcome.n_cases} cases: {found or '-'}", flush=True)
+        print(
+            f"{fault.name}: {'found' if found else 'NOT FOUND'} after {outcome.n_cases} cases: {found or '-'}",
+            flush=True,
+        )
     return int(missed > 0)
 
 

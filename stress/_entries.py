@@ -13,14 +13,32 @@ import numpy as np
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 
-from skmae import JacobianBasis, LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, Moments, SpatialEntropy
-from skmae import datasets, inspection, masking
+from skmae import (
+    JacobianBasis,
+    LinearAE,
+    LinearDAE,
+    LinearMAE,
+    LinearMAESearchCV,
+    Moments,
+    SpatialEntropy,
+    datasets,
+    inspection,
+    masking,
+)
 from skmae.linear import Corruption
 from stress._frame import Trial
 
 # What a text may call a parameter beside its name. scikit-learn's own texts about X are among them.
 _ALIASES = {
-    "X": [r"\bX\b", "Expected 2D array", r"Found array with", "Complex data not supported", "[Ss]parse data", "has shape", "missing in every"],
+    "X": [
+        r"\bX\b",
+        "Expected 2D array",
+        r"Found array with",
+        "Complex data not supported",
+        "[Ss]parse data",
+        "has shape",
+        "missing in every",
+    ],
     "sample_weight": ["sample_weight", "weights", "Sample weights", "Complex data not supported"],
     "random_state": ["random_state", "[Ss]eed"],
     "batches": ["batches", r"^Batch \d+: .*(\bX\b|Expected 2D array|Found array)", "batch"],
@@ -199,7 +217,12 @@ def _moments() -> list[Entry]:
         ),
         Entry("Moments.update", update, lambda: {"X": X, "sample_weight": np.ones(12)}, ("X", "sample_weight")),
         Entry("Moments.from_batches", Moments.from_batches, lambda: {"batches": [X]}, ("batches",)),
-        Entry("Moments.from_files", Moments.from_files, lambda: {"paths": _file(), "batch_size": 4}, ("paths", "batch_size")),
+        Entry(
+            "Moments.from_files",
+            Moments.from_files,
+            lambda: {"paths": _file(), "batch_size": 4},
+            ("paths", "batch_size"),
+        ),
         Entry("Moments", Moments, lambda: {"n_features": 3}, ("n_features",)),
         Entry("Moments +", lambda other: one + other, lambda: {"other": one}, ("other",)),
         Entry("Moments -", lambda other: one - other, lambda: {"other": one}, ("other",)),
@@ -220,8 +243,15 @@ def _samplers() -> list[Entry]:
     half = _half
     return [
         Entry("Blocks", lambda size: use(masking.Blocks(size)), lambda: {"size": 2}, ("size",)),
-        Entry("Stripes", lambda **k: use(masking.Stripes(**k)), lambda: {"axis": 0, "sampling": "exact"}, ("axis", "sampling")),
-        Entry("Tubes", lambda **k: use(masking.Tubes(**k)), lambda: {"axis": 0, "sampling": "exact"}, ("axis", "sampling")),
+        Entry(
+            "Stripes",
+            lambda **k: use(masking.Stripes(**k)),
+            lambda: {"axis": 0, "sampling": "exact"},
+            ("axis", "sampling"),
+        ),
+        Entry(
+            "Tubes", lambda **k: use(masking.Tubes(**k)), lambda: {"axis": 0, "sampling": "exact"}, ("axis", "sampling")
+        ),
         Entry(
             "Sampled",
             lambda **k: use(masking.Sampled(**k)),
@@ -265,7 +295,12 @@ def _functions() -> list[Entry]:
             lambda: {"X": X, "image_shape": None, "channel_axis": "auto", "visible": None, "bin_width": 1.0},
             ("X", "image_shape", "channel_axis", "visible", "bin_width"),
         ),
-        Entry("influence_by_distance", i.influence_by_distance, lambda: {**on_maps, "bin_width": 1.0}, (*on_maps, "bin_width")),
+        Entry(
+            "influence_by_distance",
+            i.influence_by_distance,
+            lambda: {**on_maps, "bin_width": 1.0},
+            (*on_maps, "bin_width"),
+        ),
         Entry("influence_radius", i.influence_radius, lambda: dict(on_maps), tuple(on_maps)),
         Entry("own_patch_share", i.own_patch_share, lambda: {**on_maps, "patch": 2}, (*on_maps, "patch")),
         Entry("basis_similarity", i.basis_similarity, lambda: {"jacobian": J}, ("jacobian",)),
@@ -290,7 +325,9 @@ def _functions() -> list[Entry]:
             ("X", "image_shape", "channel_axis", "power"),
         ),
         *(
-            Entry(f"JacobianBasis.{m}", lambda m=m, **k: basis(m, **k), lambda: {"X": X, **parameters}, ("X", *parameters))
+            Entry(
+                f"JacobianBasis.{m}", lambda m=m, **k: basis(m, **k), lambda: {"X": X, **parameters}, ("X", *parameters)
+            )
             for m in ("transform", "jacobian")
         ),
         Entry(
@@ -336,16 +373,45 @@ def _displays() -> list[Entry]:
     shown = {"image_shape": (4, 4), "channel_axis": None}
     return [
         entry("AutocorrelationDisplay", i.AutocorrelationDisplay, table=table),
-        entry("AutocorrelationDisplay.from_samples", i.AutocorrelationDisplay.from_samples, X=X, image_shape=None, ax=None),
+        entry(
+            "AutocorrelationDisplay.from_samples", i.AutocorrelationDisplay.from_samples, X=X, image_shape=None, ax=None
+        ),
         entry("CKADisplay", i.CKADisplay, similarities=np.eye(2), row_names=["a", "b"], column_names=["c", "d"]),
         entry("CKADisplay.from_features", i.CKADisplay.from_features, features={"a": X.reshape(12, 16)}, others=None),
         entry("ComponentsDisplay", i.ComponentsDisplay, components=np.ones((3, 16)), **shown),
-        entry("ComponentsDisplay.from_estimator", i.ComponentsDisplay.from_estimator, estimator=mae, which="decoder", n_components=2),
+        entry(
+            "ComponentsDisplay.from_estimator",
+            i.ComponentsDisplay.from_estimator,
+            estimator=mae,
+            which="decoder",
+            n_components=2,
+        ),
         entry("InfluenceDisplay", i.InfluenceDisplay, table=influence),
         entry("InfluenceDisplay.from_maps", i.InfluenceDisplay.from_maps, maps=maps, image_shape=(4, 4), outputs="all"),
-        entry("InfluenceDisplay.from_estimator", i.InfluenceDisplay.from_estimator, estimator=mae, X=X, outputs="all", n_masks=1),
-        entry("JacobianDisplay", i.JacobianDisplay, images=X[:2], maps=np.ones((2, 1, 4, 4)), outputs=np.array([5]), **shown),
-        entry("JacobianDisplay.from_estimator", i.JacobianDisplay.from_estimator, estimator=mae, X=X, outputs=None, n_samples=2),
+        entry(
+            "InfluenceDisplay.from_estimator",
+            i.InfluenceDisplay.from_estimator,
+            estimator=mae,
+            X=X,
+            outputs="all",
+            n_masks=1,
+        ),
+        entry(
+            "JacobianDisplay",
+            i.JacobianDisplay,
+            images=X[:2],
+            maps=np.ones((2, 1, 4, 4)),
+            outputs=np.array([5]),
+            **shown,
+        ),
+        entry(
+            "JacobianDisplay.from_estimator",
+            i.JacobianDisplay.from_estimator,
+            estimator=mae,
+            X=X,
+            outputs=None,
+            n_samples=2,
+        ),
         entry("MaskSpectrumDisplay", i.MaskSpectrumDisplay, spectrum=np.ones((4, 4))),
         entry("MaskSpectrumDisplay.from_mask", i.MaskSpectrumDisplay.from_mask, image_shape=(4, 4), patch=2, mask=0.5),
         entry("MaskSpectrumDisplay.from_samples", i.MaskSpectrumDisplay.from_samples, X=X, patch=2, mask=0.5),
@@ -368,7 +434,9 @@ def _displays() -> list[Entry]:
         entry("SearchDisplay", i.SearchDisplay, scores=np.ones((2, 2)), masks=[0.5, 0.75], patches=[1, 2]),
         entry("SearchDisplay.from_estimator", i.SearchDisplay.from_estimator, ("search",), search=None),
         entry("SpatialEntropyDisplay", i.SpatialEntropyDisplay, entropies=np.ones((3, 16)), n_pixels=16),
-        entry("SpatialEntropyDisplay.from_estimator", i.SpatialEntropyDisplay.from_estimator, estimator=mae, X=X, power=1),
+        entry(
+            "SpatialEntropyDisplay.from_estimator", i.SpatialEntropyDisplay.from_estimator, estimator=mae, X=X, power=1
+        ),
     ]
 
 

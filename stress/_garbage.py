@@ -89,9 +89,9 @@ SCALARS: dict[str, Callable[[], Any]] = {
     "slice": lambda: slice(2),
 }
 CONTAINERS: dict[str, Callable[[], Any]] = {
-    "[]": lambda: [],
+    "[]": list,
     "()": lambda: (),
-    "{}": lambda: {},
+    "{}": dict,
     "set": lambda: {1, 2},
     "[None]": lambda: [None],
     "[1]": lambda: [1],
@@ -164,7 +164,9 @@ ARRAYS: dict[str, Callable[[], Any]] = {
     "float16 overflow": lambda: np.full((12, 16), np.float16(65504)),
     "1e308": lambda: np.arange(192.0).reshape(12, 16) * 1e305,
     "1e-308": lambda: np.arange(192.0).reshape(12, 16) * 1e-308,
-    "longdouble beyond float64": lambda: np.arange(192.0).reshape(12, 16).astype(np.longdouble) * np.longdouble("1e4000"),
+    "longdouble beyond float64": lambda: (
+        np.arange(192.0).reshape(12, 16).astype(np.longdouble) * np.longdouble("1e4000")
+    ),
     "uint64": lambda: np.full((12, 16), 2**64 - 1, np.uint64),
     "broadcast": lambda: np.broadcast_to(np.float64(1), (12, 16)),
     "random state": lambda: np.random.RandomState(0),
@@ -180,7 +182,9 @@ FRAMES: dict[str, Callable[[], Any]] = {
     "frame with categories": lambda: pd.DataFrame({"a": pd.Categorical(["x", "y"] * 6), "b": np.arange(12.0)}),
     "frame with missing": lambda: pd.DataFrame({"a": pd.array([1, None, 3], dtype="Int64"), "b": [1.0, 2.0, 3.0]}),
     "frame with equal names": lambda: pd.DataFrame(np.zeros((12, 2)), columns=["a", "a"]),
-    "frame with two levels": lambda: pd.DataFrame(np.zeros((12, 2)), columns=pd.MultiIndex.from_tuples([(1, 2), (3, 4)])),
+    "frame with two levels": lambda: pd.DataFrame(
+        np.zeros((12, 2)), columns=pd.MultiIndex.from_tuples([(1, 2), (3, 4)])
+    ),
     "frame with mixed names": lambda: pd.DataFrame(np.zeros((12, 2)), columns=["a", 1]),
     "frame of objects": lambda: pd.DataFrame({"a": [1, "x", None]}),
     "frame of lists": lambda: pd.DataFrame({"a": [[1, 2], [3]]}),

@@ -111,7 +111,7 @@ def _scaled(trial: Trial, X: np.ndarray, dtype: str) -> np.ndarray:
 
 def _cast(trial: Trial, X: np.ndarray, dtype: str) -> np.ndarray:
     if dtype == "bool":
-        return X > np.median(X)
+        return np.median(X) < X
     kind = np.dtype(dtype)
     if kind.kind == "f":
         with np.errstate(over="ignore", under="ignore"):

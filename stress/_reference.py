@@ -230,10 +230,14 @@ class Reference:
         R = self._root
         excess, roots = np.linalg.eigh((self.Q - 1).astype(np.float64))
         large = excess > 1e-12 * max(excess[-1], 1)
-        parts = [R.T] + [R.T * (r * np.sqrt(e))[:, np.newaxis] for e, r in zip(excess[large], roots.T[large], strict=True)]
+        parts = [R.T] + [
+            R.T * (r * np.sqrt(e))[:, np.newaxis] for e, r in zip(excess[large], roots.T[large], strict=True)
+        ]
         if self.noise:
             parts.append(np.eye(R.shape[1]) * float(np.sqrt(self.sigma2)))
-        F = _unit_rows(np.hstack(parts))  # which spans the same rows, and in which a small feature counts like a large one
+        F = _unit_rows(
+            np.hstack(parts)
+        )  # which spans the same rows, and in which a small feature counts like a large one
         _, sizes, Wt = np.linalg.svd(F, full_matrices=False)
         Wt = Wt[sizes > 1e-8 * max(sizes[0], 1e-300)]  # what is cut off and what rounding adds are 1e-16 alike
         values = np.linalg.svd(Wt[:, : len(R)] @ R, compute_uv=False) ** 2

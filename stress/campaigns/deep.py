@@ -135,7 +135,8 @@ def asked_in_any_form(trial: Trial, made: Made) -> None:
         trial.note(visible=name)
         trial.cell("ViTMAE.reconstruct", dtype, form, f"visible={name}")
         found = made.mae.reconstruct(came, mask)
-        shape = (len(X), X[0].size) if np.ndim(getattr(came, "values", came)) == 2 else X.shape
+        is_flat = form in ("flat", "data frame") or (form == "subclass" and came.ndim == 2)
+        shape = (len(X), X[0].size) if is_flat else X.shape
         expected = made.reconstruction(X, np.broadcast_to(visible, (len(X), made.n_patches))).reshape(shape)
     elif entry == "score":
         visible = draw_visible(made.mae.net_, len(X), made.mae.net_.seed).numpy()
@@ -423,7 +424,7 @@ def fit_until_stopped(mae: ViTMAE, X: np.ndarray, stop: StopAt) -> None:
         stop_in_batches.on_batch_end = original
 
 
-from skmae.vit._net import SeededNet as stop_in_batches  # noqa: E402, N813
+from skmae.vit._net import SeededNet as stop_in_batches  # noqa: N813
 
 
 def scales_and_offsets(trial: Trial, made: Made) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from skmae import LinearAE, Moments
-from stress import _reference as reference
 from stress._frame import Failure, Trial
 from stress._inputs import Samples, draw_samples, draw_shape, laid_out
 from stress._reference import Reference, Wide
@@ -120,7 +119,9 @@ def _check_moments(trial: Trial, samples: Samples, seen: np.ndarray, weights: np
         raise Failure("a feature that no sample knows was not refused")
     mean, second, unit = _pairwise(samples.values[rows], kept, None if weights is None else weights[rows])
     # what is taken away leaves its rounding; features are as large as all their values, shown or not
-    reach = (np.ptp(samples.values, axis=0) / unit).astype(float) + 1e-15 * np.abs(samples.values / float(unit)).max(axis=0)
+    reach = (np.ptp(samples.values, axis=0) / unit).astype(float) + 1e-15 * np.abs(samples.values / float(unit)).max(
+        axis=0
+    )
     error = np.abs(found.second / float(unit) ** 2 - second)
     offset = (np.abs(samples.values).max(axis=0) / float(unit)) * 4e-15
     allowed = 1e-11 * np.outer(reach, reach) + np.add.outer(offset, offset) * reach.max()
@@ -170,7 +171,12 @@ def _check_fitted(
     values, U = np.linalg.eigh(second.astype(np.float64))
     root = (U * np.sqrt(np.maximum(values, 0))).T * np.sqrt(d)
     truth = Reference(
-        np.vstack([root, -root]), None, setting.labels, setting.masks, float(setting.noise / unit / unit), setting.speckle
+        np.vstack([root, -root]),
+        None,
+        setting.labels,
+        setting.masks,
+        float(setting.noise / unit / unit),
+        setting.speckle,
     )
     to_scale = float(truth.unit) ** 2
     W1, W2 = (np.asarray(a).astype(Wide) for a in (model.components_, model.decoder_))

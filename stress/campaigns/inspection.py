@@ -66,7 +66,9 @@ def _close(found: Any, exact: Any, tolerance: float, what: str, *, size: float =
     found, exact = np.asarray(found, float), np.asarray(exact, float)
     if found.shape != exact.shape:
         raise Failure(f"{what} has shape {found.shape}, not {exact.shape}")
-    same = np.isclose(found, exact, rtol=tolerance, atol=tolerance * np.nanmax(np.abs(exact), initial=size), equal_nan=True)
+    same = np.isclose(
+        found, exact, rtol=tolerance, atol=tolerance * np.nanmax(np.abs(exact), initial=size), equal_nan=True
+    )
     if not same.all():
         at = tuple(int(i) for i in np.argwhere(~same)[0])
         raise Failure(f"{what}{list(at)} is {found[at]:.9g}, not {exact[at]:.9g}")
@@ -93,7 +95,9 @@ def _autocorrelation(trial: Trial, shape: Shape, samples: Samples) -> None:
     found = shown.spatial_autocorrelation(
         samples.X, shape.sample, channel_axis=shape.said, visible=given, radial=False, bin_width=None
     )
-    table = shown.spatial_autocorrelation(samples.X, shape.sample, channel_axis=shape.said, visible=given, bin_width=None)
+    table = shown.spatial_autocorrelation(
+        samples.X, shape.sample, channel_axis=shape.said, visible=given, bin_width=None
+    )
     f = np.where(r[:, :, np.newaxis], (images - seen.mean(axis=0)) / spread, 0)
     exact = np.full(tuple(2 * size - 1 for size in grid), np.nan, Wide)
     sums, counts = np.zeros(exact.shape, Wide), np.zeros(exact.shape, Wide)
@@ -221,7 +225,9 @@ def _model(trial: Trial, shape: Shape, samples: Samples) -> Any:
         sampling = str(trial.choose("bernoulli", "exact"))
         model: Any = LinearMAE(**common, patch=int(trial.rng.integers(1, 4)), mask=0.5, mask_sampling=sampling)
     else:
-        model = LinearDAE(**common, noise_std=float(np.ptp(samples.values)) or 1.0) if kind == "dae" else LinearAE(**common)
+        model = (
+            LinearDAE(**common, noise_std=float(np.ptp(samples.values)) or 1.0) if kind == "dae" else LinearAE(**common)
+        )
     return model.fit(samples.values)
 
 

@@ -290,13 +290,17 @@ def check_fitted(setting: Setting, samples: Samples, truth: Reference, weights: 
         decoder = (W2.T / np.where(root > 0, root, 1) * (truth.S.diagonal() > 0))[clear]
         difference = np.abs((W1 * root)[clear] - decoder)
         if difference.max(initial=0) > 1e-9:
-            raise Failure(f"nothing is corrupted, but components_ differ from decoder_.T by {float(difference.max()):.2g}")
+            raise Failure(
+                f"nothing is corrupted, but components_ differ from decoder_.T by {float(difference.max()):.2g}"
+            )
     unit2 = truth.unit * truth.unit
     loss = truth.loss_hidden if setting.hidden_loss else truth.loss_all
     found = loss(W2 @ W1)
     claimed = Wide(model.expected_loss_) / unit2
     if abs(found - claimed) > near * scale / d:
-        raise Failure(f"expected_loss_ {claimed * d / scale:.12g} of the variance, but the map's is {found * d / scale:.12g}")
+        raise Failure(
+            f"expected_loss_ {claimed * d / scale:.12g} of the variance, but the map's is {found * d / scale:.12g}"
+        )
     check_optimum(setting, samples, truth, weights, float(found), near)
     _check_rank(setting, truth, values / unit2, weights)
     if not model.whiten:

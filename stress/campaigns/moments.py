@@ -99,9 +99,7 @@ def _check_pickle(moments: Moments) -> None:
         raise Failure(f"a pickle of {moments.n_features} features has {len(raw)} bytes")
 
 
-def _check(
-    moments: Moments, samples: Samples, weights: np.ndarray | None, rows: np.ndarray, narrow: bool
-) -> None:
+def _check(moments: Moments, samples: Samples, weights: np.ndarray | None, rows: np.ndarray, narrow: bool) -> None:
     unit = Wide(np.abs(samples.values).max()) or Wide(1)
     everything = samples.values.astype(Wide) / unit
     w = np.ones(len(everything), Wide) if weights is None else weights.astype(Wide)
@@ -128,7 +126,9 @@ def _check(
     tiny = np.finfo(np.float64).tiny / unit / unit
     if not (error <= allowed + tiny).all():
         i, j = np.unravel_index(np.argmax(error / (allowed + tiny)), error.shape)
-        raise Failure(f"second[{i}, {j}] is {float(second[i, j]):.3g}, wrong by {float(error[i, j]):.3g}, of {reach[i]:.3g}")
+        raise Failure(
+            f"second[{i}, {j}] is {float(second[i, j]):.3g}, wrong by {float(error[i, j]):.3g}, of {reach[i]:.3g}"
+        )
     error = np.abs(moments.mean.astype(Wide) / unit - mean)
     if not (error <= lost * reach + last_digit + np.finfo(np.float64).tiny / unit).all():
         raise Failure(f"mean is wrong by {float(error.max()):.3g} of the largest value")
