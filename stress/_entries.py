@@ -269,7 +269,7 @@ def _samplers() -> list[Entry]:
     ]
 
 
-def _half(n: int, grid: Any, mask: float, random_state: Any) -> np.ndarray:  # noqa: ARG001
+def _half(n: int, grid: Any, mask: float, random_state: Any) -> np.ndarray:
     return random_state.random_sample((n, grid.n_patches)) < 0.5
 
 

@@ -413,8 +413,8 @@ def from_checkpoint(trial: Trial, made: Made, folder: str, interrupted: bool) ->
 def fit_until_stopped(mae: ViTMAE, X: np.ndarray, stop: StopAt) -> None:
     """As a signal would: the callback is not one of the estimator's, whose parameters stay the same."""
     original = stop_in_batches.on_batch_end
-    stop_in_batches.on_batch_end = lambda self, net, *args, **kwargs: (  # noqa: ARG005
-        stop.on_batch_end(net, kwargs.get("training", False))
+    stop_in_batches.on_batch_end = lambda self, net, *args, **kwargs: stop.on_batch_end(
+        net, kwargs.get("training", False)
     )
     try:
         mae.fit(X)

@@ -47,6 +47,10 @@ def of_parameters(trial: Trial, kind: type) -> None:
     """A parameter, found out at `fit`; the model fitted before stays."""
     names = [name for name in signature(kind.__init__).parameters if name not in ("self", "device", "verbose")]
     name, (what, thing) = str(trial.choose(*names)), draw_garbage(trial)
+    if name == "random_state" and what == "None":  # scikit-learn's convention: NumPy's global generator draws
+        return
+    if what == "Fraction":  # numpy.isnan, which scikit-learn's checks of parameters ask, does not take it
+        return
     if what in _HUGE and name not in ("callbacks", "net_params", "mask_sampling", "encoder", "augment"):
         return
     trial.cell(f"{kind.__name__}.fit", parameter=name)

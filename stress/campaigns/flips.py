@@ -146,7 +146,7 @@ def write_checkpoint(folder: Path) -> Path:
     return next(folder.rglob("last.pt"))
 
 
-def read_checkpoint(folder: Path, path: Path) -> bytes:  # noqa: ARG001
+def read_checkpoint(folder: Path, path: Path) -> bytes:
     return state_of(small(max_epochs=2, checkpoint=folder).fit(images()))
 
 
@@ -160,7 +160,7 @@ def write_tuned(folder: Path) -> Path:
     return next(folder.rglob("last.pt"))
 
 
-def read_tuned(folder: Path, path: Path) -> bytes:  # noqa: ARG001
+def read_tuned(folder: Path, path: Path) -> bytes:
     return state_of(classifier(folder))
 
 
@@ -180,7 +180,7 @@ def write_old_torch(folder: Path) -> Path:
     return path
 
 
-def read_weights(folder: Path, path: Path) -> bytes:  # noqa: ARG001
+def read_weights(folder: Path, path: Path) -> bytes:
     return state_of(small(image_shape=(4, 4, 3)).load_weights(path))
 
 
@@ -242,7 +242,7 @@ def write_npz(folder: Path) -> Path:
     return folder / "cifar10_test.npz"
 
 
-def read_npz(folder: Path, path: Path) -> bytes:  # noqa: ARG001
+def read_npz(folder: Path, path: Path) -> bytes:
     with mock.patch.dict(os.environ, SKMAE_DATA=str(folder)):
         cifar = fetch_cifar10(subset="test")
     return numbers(cifar.images, cifar.target)
@@ -256,7 +256,7 @@ def write_depth(folder: Path) -> Path:
     return folder / "nyuv2_depth64.npz"
 
 
-def read_depth(folder: Path, path: Path) -> bytes:  # noqa: ARG001
+def read_depth(folder: Path, path: Path) -> bytes:
     rooms = load_depth(folder)
     return numbers(rooms.images, rooms.target)
 
@@ -267,7 +267,7 @@ def write_archive(folder: Path) -> Path:
     return path
 
 
-def read_archive(folder: Path, path: Path) -> bytes:  # noqa: ARG001
+def read_archive(folder: Path, path: Path) -> bytes:
     with mock.patch.object(_cifar10, "_MD5", hashlib.md5(archive()).hexdigest()):
         cifar = fetch_cifar10(folder, subset="test", download_if_missing=False)
     return numbers(cifar.images, cifar.target)

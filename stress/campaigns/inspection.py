@@ -126,7 +126,7 @@ def _maps(trial: Trial, n_outputs: int, n_pixels: int) -> np.ndarray:
     return maps.astype(str(trial.choose("float64", "float32")) if maps.max() < 1e30 and maps.max() > 1e-30 else float)
 
 
-def _influence(trial: Trial, shape: Shape, samples: Samples) -> None:  # noqa: ARG001
+def _influence(trial: Trial, shape: Shape, samples: Samples) -> None:
     grid = _grid(shape)
     places = np.array(list(product(*map(range, grid))))
     outputs = trial.rng.permutation(len(places))[: trial.rng.integers(1, len(places) + 1)]
@@ -153,7 +153,7 @@ def _pixel_labels(shape: Shape, patch: int) -> np.ndarray:
     return reference.patches(_grid(shape), None, patch)[0]
 
 
-def _entropy(trial: Trial, shape: Shape, samples: Samples) -> None:  # noqa: ARG001
+def _entropy(trial: Trial, shape: Shape, samples: Samples) -> None:
     n_pixels = int(np.prod(_grid(shape)))
     maps = _maps(trial, 2, n_pixels)
     power = float(trial.choose(1, 2, 0.5))
@@ -169,7 +169,7 @@ def _entropy(trial: Trial, shape: Shape, samples: Samples) -> None:  # noqa: ARG
     _close(np.asarray(found)[some], exact[some], 1e-5 if maps.dtype == np.float32 else 1e-9, "SpatialEntropy")
 
 
-def _cka(trial: Trial, shape: Shape, samples: Samples) -> None:  # noqa: ARG001
+def _cka(trial: Trial, shape: Shape, samples: Samples) -> None:
     X = samples.values
     Y = X[:, :2] + trial.rng.standard_normal((len(X), 2)) * X.std()
     unbiased = trial.chance(0.5)
@@ -198,7 +198,7 @@ def _hsic(K: np.ndarray, L: np.ndarray, unbiased: bool) -> np.longdouble:
     return total / (n * (n - 3))
 
 
-def _spectrum(trial: Trial, shape: Shape, samples: Samples) -> None:  # noqa: ARG001
+def _spectrum(trial: Trial, shape: Shape, samples: Samples) -> None:
     grid = _grid(shape)
     patch = int(trial.rng.integers(1, 4))
     labels, counts = reference.patches(grid, None, patch)
@@ -279,7 +279,7 @@ def _linearized(trial: Trial, shape: Shape, samples: Samples) -> None:
         raise Failure(f"linearized_loss {found:.12g}, -score {exact:.12g}")
 
 
-def _similarity(trial: Trial, shape: Shape, samples: Samples) -> None:  # noqa: ARG001
+def _similarity(trial: Trial, shape: Shape, samples: Samples) -> None:
     J = trial.rng.standard_normal((4, 3, 5))
     if trial.chance(0.3):
         J[int(trial.rng.integers(4)), 1] = 0

@@ -128,7 +128,7 @@ def weights(trial: Trial, folder: Path, payload: Any) -> tuple[str, Path]:
     return carrier, path
 
 
-def use_weights(folder: Path, path: Path) -> Any:  # noqa: ARG001
+def use_weights(folder: Path, path: Path) -> Any:
     return small(image_shape=(4, 4, 3)).load_weights(path)
 
 
@@ -145,7 +145,7 @@ def checkpoint(trial: Trial, folder: Path, payload: Any) -> tuple[str, Path]:
     return carrier, path
 
 
-def use_checkpoint(folder: Path, path: Path) -> Any:  # noqa: ARG001
+def use_checkpoint(folder: Path, path: Path) -> Any:
     return small(max_epochs=1, checkpoint=folder).fit(images())
 
 
@@ -167,7 +167,7 @@ def shard(trial: Trial, folder: Path, payload: Any) -> tuple[str, Path]:
     return carrier, path
 
 
-def use_shard(folder: Path, path: Path) -> Any:  # noqa: ARG001
+def use_shard(folder: Path, path: Path) -> Any:
     return Moments.from_files([path])
 
 
@@ -186,7 +186,7 @@ def npz(trial: Trial, folder: Path, payload: Any) -> tuple[str, Path]:
     return carrier, path
 
 
-def use_npz(folder: Path, path: Path) -> Any:  # noqa: ARG001
+def use_npz(folder: Path, path: Path) -> Any:
     with mock.patch.dict(os.environ, SKMAE_DATA=str(folder)):
         return fetch_cifar10(subset="test")
 
@@ -197,7 +197,7 @@ def depth(trial: Trial, folder: Path, payload: Any) -> tuple[str, Path]:
     return "npz", path.replace(folder / "nyuv2_depth64.npz")
 
 
-def use_depth(folder: Path, path: Path) -> Any:  # noqa: ARG001
+def use_depth(folder: Path, path: Path) -> Any:
     return load_depth(folder)
 
 

@@ -1,6 +1,5 @@
 """Each mended fault can be put back, and is taken away again; those that show at once are found here."""
 
-
 import pytest
 
 from stress.faults import FAULTS, line, search_for

@@ -48,7 +48,9 @@ def test_moments_of_masks_are_those_of_all_masks(masks):
 def test_moments_of_draws_are_means(rng):
     r = rng.random((40, 5)) < 0.5
     found = Draws(r)
-    np.testing.assert_allclose(found.two.astype(float), [[(r[:, a] & r[:, b]).mean() for b in range(5)] for a in range(5)])
+    np.testing.assert_allclose(
+        found.two.astype(float), [[(r[:, a] & r[:, b]).mean() for b in range(5)] for a in range(5)]
+    )
     assert float(found.three[0, 1, 2]) == pytest.approx((r[:, 0] & r[:, 1] & r[:, 2]).mean())
 
 
