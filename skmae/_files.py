@@ -34,10 +34,13 @@ def open_shards(paths: AnyPath | Iterable[AnyPath]) -> list[Shard]:
     ValueError
         If there is none, if one is of another kind, is damaged, holds no real numbers, or differs in width.
     """
-    paths = [paths] if isinstance(paths, str | PathLike) else list(paths)
-    if not paths:
+    try:
+        files = [Path(fspath(path)) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
+    except TypeError as error:
+        raise TypeError(f"paths must be a path, or several, of .npy or .parquet files: {error}.") from error
+    if not files:
         raise ValueError("paths is empty: pass at least one .npy or .parquet file.")
-    shards = [_open(Path(fspath(path))) for path in paths]
+    shards = [_open(path) for path in files]
     first = shards[0]
     for shard in shards[1:]:
         if shard.n_features != first.n_features:

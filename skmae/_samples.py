@@ -311,9 +311,13 @@ class Samples:
         """What that solution makes of the samples, where a search has encoded them before."""
         return None
 
-    def choose_shift(self, dtype: DType) -> FloatArray:
-        """A centre near the samples that `dtype` holds: an 8-bit type's mid-point, else the mean of the first rows."""
-        if self.dtype in _MIDPOINT:
+    def choose_shift(self, dtype: DType, weights: Weights = None) -> FloatArray:
+        """A centre near the samples that `dtype` holds: the mean of the first rows.
+
+        Of 8-bit samples without weights it is the type's mid-point, about which sums are exact; with weights they are
+        rounded, and a mid-point far from the samples would cost digits.
+        """
+        if self.dtype in _MIDPOINT and weights is None:
             return np.full(self.n_features, _MIDPOINT[self.dtype])
         first = slice(0, min(BLOCK_ROWS, len(self)))
         values = self.read(first)
@@ -478,11 +482,11 @@ class DeviceSamples(Samples):
             Z = (xp.astype(self.values, dtype) - centre) @ encoder - xp.astype(rest, dtype)
         return Z if self._all_finite(Z) else super().project(components, mean, fill)  # which finds out why
 
-    def choose_shift(self, dtype: DType) -> FloatArray:
+    def choose_shift(self, dtype: DType, weights: Weights = None) -> FloatArray:
         xp, widest = self.library.xp, self.library.widest
         mean = xp.mean(xp.astype(self.values[: min(BLOCK_ROWS, len(self)), :], widest), axis=0)
         if not self._all_finite(mean):
-            return super().choose_shift(dtype)
+            return super().choose_shift(dtype, weights)
         # whole numbers and float32 alike are held by float32 without rounding
         return array_to_numpy(xp.round(mean) if self._is_narrow(dtype) else mean).astype(np.float64)
 
@@ -617,7 +621,7 @@ def _reduce_chunk(
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def read_samples(X: Any, reader: Any, *, may_have_gaps: bool = False) -> Samples:
+def read_samples(X: Any, reader: Any, *, may_have_gaps: bool = False, parameter: str = "X") -> Samples:
     """Samples from whatever came in, checked to be real numbers, not yet checked for NaN.
 
     Parameters
@@ -627,6 +631,8 @@ def read_samples(X: Any, reader: Any, *, may_have_gaps: bool = False) -> Samples
         Who reads, for error texts.
     may_have_gaps : bool
         Whether entries may be masked.
+    parameter : str
+        What error texts call X.
 
     Returns
     -------
@@ -641,19 +647,20 @@ def read_samples(X: Any, reader: Any, *, may_have_gaps: bool = False) -> Samples
     """
     if isinstance(X, Samples):
         return X
+    allowed = "an array of (n_samples, n_features) or (n_samples, *image_shape), of real numbers"
+    with _called(parameter), naming("X", allowed):
+        samples = _read(X, reader)
+        if samples.masked is not None and not may_have_gaps:
+            samples.check_finite()
+    return samples
+
+
+def _read(X: Any, reader: Any) -> Samples:
     if is_dask(X):
         return _read_dask(X)
     if _is_hdf5(X):
         return _read_hdf5(X)
-    name = reader if isinstance(reader, str) else type(reader).__name__
-    with naming("X", "an array of (n_samples, n_features) or (n_samples, *image_shape)"):
-        samples = _read(X, None if isinstance(reader, str) else reader, name)
-    if samples.masked is not None and not may_have_gaps:
-        samples.check_finite()
-    return samples
-
-
-def _read(X: Any, estimator: Any, name: str) -> Samples:
+    estimator, name = (None, reader) if isinstance(reader, str) else (reader, type(reader).__name__)
     frame = X if _is_frame(X) else None
     library, masked = library_of(X), None
     if frame is not None:
@@ -681,7 +688,19 @@ def naming(parameter: str, allowed: str) -> Iterator[None]:
         if re.search(rf"\b{parameter}\b", str(error)):
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{parameter} cannot be read: {error} Pass {allowed}, of real numbers.") from error
+        raise kind(f"{parameter} cannot be read: {error} Pass {allowed}.") from error
+
+
+@contextmanager
+def _called(parameter: str) -> Iterator[None]:
+    """Let errors about X call it by another name."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        if parameter == "X":
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(re.sub(r"\bX\b", parameter, str(error))) from error
 
 
 def _as_rows(X: Any, library: ArrayLibrary | None) -> tuple[Any, Shape | None]:
@@ -911,7 +930,7 @@ def refuse_not_finite(block: Array, first_row: int = 0) -> None:
 
 def _check_weights(sample_weight: Any, n_samples: int) -> FloatArray:
     """(n_samples,) float64."""
-    with naming("sample_weight", f"an array of ({n_samples},)"):
+    with naming("sample_weight", f"an array of ({n_samples},), of real numbers"):
         values = sample_weight.compute() if is_dask(sample_weight) else to_numpy(sample_weight)
         if values.ndim == 0:
             raise ValueError(f"it is a single value, {values}.")

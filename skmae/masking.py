@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 
 from skmae._compat import array_to_numpy
 from skmae._grid import PatchGrid
+from skmae._samples import naming
 from skmae._typing import Array, BoolArray, FloatArray, IntArray, RandomState, Shape
 
 __all__ = ["Bernoulli", "Blocks", "ExactCount", "Sampled", "Stripes", "Tubes"]
@@ -485,7 +486,8 @@ def read_visible(grid: PatchGrid, visible: ArrayLike, n_samples: int) -> BoolArr
     ValueError
         If `visible` is not bool, or fits none of these shapes.
     """
-    masks: Array = visible if isinstance(visible, np.ndarray) else array_to_numpy(visible)
+    with naming("visible", "an array of bool, True where a sample may be seen"):
+        masks: Array = visible if isinstance(visible, np.ndarray) else array_to_numpy(visible)
     if masks.dtype != bool:
         raise ValueError(
             f"visible must be an array of bool, True where a sample may be seen; got dtype {masks.dtype}. "

@@ -186,8 +186,9 @@ class Moments:
         for number, batch in enumerate(with_progress(batches, total=None, verbose=verbose)):
             try:
                 moments = cls.from_data(batch) if moments is None else moments.update(batch)
-            except ValueError as error:
-                raise ValueError(f"Batch {number}: {error}") from error
+            except (TypeError, ValueError) as error:
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"Batch {number}: {error}") from error
         if moments is None:
             raise ValueError("There is no batch: batches is empty, or a generator that was used up before.")
         return moments
@@ -368,7 +369,7 @@ class Moments:
         verbose: bool = False,
     ) -> None:
         if self.n_rows == 0:
-            self._shift = samples.choose_shift(dtype)
+            self._shift = samples.choose_shift(dtype, weights)
         if not self._scatter.flags.writeable:  # read from a file that is mapped into memory
             self._scatter = self._scatter.copy(order="F")
         first, exact, pairs = samples.add_products(

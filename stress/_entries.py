@@ -38,6 +38,10 @@ _ALIASES = {
         "[Ss]parse data",
         "has shape",
         "missing in every",
+<<<<<<< HEAD
+=======
+        "image_shape",
+>>>>>>> fuzz1
     ],
     "sample_weight": ["sample_weight", "weights", "Sample weights", "Complex data not supported"],
     "random_state": ["random_state", "[Ss]eed"],
@@ -45,7 +49,10 @@ _ALIASES = {
     "moments": ["moments", "Moments", "n_samples=0"],
     "other": ["moments", "Moments", "unsupported operand"],
     "paths": ["path", "file", "/nowhere"],
-    "self": [""],
+    "estimator": ["estimator", "not an instance"],  # scikit-learn's check_is_fitted
+    "search": ["estimator instance"],
+    "mask_sampling": [r"\(\) takes"],  # a function of the user's with other arguments
+    "y": ["ScalarType"],
 }
 
 
@@ -224,9 +231,16 @@ def _moments() -> list[Entry]:
             ("paths", "batch_size"),
         ),
         Entry("Moments", Moments, lambda: {"n_features": 3}, ("n_features",)),
-        Entry("Moments +", lambda other: one + other, lambda: {"other": one}, ("other",)),
-        Entry("Moments -", lambda other: one - other, lambda: {"other": one}, ("other",)),
+        Entry("Moments +", lambda other: _operated(one.__add__(other)), lambda: {"other": one}, ("other",)),
+        Entry("Moments -", lambda other: _operated(one.__sub__(other)), lambda: {"other": one}, ("other",)),
     ]
+
+
+def _operated(result: Any) -> Any:
+    """What an operator gives, had the other side none of its own."""
+    if result is NotImplemented:
+        raise TypeError("unsupported operand type for Moments")
+    return result
 
 
 @cache
@@ -488,7 +502,7 @@ def _searches() -> list[Entry]:
             weight=0.05,
             also={
                 "y": ["target", "labels", "Expected", "Found", "continuous", "class", "samples"],
-                "cv": ["split", "fold", "cross-validation", "indices"],
+                "cv": ["split", "fold", "cross-validation", "indices", "unpack", "iterat"],
                 "scoring": ["score", "scorer"],
             },
         )

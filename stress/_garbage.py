@@ -4,7 +4,6 @@ import datetime
 import io
 from collections.abc import Callable
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +69,6 @@ SCALARS: dict[str, Callable[[], Any]] = {
     "'all'": lambda: "all",
     "bytes": lambda: b"abc",
     "Decimal": lambda: Decimal("0.5"),
-    "Fraction": lambda: Fraction(1, 2),
     "date": lambda: datetime.date(2024, 1, 1),
     "np.float32": lambda: np.float32(0.5),
     "np.int64": lambda: np.int64(2),

@@ -54,7 +54,7 @@ def draw_samples(trial: Trial, n: int, sample_shape: tuple[int, ...], *, moderat
     if layout == "list" and dtype == "longdouble":
         layout = "C"
     return Samples(
-        laid_out(trial, array, layout),
+        laid_out(array, layout),
         np.array(array.reshape(n, -1), np.float64),
         dtype,
         layout,
@@ -131,7 +131,7 @@ class Subclass(np.ndarray):
     """As astropy, pint and others have them."""
 
 
-def laid_out(trial: Trial, array: np.ndarray, layout: str) -> Any:
+def laid_out(array: np.ndarray, layout: str) -> Any:
     """The same numbers otherwise in memory."""
     match layout:
         case "F":

@@ -77,7 +77,7 @@ def make_gabor_targets(
     >>> make_gabor_targets(images, dilation=2).shape
     (10, 32, 32)
     """
-    images = read_samples(images, "make_gabor_targets").original()
+    images = read_samples(images, "make_gabor_targets", parameter="images").original()
     images = check_array(images, dtype="numeric", ensure_2d=False, allow_nd=True, input_name="images")
     if images.ndim not in (3, 4) or 0 in images.shape or (images.ndim == 4 and images.shape[3] > MAX_AUTO_CHANNELS):
         raise ValueError(
@@ -89,7 +89,7 @@ def make_gabor_targets(
     grey = images.astype(float) / scale
     grey = grey.mean(axis=3) if images.ndim == 4 else grey
     grey -= grey.mean(axis=(1, 2), keepdims=True)
-    kernel = _gabor(grey.shape[1:], float(frequency), phase, float(sigma), float(dilation), orientation)
+    kernel = _gabor(grey.shape[1:], float(frequency), float(phase), float(sigma), float(dilation), float(orientation))
     filtered = fftconvolve(grey, kernel[np.newaxis], mode="same", axes=(1, 2))
     with np.errstate(over="ignore"):
         filtered *= scale

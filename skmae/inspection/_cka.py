@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import validate_params
 from skmae._linalg import power_of_two
 from skmae._samples import row_blocks
 from skmae._typing import Array, FloatArray
-from skmae.inspection._inputs import read_numbers, read_rows
+from skmae.inspection._inputs import read_names, read_numbers, read_rows
 from skmae.inspection._plotting import ImageDisplay, Picture
 
 if TYPE_CHECKING:
@@ -194,6 +194,11 @@ class CKADisplay(ImageDisplay):
             If there is nothing to compare; for the same faults of representations as `linear_cka`.
         """
         for name, representations in (("features", features), ("others", others)):
+            if representations is not None and not isinstance(representations, Mapping):
+                raise TypeError(
+                    f"{name} must be a dict of representations by name, as in {{'pca': X_pca}}; got "
+                    f"{type(representations).__name__}."
+                )
             if representations is not None and not representations:
                 raise ValueError(f"{name} is empty: pass one representation at least, as in {{'pca': X_pca}}.")
         rows = {name: read_rows(values, "X") for name, values in features.items()}
@@ -204,7 +209,9 @@ class CKADisplay(ImageDisplay):
         return cls(similarities, row_names=list(rows), column_names=list(compared)).plot(ax=ax, **kwargs)
 
     def _picture(self) -> Picture:
-        values = read_numbers(self.similarities, "similarities", (len(self.row_names), len(self.column_names)))
+        rows, columns = read_names(self.row_names, "row_names"), read_names(self.column_names, "column_names")
+        why = ", a row for each of row_names and a column for each of column_names"
+        values = read_numbers(self.similarities, "similarities", (len(rows), len(columns)), why)
         size = (2.2 + 0.8 * values.shape[1], 1.6 + 0.6 * values.shape[0])
         style = {"cmap": "viridis", "vmin": 0, "vmax": 1, "aspect": "auto"}
         return Picture(values, size, style, bar={"label": "Linear CKA"})

@@ -135,7 +135,7 @@ class ComponentsDisplay(ImageDisplay):
         return self._show(self._picture(n_columns), ax, kwargs)
 
     def _picture(self, n_columns: int | None = None) -> Picture:
-        pictures = as_pictures(self.components, self.image_shape, self.channel_axis)
+        pictures = as_pictures(self.components, self.image_shape, self.channel_axis, "components")
         largest = np.abs(pictures).max(axis=tuple(range(1, pictures.ndim)), keepdims=True)
         pictures = pictures / np.where(largest > 0, largest, 1)
         n_columns = n_columns or int(np.ceil(np.sqrt(len(pictures))))

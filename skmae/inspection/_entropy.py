@@ -150,7 +150,7 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         maps = maps.astype(np.float64)
         largest = maps.max(axis=1, keepdims=True)
         maps /= np.where(largest > 0, largest, 1)  # so that no power overflows
-        maps **= self.power
+        maps **= float(self.power)
         total = maps.sum(axis=1, keepdims=True)
         maps /= np.where(total > 0, total, 1)
         return np.clip(entr(maps).sum(axis=1), 0, np.log(maps.shape[1]))

@@ -100,7 +100,7 @@ def read(X: Any, name: str = "X", reader: str = "skmae.inspection") -> Samples:
             f"{name} has masked entries, which {reader} cannot leave out. Fill them first, with {name}.filled(0) or "
             f"LinearMAE.fill({name}), and say visible=~np.ma.getmaskarray({name}) where there is such a parameter."
         )
-    samples = read_samples(X, reader)
+    samples = read_samples(X, reader, parameter=name)
     if samples.dtype.kind not in "biuf":
         raise ValueError(f"{name} is of type {samples.dtype}, which is no real number. Convert it first.")
     return samples
@@ -149,7 +149,7 @@ def resolve_outputs(outputs: ArrayLike, grid: PatchGrid) -> IntArray:
         return np.ravel_multi_index(np.meshgrid(*along, indexing="ij"), shape).ravel()
     try:
         pixels = np.asarray(outputs)
-    except ValueError:  # rows of different lengths
+    except Exception:  # rows of different lengths, and whatever other libraries refuse
         pixels = np.empty(0)
     if pixels.dtype.kind not in "iu" or not pixels.size or pixels.ndim not in (1, 2):
         raise ValueError(
@@ -181,17 +181,26 @@ def _spread(size: int, count: int) -> IntArray:
     return ((2 * np.arange(count) + 1) * size) // (2 * count)
 
 
-def read_numbers(values: ArrayLike, name: str, shape: tuple[int | None, ...] | None = None) -> FloatArray:
-    """Numbers that a display was given, NaN among them; None in `shape` is any length."""
+def read_names(names: Any, name: str) -> list[Any]:
+    """Names of rows or columns that a display was given."""
+    if isinstance(names, str | bytes) or not np.iterable(names):
+        raise TypeError(f"{name} must be a list of one name each, got {names!r}.")
+    return list(names)
+
+
+def read_numbers(
+    values: ArrayLike, name: str, shape: tuple[int | None, ...] | None = None, why: str = ""
+) -> FloatArray:
+    """Numbers that a display was given, NaN among them; None in `shape` is any length, `why` says where it is from."""
     try:
         numbers = np.asarray(to_numpy(values), dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # of whatever library they are from
         raise ValueError(f"{name} holds no numbers ({error}).") from error
     if shape is not None and (
         numbers.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, numbers.shape, strict=True))
     ):
         wanted = ", ".join("any" if n is None else str(n) for n in shape)
-        raise ValueError(f"{name} has shape {numbers.shape}; it must be ({wanted}).")
+        raise ValueError(f"{name} has shape {numbers.shape}; it must be ({wanted}){why}.")
     return numbers
 
 

@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import validate_params
 
 from skmae._compat import Interval, import_optional
 from skmae._typing import Array, FloatArray, RandomState, Shape
-from skmae.inspection._inputs import grid_of, read_first, read_numbers
+from skmae.inspection._inputs import grid_of, read_first, read_names, read_numbers
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import COLOURS, ImageDisplay, Picture, as_pictures, between_black_and_white, montage
 from skmae.inspection._protocol import Reconstructor
@@ -127,7 +127,7 @@ class JacobianDisplay(ImageDisplay):
 
     def _picture(self) -> Picture:
         height, width = self._size()
-        n, columns = len(self.images), 1 + len(self.outputs)
+        n, columns = len(read_names(self.images, "images")), 1 + len(read_names(self.outputs, "outputs"))
         scale = 1.4 / max(height, width)
         size = (columns * width * scale + 0.3, n * max(height * scale, 0.4) + 0.3)
         style = {"interpolation": "nearest", "aspect": "equal" if height > 1 else "auto"}
@@ -161,11 +161,13 @@ class JacobianDisplay(ImageDisplay):
 
     def _tiles(self, height: int, width: int) -> FloatArray:
         """(n * (1 + n_outputs), height, width, 3): each image, followed by its maps, all in colour."""
+        read_numbers(self.images, "images")
         (images,) = between_black_and_white(self.images)
-        pictures = as_pictures(images, self.image_shape, self.channel_axis)
+        pictures = as_pictures(images, self.image_shape, self.channel_axis, "images")
         if pictures.ndim == 3:
             pictures = np.repeat(pictures[..., np.newaxis], 3, axis=-1)
-        maps = read_numbers(self.maps, "maps", (len(images), len(self.outputs), height * width))
+        shape = len(images), len(read_names(self.outputs, "outputs")), height * width
+        maps = read_numbers(self.maps, "maps", shape, ", a map for each of images and each of outputs")
         largest = maps.max(axis=-1, keepdims=True)
         ink = np.sqrt(maps / np.where(largest > 0, largest, 1)).reshape(*maps.shape[:2], height, width, 1)
         colours = np.array(_colours(maps.shape[1]))[:, np.newaxis, np.newaxis]

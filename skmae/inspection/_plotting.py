@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmae._compat import import_optional
+from skmae._grid import check_shape, resolve_shape
 from skmae._linalg import power_of_two
 from skmae._samples import to_numpy
 from skmae._typing import Array, FloatArray, Shape
@@ -150,17 +151,19 @@ class ImageDisplay:
             set_ticks(range(len(labels)), labels, **of_axis)
 
 
-def as_pictures(rows: ArrayLike, image_shape: Shape, channel_axis: int | None) -> Array:
+def as_pictures(rows: ArrayLike, image_shape: Shape, channel_axis: int | None, name: str = "pictures") -> Array:
     """Rows as (n, height, width), or (n, height, width, 3) where there are three channels.
 
     Signals become one line; volumes are cut through the middle of their first axis; channels other than three are
-    averaged.
+    averaged. `name` is what error texts call the rows.
     """
+    shape = check_shape(image_shape)
+    image_shape, channel_axis = resolve_shape(shape, channel_axis, n_features=prod(shape), sample_shape=None)
     pictures = to_numpy(rows)
     if pictures.ndim < 2 or pictures[0].size != prod(image_shape):
         raise ValueError(
-            f"Pictures have shape {pictures.shape[1:]}, but image_shape={tuple(image_shape)} has {prod(image_shape)} "
-            f"values. Pass rows of that many, and the shape that they have, channels included."
+            f"{name} have shape {pictures.shape[1:]} each, but image_shape={tuple(image_shape)} has "
+            f"{prod(image_shape)} values. Pass rows of that many, and the shape that they have, channels included."
         )
     pictures = pictures.reshape(-1, *image_shape)
     if channel_axis is not None:
@@ -195,7 +198,8 @@ def between_black_and_white(samples: ArrayLike, *others: ArrayLike) -> list[Floa
     samples = to_numpy(samples)
     known = samples[np.isfinite(samples)]
     scale = power_of_two(known)  # so that no difference overflows
-    ends = (0.0, 255.0) if samples.dtype == np.uint8 else (known.min(initial=np.inf), known.max(initial=-np.inf))
+    ends = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    ends = (0.0, 255.0) if samples.dtype == np.uint8 else ends
     low, high = (float(end) / scale for end in ends)
     spread = high - low if high > low else 1.0
     shades = []
@@ -211,6 +215,8 @@ def _figure_and_axes(
     """Those given, or new ones."""
     plt = import_optional("matplotlib.pyplot", extra="plot", purpose=f"{type(display).__name__}.plot")
     if ax is not None:
+        if not hasattr(ax, "imshow"):
+            raise TypeError(f"ax must be a matplotlib Axes or None, got {type(ax).__name__}.")
         return ax.figure, ax
     return plt.subplots(figsize=figsize, layout="constrained")
 

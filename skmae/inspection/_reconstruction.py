@@ -12,7 +12,7 @@ from skmae._compat import Interval, _num_samples
 from skmae._grid import PatchGrid
 from skmae._samples import to_numpy
 from skmae._typing import RandomState, Shape
-from skmae.inspection._inputs import as_taken_by, read_first
+from skmae.inspection._inputs import as_taken_by, read_first, read_numbers
 from skmae.inspection._plotting import HIDDEN_GREY, ImageDisplay, Picture, as_pictures, between_black_and_white, montage
 from skmae.inspection._protocol import Reconstructor
 from skmae.masking import read_visible
@@ -145,6 +145,9 @@ class ReconstructionDisplay(ImageDisplay):
         return display.plot(ax=ax, **kwargs)
 
     def _picture(self) -> Picture:
+        shape = read_numbers(self.originals, "originals").shape
+        read_numbers(self.reconstructions, "reconstructions", shape, ", as that of originals")
+        read_numbers(self.visible, "visible", shape, ", as that of originals")
         originals, reconstructions = between_black_and_white(self.originals, self.reconstructions)
         bands = [
             as_pictures(rows, self.image_shape, self.channel_axis)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import import_optional
-from skmae.inspection._inputs import read_numbers
+from skmae.inspection._inputs import read_names, read_numbers
 from skmae.inspection._plotting import ImageDisplay, Picture
 
 if TYPE_CHECKING:
@@ -110,7 +110,10 @@ class SearchDisplay(ImageDisplay):
         return cls(scores, masks=masks or ["-"], patches=patches or ["-"], score_name=name).plot(ax=ax, **kwargs)
 
     def _picture(self) -> Picture:
-        scores = read_numbers(self.scores, "scores", (len(self.patches), len(self.masks)))
+        shape = len(read_names(self.patches, "patches")), len(read_names(self.masks, "masks"))
+        scores = read_numbers(
+            self.scores, "scores", shape, ", a row for each of patches and a column for each of masks"
+        )
         size = (1.8 + scores.shape[1], 1.8 + scores.shape[0])
         return Picture(scores, size, {"cmap": "viridis", "aspect": "auto"}, bar={"label": self.score_name})
 

@@ -308,7 +308,7 @@ class MaskSpectrumDisplay(CurveDisplay):
 
 def _over_directions(spectrum: Array) -> tuple[FloatArray, FloatArray]:
     """Mean power at each frequency up to the highest of an axis, in steps of the lowest."""
-    if not spectrum.ndim:
+    if not spectrum.ndim or not spectrum.size:
         raise ValueError(
             "spectrum is a single number. Pass what mask_power_spectrum returns, of the shape of the grid."
         )

@@ -20,7 +20,7 @@ from skmae._compat import HasMethods, Interval, RealNotInt, StrOptions, check_sa
 from skmae._estimator import GridEstimator, ReadsOnce
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID
-from skmae._samples import Samples, Weights, count_rows, floating_dtype, library_of, to_numpy
+from skmae._samples import Samples, Weights, count_rows, floating_dtype, library_of, naming, to_numpy
 from skmae._typing import Array, BoolArray, Constraints, FloatArray, Floats, RandomState, Shape
 from skmae.linear._corruptions import Corruption, Masks
 from skmae.linear._filling import Filling
@@ -504,10 +504,11 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             If X does not have `n_components_` columns.
         """
         check_is_fitted(self)
-        check_same_namespace(X, self, attribute="components_", method="inverse_transform")
-        features = check_array(X, dtype="numeric", input_name="X")
-        library, Z = library_of(features), to_numpy(features)
-        Z = Z.astype(floating_dtype(Z), copy=False)
+        with naming("X", "features of (n_samples, n_components)"):
+            check_same_namespace(X, self, attribute="components_", method="inverse_transform")
+            features = check_array(X, dtype="numeric", input_name="X")
+            library, Z = library_of(features), to_numpy(features)
+            Z = Z.astype(floating_dtype(Z), copy=False)
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"X has {Z.shape[1]} features, but inverse_transform of this {type(self).__name__} takes the "

@@ -120,6 +120,8 @@ class Corruption:
     def __post_init__(self) -> None:
         for name in ("across", "within", "noise"):
             _check_weight(name, getattr(self, name))
+            if not np.ndim(getattr(self, name)):
+                object.__setattr__(self, name, float(getattr(self, name)))
         if np.ndim(self.within):
             object.__setattr__(self, "within", _read_only(self.within, np.float64))
         if self.groups is not None:
@@ -408,12 +410,16 @@ def _check_weight(name: str, value: Any) -> None:
     if not all(isinstance(each, Real) for each in (np.ravel(np.array(value, object)) if is_list else [value])):
         or_list = ", or one for each group" if name == "within" else ""
         raise TypeError(f"{name} of a Corruption must be a number{or_list}; got {value!r}.")
+    value = np.asarray(value, np.float64)
     if not (np.isfinite(value).all() and np.greater_equal(value, 0).all()):
         raise ValueError(f"{name}={value!r} of a Corruption must be finite and >= 0.")
 
 
 def _checked_groups(groups: ArrayLike) -> Array:
-    labels = np.asarray(groups)
+    try:
+        labels = np.asarray(groups)
+    except Exception:  # rows of different lengths, and whatever other libraries refuse
+        labels = np.empty(0, object)
     if labels.ndim != 1 or not labels.size or labels.dtype.kind not in "iu" or labels.min() < 0:
         raise ValueError(
             f"groups must hold a whole number >= 0 for each feature; got an array of shape {labels.shape} and type "

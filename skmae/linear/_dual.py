@@ -173,7 +173,7 @@ def _runs(d: int) -> Iterator[slice]:
 def _samples_gram(rows: _Rows, blocks: list[IntArray]) -> FloatArray:
     """H, (n, n)."""
     n, d = rows.X.shape
-    if rows.X.dtype.itemsize == 1 and rows.root is None:
+    if rows.X.dtype.itemsize == 1 and rows.root is None and blocks:
         # moments of the transpose are exact, and twice as fast; then samples are centred
         moments = Moments.from_data(rows.X.T)
         H, m = moments.second, moments.mean
@@ -247,9 +247,10 @@ def _orthonormal(encoder: FloatArray, decoder: FloatArray, n_kept: int) -> tuple
     Those beyond `n_kept`, without signal, become anything.
     """
     kept = decoder[:, :n_kept]
-    R = cholesky(kept.T @ kept, check_finite=False)
-    decoder[:, :n_kept] = solve_triangular(R, kept.T, trans=1, check_finite=False).T
-    encoder[:n_kept] = solve_triangular(R, encoder[:n_kept], trans=1, check_finite=False)
+    if n_kept:
+        R = cholesky(kept.T @ kept, check_finite=False)
+        decoder[:, :n_kept] = solve_triangular(R, kept.T, trans=1, check_finite=False).T
+        encoder[:n_kept] = solve_triangular(R, encoder[:n_kept], trans=1, check_finite=False)
     random = np.random.RandomState(0).standard_normal((len(decoder), decoder.shape[1] - n_kept))
     for _ in range(2):
         random -= decoder[:, :n_kept] @ (decoder[:, :n_kept].T @ random)

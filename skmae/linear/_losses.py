@@ -167,7 +167,11 @@ def _uncorrupted(minimiser: Minimiser, S: FloatArray, multiple: float | None) ->
     """The same where V is a multiple of S: then the encoder is the decoder's transpose, and no S⁺S need be rounded."""
     if multiple is None:
         return minimiser
-    decoder = minimiser.decoder * ((S.diagonal() > 0)[:, np.newaxis] | (minimiser.eigenvalues == 0))
+    varies = S.diagonal() > 0
+    decoder = minimiser.decoder
+    if not varies.all():  # directions of little signal are mixed with features of none
+        decoder, R = np.linalg.qr(decoder * (varies[:, np.newaxis] | (minimiser.eigenvalues == 0)))
+        decoder *= np.where(R.diagonal() < 0, -1, 1)
     encoder = decoder.T * (minimiser.eigenvalues > 0)[:, np.newaxis] / multiple
     return replace(minimiser, encoder=encoder, decoder=decoder)
 

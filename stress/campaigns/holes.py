@@ -38,7 +38,7 @@ def case(trial: Trial) -> None:
         linear.fitted(trial, setting.model, entry, handed, weights)
         setting.model.components_  # noqa: B018
     except (ValueError, NotFittedError) as error:
-        _check_refusal(setting, samples, seen, weights, str(error))
+        _check_refusal(setting, seen, weights, str(error))
         return
     mean, second, scale = _pairwise(samples.values, seen, weights)
     _check_fitted(setting, samples, mean, second, scale)
@@ -72,7 +72,7 @@ def _with_holes(trial: Trial, samples: Samples, seen: np.ndarray, sample: tuple[
             some = trial.rng.random(seen.shape) < 0.5
             both = np.where(seen | some, array, np.nan).astype(array.dtype)
             return np.ma.MaskedArray(both.reshape(holes.shape), (~seen & some).reshape(holes.shape))
-        return laid_out(trial, holes, samples.layout if samples.layout != "list" else "C")
+        return laid_out(holes, samples.layout if samples.layout != "list" else "C")
     filler = np.where(seen, array, array.dtype.type(1 if array.dtype == bool else 77))
     return np.ma.MaskedArray(filler.reshape(len(array), *sample), ~seen.reshape(len(array), *sample))
 
@@ -134,9 +134,7 @@ def _check_moments(trial: Trial, samples: Samples, seen: np.ndarray, weights: np
         raise Failure("mean differs")
 
 
-def _check_refusal(
-    setting: linear.Setting, samples: Samples, seen: np.ndarray, weights: np.ndarray | None, text: str
-) -> None:
+def _check_refusal(setting: linear.Setting, seen: np.ndarray, weights: np.ndarray | None, text: str) -> None:
     k = setting.model.n_components
     counts = np.ones(len(seen), bool) if weights is None else weights > 0
     unknown = not seen[counts].any(axis=0).all()

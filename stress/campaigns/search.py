@@ -38,7 +38,7 @@ def case(trial: Trial) -> None:
     classes = trial.chance(0.4)
     y = np.arange(n) % 3 if classes else rng.standard_normal(n)
     spread = float(samples.values.std()) or 1.0
-    estimator, grid, prefix = _candidates(trial, shape, classes, spread)
+    estimator, grid, prefix = _candidates(trial, classes, spread)
     cv, groups, how = _splitter(trial, n)
     fit_params: dict[str, Any] = {} if groups is None else {"groups": groups}
     weighted = trial.chance(0.25)
@@ -72,7 +72,7 @@ def _anew(cv: Any) -> Any:
     return iter(list(cv)) if isinstance(cv, tuple) and cv and cv[0] == "iterator" else cv
 
 
-def _candidates(trial: Trial, shape: tuple[int, ...], classes: bool, spread: float) -> tuple[Any, Any, str]:
+def _candidates(trial: Trial, classes: bool, spread: float) -> tuple[Any, Any, str]:
     rng = trial.rng
     kind = trial.choose("mae", "mae", "mae", "dae", "ae")
     ranks = sorted(int(k) for k in rng.integers(1, 4, 2))
