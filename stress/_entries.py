@@ -38,10 +38,7 @@ _ALIASES = {
         "[Ss]parse data",
         "has shape",
         "missing in every",
-<<<<<<< HEAD
-=======
         "image_shape",
->>>>>>> fuzz1
     ],
     "sample_weight": ["sample_weight", "weights", "Sample weights", "Complex data not supported"],
     "random_state": ["random_state", "[Ss]eed"],

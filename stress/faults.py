@@ -208,11 +208,7 @@ FAULTS: list[Fault] = [
 def search_for(
     fault: Fault, *, seed: int = 0, seconds: float = float("inf"), cases: int | None = None
 ) -> tuple[str | None, Outcome]:
-<<<<<<< HEAD
-    """Run the campaign with the fault until a case fails that does not fail without it: what it says, the counts."""
-=======
     """Run the campaign with the fault until a case fails that does not fail without it: its text, and the counts."""
->>>>>>> fuzz1
     cases = campaigns()[fault.campaign].BUDGET if cases is None else cases
     total, found = Outcome(fault.campaign, seed), None
     while found is None and total.n_cases < cases and total.seconds < seconds:

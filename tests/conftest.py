@@ -19,7 +19,7 @@ def pytest_addoption(parser):
 
 @pytest.fixture(autouse=True)
 def strict_floats(request):
-    """With --strict-floats, what NumPy could warn of is an error: for the linear half (``tests/linear tests/test_*.py``)."""
+    """With --strict-floats, what NumPy could warn of is an error; for the linear half."""
     if not request.config.getoption("--strict-floats"):
         yield
         return
