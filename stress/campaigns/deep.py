@@ -27,7 +27,7 @@ from stress._frame import Failure, Trial
 torch.set_num_threads(1)  # networks this small have nothing to divide
 
 BUDGET = 10_000
-SLICE = 120
+SLICE = 80
 
 
 def case(trial: Trial) -> None:

@@ -17,14 +17,27 @@ from stress.campaigns.deep import world
 torch.set_num_threads(1)
 
 BUDGET = 5_000
-SLICE = 150
+SLICE = 100
 
 _DOCUMENTED = (ValueError, TypeError, NotFittedError, OSError, ImportError, FloatingPointError)
 _OWN = {"embed_dim": 6, "encoder_layers": 1, "encoder_heads": 1, "patch": 2, "max_epochs": 1, "batch_size": 8}
 _SMALL = {**_OWN, "augment": None, "warmup_epochs": 0, "random_state": 0, "image_shape": (4, 4)}
 # what a text may name instead: what is wrong with a number of heads is said of the width, too
 _ALSO = {
-    "X": ("samples", "features", "batch", "sample"),
+    "X": ("samples", "features", "batch", "sample", "tensor", "learning_rate"),
+    "y": ("target", "labels", "Complex data", "Found array", "Input contains", "DType", "column names"),
+    "sample_weight": (
+        "weights",
+        "Complex data",
+        "Found array",
+        "DType",
+        "convert",
+        "cast",
+        "compare",
+        "matrix",
+        "column",
+    ),
+    "random_state": ("seed", "Seed"),
     "decoder_dim": ("decoder_heads", "width"),
     "patch": ("image_shape",),
 }
