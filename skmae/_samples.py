@@ -312,7 +312,7 @@ class Samples:
         return None
 
     def choose_shift(self, dtype: DType, weights: Weights = None) -> FloatArray:
-        """A centre near the samples that `dtype` holds: the mean of the first rows.
+        """A centre near the samples that `dtype` holds: the mean of the first rows, by weight.
 
         Of 8-bit samples without weights it is the type's mid-point, about which sums are exact; with weights they are
         rounded, and a mid-point far from the samples would cost digits.
@@ -325,6 +325,9 @@ class Samples:
         counted = np.isfinite(values) if seen is None else seen & np.isfinite(values)
         with np.errstate(over="ignore", invalid="ignore"):
             mean: FloatArray = np.mean(values, axis=0, dtype=np.float64, where=counted | ~counted.any(axis=0))
+            if weights is not None and weights[first].any():
+                share = counted * weights[first, np.newaxis]
+                mean = (np.where(counted, values, 0) * share).sum(axis=0) / share.sum(axis=0)
             mean = np.where(np.isfinite(mean), mean, 0)
             rounded = mean.astype(np.float32).astype(np.float64)
         return np.where(np.isfinite(rounded), rounded, mean) if dtype == np.float32 else mean

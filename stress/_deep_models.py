@@ -246,9 +246,9 @@ def as_form(trial: Trial, X: np.ndarray) -> tuple[Any, str, str]:
         X, dtype, layout = as_array(trial, X)
         return (X, dtype, layout) if form == "array" else (X.view(Marked), dtype, "subclass")
     if form == "list":
-        return (
-            (X.tolist(), "float64", "list") if trial.chance(0.5) else (list(X.astype("i2")), "int16", "list of arrays")
-        )
+        if X.ndim > 3 or trial.chance(0.5):  # a list of volumes could be one of batches
+            return X.tolist(), "float64", "list"
+        return list(X.astype("i2")), "int16", "list of arrays"
     if form == "tensor":
         dtype = trial.choose(*TENSORS)
         tensor = torch.from_numpy(X).to(dtype)

@@ -49,7 +49,8 @@ _ALIASES = {
     "estimator": ["estimator", "not an instance"],  # scikit-learn's check_is_fitted
     "search": ["estimator instance"],
     "mask_sampling": [r"\(\) takes"],  # a function of the user's with other arguments
-    "y": ["ScalarType"],
+    "y": ["ScalarType", "Input should have"],
+    "size": [r"\bsize\b", "integer"],
 }
 
 
@@ -328,7 +329,7 @@ def _functions() -> list[Entry]:
             lambda: {"estimator": mae, "X": X, "mask": 0.5, "patch": 2},
             ("estimator", "X", "mask", "patch"),
         ),
-        Entry("mask_power_spectrum", i.mask_power_spectrum, lambda: dict(spectrum), tuple(spectrum)),
+        Entry("mask_power_spectrum", _soon(i.mask_power_spectrum), lambda: dict(spectrum), tuple(spectrum)),
         Entry(
             "SpatialEntropy",
             lambda X, **k: SpatialEntropy(**k).fit_transform(X),
@@ -456,7 +457,7 @@ def _datasets() -> list[Entry]:
     ising = {"n_samples": 3, "size": 4, "coupling": 1.0, "ndim": 1, "n_sweeps": 2, "random_state": 0}
     return [
         Entry("make_gabor_targets", datasets.make_gabor_targets, lambda: dict(gabor), tuple(gabor)),
-        Entry("make_ising", _small_ising, lambda: dict(ising), tuple(ising)),
+        Entry("make_ising", _soon(datasets.make_ising), lambda: dict(ising), tuple(ising)),
         Entry(
             "fetch_cifar10",
             datasets.fetch_cifar10,
@@ -474,12 +475,14 @@ def _datasets() -> list[Entry]:
     ]
 
 
-def _small_ising(**parameters: Any) -> Any:
-    """Not those that would take all memory."""
-    for value in parameters.values():
-        if isinstance(value, int | float | np.number) and abs(value) > 1e6:
-            return None
-    return datasets.make_ising(**parameters)
+def _soon(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, but for numbers that would take all memory, or for ever."""
+
+    def call(**parameters: Any) -> Any:
+        large = [v for v in parameters.values() if isinstance(v, int | float | np.number) and abs(v) > 1e6]
+        return None if large else function(**parameters)
+
+    return call
 
 
 def _searches() -> list[Entry]:

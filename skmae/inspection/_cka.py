@@ -194,7 +194,8 @@ class CKADisplay(ImageDisplay):
             If there is nothing to compare; for the same faults of representations as `linear_cka`.
         """
         for name, representations in (("features", features), ("others", others)):
-            if representations is not None and not isinstance(representations, Mapping):
+            is_left_out = name == "others" and representations is None
+            if not is_left_out and not isinstance(representations, Mapping):
                 raise TypeError(
                     f"{name} must be a dict of representations by name, as in {{'pca': X_pca}}; got "
                     f"{type(representations).__name__}."

@@ -183,7 +183,7 @@ def _spread(size: int, count: int) -> IntArray:
 
 def read_names(names: Any, name: str) -> list[Any]:
     """Names of rows or columns that a display was given."""
-    if isinstance(names, str | bytes) or not np.iterable(names):
+    if not np.iterable(names):
         raise TypeError(f"{name} must be a list of one name each, got {names!r}.")
     return list(names)
 

@@ -411,7 +411,8 @@ def _check_weight(name: str, value: Any) -> None:
     if not all(isinstance(each, Real) for each in (np.ravel(np.array(value, object)) if is_list else [value])):
         or_list = ", or one for each group" if name == "within" else ""
         raise TypeError(f"{name} of a Corruption must be a number{or_list}; got {value!r}.")
-    value = np.asarray(value, np.float64)
+    with np.errstate(over="ignore"):
+        value = np.asarray(value, np.float64)
     if not (np.isfinite(value).all() and np.greater_equal(value, 0).all()):
         raise ValueError(f"{name}={value!r} of a Corruption must be finite and >= 0.")
 

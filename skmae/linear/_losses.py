@@ -170,8 +170,9 @@ def _uncorrupted(minimiser: Minimiser, S: FloatArray, multiple: float | None) ->
     varies = S.diagonal() > 0
     decoder = minimiser.decoder
     if not varies.all():  # directions of little signal are mixed with features of none
-        decoder, R = np.linalg.qr(decoder * (varies[:, np.newaxis] | (minimiser.eigenvalues == 0)))
-        decoder *= np.where(R.diagonal() < 0, -1, 1)
+        allowed = varies[:, np.newaxis] | (minimiser.eigenvalues == 0)
+        decoder, R = np.linalg.qr(decoder * allowed)
+        decoder = decoder * np.where(R.diagonal() < 0, -1, 1) * allowed
     encoder = decoder.T * (minimiser.eigenvalues > 0)[:, np.newaxis] / multiple
     return replace(minimiser, encoder=encoder, decoder=decoder)
 

@@ -213,3 +213,10 @@ def test_components_of_a_pipeline_are_those_of_its_step():
     pipe = make_pipeline(LinearMAE(3, patch=2), RidgeClassifier()).fit(X, np.arange(50) % 2)
     with pytest.raises(TypeError, match=r"got Pipeline. Of a pipeline, pass that step: pipe\['linearmae'\]"):
         ComponentsDisplay.from_estimator(pipe)
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int64", "uint32", "bool"])
+def test_pictures_of_whole_numbers(dtype, rng):
+    X = rng.integers(0, 2, (6, 4, 4)).astype(dtype)
+    display = ReconstructionDisplay.from_estimator(LinearAE(2).fit(X), X, n_samples=2)
+    assert display.im_.get_array().max() == 1

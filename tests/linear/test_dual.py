@@ -47,6 +47,7 @@ SHAPES = [(30,), (5, 7), (6, 4, 3), (5, 5, 5), (3, 4, 2, 2)]
     st.integers(0, 1000),
 )
 @pytest.mark.filterwarnings("ignore:Every patch alone")
+@pytest.mark.filterwarnings("ignore:channel_axis")
 def test_dual_is_primal(shape, patch, mask, sampling, whiten, seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(6, 28))
@@ -253,3 +254,17 @@ def test_rounding_is_that_of_the_larger_side(corruption, monkeypatch):
     X = np.random.default_rng(0).normal(size=(6, 3000))
     assert solve_dual(X, corruption, None)[0].eigenvalues.shape == (5,)
     assert set(asked) == {3000}
+
+
+def test_constant_8_bit_samples_have_no_direction(rng):
+    X = np.repeat(rng.integers(-8, 8, (1, 35), dtype=np.int8), 24, axis=0)
+    model = LinearAE(6, solver="dual").fit(X)
+    assert not model.eigenvalues_.any()
+    assert_allclose(model.decoder_.T @ model.decoder_, np.eye(6), atol=1e-12)
+
+
+def test_directions_of_little_signal_stay_orthonormal_beside_constant_features(rng):
+    X = rng.standard_normal((30, 24)) * 10.0 ** np.linspace(0, -6, 24)
+    X[:, rng.random(24) < 0.3] = 0.25
+    model = LinearAE(20, solver="eigh").fit(X)
+    assert_allclose(model.decoder_.T @ model.decoder_, np.eye(20), atol=1e-12)

@@ -135,3 +135,15 @@ def test_weights_are_routed_through_a_pipeline(rng):
             LogisticRegression().set_fit_request(sample_weight=True),
         )
         np.testing.assert_array_equal(pipe.fit(X, y, sample_weight=weights)[0].components_, expected)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool"])
+def test_weighted_8_bit_samples_have_no_more_directions_than_samples(dtype, rng):
+    """About the middle of the type, 128, the sums of small weighted numbers would lose the digits that tell rank."""
+    X = rng.integers(0, 2, (6, 12)).astype(dtype)
+    weights = rng.random(6)
+    model = LinearMAE(mask=0.25, patch=2, image_shape=(12,)).fit_moments(Moments.from_data(X, sample_weight=weights))
+    assert model.n_components_ <= 5
+    centred = X - np.average(X.astype(float), axis=0, weights=weights)
+    expected = (centred * weights[:, np.newaxis]).T @ centred / weights.sum()
+    np.testing.assert_allclose(model.moments_.second, expected, atol=1e-15)
