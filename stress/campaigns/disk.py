@@ -20,7 +20,7 @@ from stress._frame import Failure, Trial
 from stress.campaigns.kills import archive, images, serving, small, weights_of
 
 BUDGET = 150
-SLICE = 2
+SLICE = 1
 _NOBODY = 65534
 
 

@@ -6,7 +6,6 @@ from stress.faults import FAULTS, line, search_for
 
 SOON = {  # and the cases within which it is found
     "checkpoints and .pth files are read without their checksums": 40,
-    "an archive of CIFAR-10 that lies there is not checked": 40,
     "a Dataset is read with PyTorch's own generator": 60,
     "a copy shares its moments": 30,
     "without corruption, the encoder is V⁺S applied": 60,
