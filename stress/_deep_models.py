@@ -172,7 +172,7 @@ def draw(rng: np.random.Generator) -> Made:
     parameters = {
         "mask": one_of(0, 0.25, 0.5, 0.75, 0.9),
         "patch": one_of(patch, list(patch), patch[0] if len(set(patch)) == 1 else patch),
-        "image_shape": one_of(None, tuple(shape)),
+        "image_shape": one_of(None, tuple(shape)) if len(shape) > 1 else tuple(shape),  # or squares are guessed
         "channel_axis": channel_axis if channel_axis is None else one_of(channel_axis, channel_axis - len(shape)),
         "mask_sampling": one_of("exact", "exact", "bernoulli", Stripes(0), checkerboard),
         "embed_dim": encoder,
