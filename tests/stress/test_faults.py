@@ -8,7 +8,6 @@ SOON = {  # and the cases within which it is found
     "checkpoints and .pth files are read without their checksums": 40,
     "a Dataset is read with PyTorch's own generator": 60,
     "a copy shares its moments": 30,
-    "without corruption, the encoder is V⁺S applied": 60,
     "samples of weight zero are counted": 20,
     "sums about zero cancel": 60,
 }
