@@ -172,7 +172,7 @@ def draw(rng: np.random.Generator) -> Made:
     parameters = {
         "mask": one_of(0, 0.25, 0.5, 0.75, 0.9),
         "patch": one_of(patch, list(patch), patch[0] if len(set(patch)) == 1 else patch),
-        "image_shape": one_of(None, tuple(shape)),
+        "image_shape": one_of(None, tuple(shape)) if len(shape) > 1 else tuple(shape),  # or squares are guessed
         "channel_axis": channel_axis if channel_axis is None else one_of(channel_axis, channel_axis - len(shape)),
         "mask_sampling": one_of("exact", "exact", "bernoulli", Stripes(0), checkerboard),
         "embed_dim": encoder,
@@ -246,9 +246,9 @@ def as_form(trial: Trial, X: np.ndarray) -> tuple[Any, str, str]:
         X, dtype, layout = as_array(trial, X)
         return (X, dtype, layout) if form == "array" else (X.view(Marked), dtype, "subclass")
     if form == "list":
-        return (
-            (X.tolist(), "float64", "list") if trial.chance(0.5) else (list(X.astype("i2")), "int16", "list of arrays")
-        )
+        if X.ndim > 3 or trial.chance(0.5):  # a list of volumes could be one of batches
+            return X.tolist(), "float64", "list"
+        return list(X.astype("i2")), "int16", "list of arrays"
     if form == "tensor":
         dtype = trial.choose(*TENSORS)
         tensor = torch.from_numpy(X).to(dtype)

@@ -188,6 +188,34 @@ FAULTS: list[Fault] = [
         "if other:",
         "if False:",
     ),
+    line(
+        "checkpoints and .pth files are read without their checksums",
+        "flips",
+        "skmae.vit._archives:_compare_checksums",
+        "    if damaged is not None:",
+        "    if False:",
+    ),
+    line(
+        "an archive of CIFAR-10 that lies there is not checked",
+        "flips",
+        "skmae.datasets._cifar10:_read_archive",
+        "_check_md5(archive, _MD5)",
+        "pass",
+    ),
+    line(
+        "a Dataset is read with PyTorch's own generator",
+        "deep",
+        "skmae.vit._inference:_batches",
+        'parameters["generator"] = torch.Generator()',
+        'parameters["generator"] = None',
+    ),
+    line(
+        "activations of every call are kept",
+        "leaks",
+        "skmae._autodiff:_saved_bytes",
+        "sizes.append(tensor.nbytes)",
+        "return sizes.append(tensor.nbytes) or tensor",
+    ),
 ]
 
 

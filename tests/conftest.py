@@ -13,6 +13,20 @@ settings.register_profile("skmae", deadline=None, max_examples=40, derandomize=T
 settings.load_profile("skmae")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--strict-floats", action="store_true", help="NumPy raises at overflow, underflow and the like")
+
+
+@pytest.fixture(autouse=True)
+def strict_floats(request):
+    """With --strict-floats, what NumPy could warn of is an error; for the linear half."""
+    if not request.config.getoption("--strict-floats"):
+        yield
+        return
+    with np.errstate(all="raise"):
+        yield
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

@@ -120,21 +120,29 @@ def _read_part(path: Path) -> tuple[Array, Array]:
 
 def _read_archive(archive: Path, subset: str) -> tuple[Array, Array]:
     wanted = ["test_batch.bin"] if subset == "test" else [f"data_batch_{i}.bin" for i in range(1, 6)]
-    found = {}
     try:
         _check_md5(archive, _MD5)
+        records = _records(archive, wanted)
+        _check_labels(archive, records[:, 0])
+    except ValueError as error:
+        raise OSError(f"{error} Delete it and call fetch_cifar10 again.") from error
+    planes = records[:, 1:].reshape(-1, 3, 32, 32)
+    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64)
+
+
+def _records(archive: Path, wanted: list[str]) -> Array:
+    """(n, 3073) labels and planes, of files wherever they are in the archive; nothing is unpacked to the disk."""
+    found = {}
+    try:
         with tarfile.open(archive) as tar:
             for member in tar:
                 name = Path(member.name).name
                 content = tar.extractfile(member) if name in wanted else None
                 if content is not None:
                     found[name] = np.frombuffer(content.read(), np.uint8).reshape(-1, _RECORD)
-        records = np.concatenate([found[name] for name in wanted])
-        _check_labels(archive, records[:, 0])
-    except ValueError as error:
-        raise OSError(f"{error} Delete it and call fetch_cifar10 again.") from error
-    planes = records[:, 1:].reshape(-1, 3, 32, 32)
-    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), records[:, 0].astype(np.int64)
+        return np.concatenate([found[name] for name in wanted])
+    except (tarfile.TarError, EOFError, KeyError, ValueError) as error:
+        raise ValueError(f"{archive} is not the archive of CIFAR-10 ({error!r}).") from error
 
 
 def _check_labels(path: Path, labels: Array) -> None:

@@ -377,7 +377,8 @@ class Corruption:
         error: FloatArray = squares(X) - 2 * np.einsum("nk,nk->n", X @ decoder, X @ encoder.T)
         error += self._dense_squares(X, decoded) if self.is_dense else self._fast_squares(X, decoded)
         if self.noise:
-            error += self.noise * np.sum(decoded**2)
+            with np.errstate(under="ignore"):  # far below all else, it is nothing
+                error += self.noise * np.sum(decoded**2)
         return error
 
     def _fast_squares(self, X: FloatArray, decoded: FloatArray) -> FloatArray:

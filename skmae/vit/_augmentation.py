@@ -144,7 +144,7 @@ class Mixing:
         """Mixed images (n, \\*image_shape), and the share of each that is left; the rest is of ``images.flip(0)``."""
         with drawing:
             cut = self.cutmix > 0 and (self.mixup == 0 or torch.rand(()).item() < 0.5)
-            alpha = self.cutmix if cut else self.mixup
+            alpha = float(self.cutmix if cut else self.mixup)
             share = torch.distributions.Beta(alpha, alpha).sample().item()
             box = self._box(1 - share) if cut else None
         others = images.flip(0)

@@ -224,7 +224,7 @@ class FineTuner(ClonesCallbacks, GridEstimator, ABC):
         """
         samples = self._as_samples(X)
         samples.check_finite()
-        targets, values = self._read_targets(_check_length(y, len(samples)))
+        targets, values = self._read_targets(read_y(y, len(samples)))
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self._check_before_pretraining(samples, seed)
         split, criterion = self._split(values, seed), self._criterion(targets, values)
@@ -431,12 +431,21 @@ def _unfrozen(encoder: Any) -> Any:
     return encoder
 
 
-def _check_length(y: ArrayLike | None, n_samples: int) -> Any:
+def read_y(y: ArrayLike | None, n_samples: int) -> Any:
+    """One target for each sample, as an array, a list or a column; of a tensor, what it holds."""
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None. Pass one target for each sample of X.")
-    if _num_samples(y) != n_samples:
+    y = to_array(y) if isinstance(y, Tensor) else y
+    try:
+        n_targets = _num_samples(y)
+    except TypeError as error:
+        raise TypeError(
+            f"y is of type {type(y).__name__}, which holds no targets. Pass an array or a list of one for "
+            f"each sample of X."
+        ) from error
+    if n_targets != n_samples:
         raise ValueError(
-            f"y has {_num_samples(y)} targets for the {n_samples} samples of X. Pass one for each: these are "
+            f"y has {n_targets} targets for the {n_samples} samples of X. Pass one for each: these are "
             f"inconsistent numbers of samples."
         )
     return y

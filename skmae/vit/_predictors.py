@@ -13,7 +13,7 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import r2_score
-from sklearn.utils import Tags, column_or_1d, compute_class_weight
+from sklearn.utils import Tags, assert_all_finite, column_or_1d, compute_class_weight
 
 from skmae._compat import Interval, StrOptions
 from skmae._estimator import store_parameters
@@ -27,7 +27,7 @@ from skmae.vit._finetuning import (
     RegressionLoss,
 )
 from skmae.vit._parameters import PREDICTOR_DOCS
-from skmae.vit._predictor_base import ClassTargets, FineTuner, NumberTargets, plain_labels
+from skmae.vit._predictor_base import ClassTargets, FineTuner, NumberTargets, plain_labels, read_y
 
 
 @shared_docs(PREDICTOR_DOCS)
@@ -191,7 +191,10 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         ValueError
             For the same faults of X as `predict`.
         """
-        return super().score(X, plain_labels(column_or_1d(y)), sample_weight)
+        samples = self._as_fitted_samples(X)
+        labels = plain_labels(column_or_1d(read_y(y, len(samples))))
+        assert_all_finite(labels, input_name="y")
+        return super().score(samples, labels, samples.check_weights(sample_weight))
 
     def _read_targets(self, y: ArrayLike) -> tuple[ClassTargets, np.ndarray]:
         return ClassTargets.read(y)
@@ -338,7 +341,10 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
         ValueError
             For the same faults of X as `predict`, or if y has another shape than the predictions.
         """
-        prediction, y = self.predict(X), np.asarray(y)
+        samples: Any = self._as_fitted_samples(X)
+        y = np.asarray(read_y(y, len(samples)))
+        assert_all_finite(y, input_name="y")
+        weights, prediction = samples.check_weights(sample_weight), self.predict(samples)
         if y.dtype.kind in "fiub" and y.dtype.itemsize < 8:
             y = y.astype(np.float64)  # whose squares are summed
         one_number = prod(y.shape[1:]) == prod(self.target_shape_) == 1  # in a column, or not
@@ -347,7 +353,7 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
                 f"y has targets of shape {y.shape[1:]}, but this regressor was fitted on targets of shape "
                 f"{self.target_shape_}. Pass those."
             )
-        return r2_score(y.reshape(len(y), -1), prediction.reshape(len(y), -1), sample_weight=sample_weight)
+        return r2_score(y.reshape(len(y), -1), prediction.reshape(len(y), -1), sample_weight=weights)
 
     def _read_targets(self, y: ArrayLike) -> tuple[NumberTargets, np.ndarray]:
         return NumberTargets.read(y)

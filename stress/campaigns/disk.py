@@ -20,7 +20,7 @@ from stress._frame import Failure, Trial
 from stress.campaigns.kills import archive, images, serving, small, weights_of
 
 BUDGET = 150
-SLICE = 3
+SLICE = 1
 _NOBODY = 65534
 
 
@@ -168,7 +168,7 @@ class Nothing:
     """Nothing is in the way."""
 
     @staticmethod
-    def place(name: str, amount: int) -> Any:  # noqa: ARG004
+    def place(name: str, amount: int) -> Any:
         """Where the folder is."""
         return tempfile.TemporaryDirectory(dir=name)
 
@@ -189,7 +189,7 @@ class FilesOfLimitedSize(Nothing):
     """Writing fails after some bytes."""
 
     @staticmethod
-    def put(folder: str, amount: int) -> None:  # noqa: ARG004
+    def put(folder: str, amount: int) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (amount, resource.RLIM_INFINITY))
 
@@ -202,7 +202,7 @@ class FullDisk(Nothing):
     """A file system with room for some bytes more; one of limited files where none can be mounted."""
 
     @staticmethod
-    def place(name: str, amount: int) -> Any:  # noqa: ARG004
+    def place(name: str, amount: int) -> Any:
         return Mounted(name)
 
     @staticmethod
@@ -244,7 +244,7 @@ class ForbiddenFolder(Nothing):
     """Somebody else's folder, which may be read."""
 
     @staticmethod
-    def put(folder: str, amount: int) -> None:  # noqa: ARG004
+    def put(folder: str, amount: int) -> None:
         for path in (Path(folder), *Path(folder).rglob("*")):
             path.chmod(0o555 if path.is_dir() else 0o444)
         if os.geteuid() == 0:

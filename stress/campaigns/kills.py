@@ -28,7 +28,7 @@ from stress._children import files_in, outlives, survives
 from stress._frame import Failure, Trial
 
 BUDGET = 70
-SLICE = 3
+SLICE = 1
 _RESULT = "result.txt"
 _MOST_KILLS = 6  # of one piece of work; then it may end
 

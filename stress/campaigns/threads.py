@@ -19,7 +19,7 @@ from stress.campaigns.kills import SMALL, small
 torch.set_num_threads(1)
 
 BUDGET = 60
-SLICE = 6
+SLICE = 1
 _THREADS = 64
 
 Job = Callable[[], Any]

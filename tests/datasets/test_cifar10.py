@@ -266,3 +266,11 @@ def test_the_real_test_set():
     assert cifar.images.shape == (10_000, 32, 32, 3)
     assert_array_equal(np.bincount(cifar.target), [1000] * 10)
     np.testing.assert_allclose(cifar.images.mean(axis=(0, 1, 2)) / 255, [0.49422, 0.48513, 0.45041], atol=1e-5)
+
+
+@pytest.mark.parametrize("content", [b"no archive", archive_bytes()[:-2000]])
+def test_an_archive_of_something_else_is_told(tmp_path, monkeypatch, content):
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(content)
+    monkeypatch.setattr(_cifar10, "_MD5", hashlib.md5(content).hexdigest())
+    with pytest.raises(OSError, match=r"cifar-10-binary\.tar\.gz is not the archive of CIFAR-10 .*Delete it and call"):
+        fetch_cifar10(tmp_path, subset="test")

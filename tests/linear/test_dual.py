@@ -35,7 +35,7 @@ def assert_same_model(dual, primal, X, atol=1e-8):
     assert_allclose(dual.score(X), -dual.expected_loss_, rtol=1e-8)
 
 
-SHAPES = [(30,), (5, 7), (6, 4, 3), (3, 5, 5), (3, 4, 2, 2)]
+SHAPES = [(30,), (5, 7), (6, 4, 3), (5, 5, 5), (3, 4, 2, 2)]
 
 
 @given(

@@ -5,6 +5,8 @@ import pytest
 from stress.faults import FAULTS, line, search_for
 
 SOON = {  # and the cases within which it is found
+    "checkpoints and .pth files are read without their checksums": 40,
+    "a Dataset is read with PyTorch's own generator": 60,
     "a copy shares its moments": 30,
     "samples of weight zero are counted": 20,
     "sums about zero cancel": 60,

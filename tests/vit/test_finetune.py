@@ -415,7 +415,9 @@ def test_data_that_do_not_fit(mae, digits):
         regressor(mae).fit(X, np.where(y == 1, np.nan, y))
     with pytest.raises(ValueError, match="Input X contains NaN"):
         classifier(mae).fit(np.where(X == 3, np.nan, X), y)
-    with pytest.raises(ValueError, match="X has 144 features, but ViTMAE is expecting 64 features"):
+    with pytest.raises(
+        ValueError, match=r"samples of X have shape \(12, 12\), but ViTMAE was fitted on samples of shape \(8, 8\)"
+    ):
         classifier(mae).fit(np.zeros((4, 12, 12)), [0, 1, 0, 1])
     with pytest.raises(
         ValueError, match=r"samples of X have shape \(4, 16\), but ViTMAE was fitted on samples of shape"
@@ -570,3 +572,30 @@ def test_the_seed_of_the_predictor_decides(digits):
     seeded = clone(unfitted).set_params(random_state=5)  # its own seed is left to it
     own = classifier(clone(seeded).fit(X), max_epochs=1).fit(X, y).predict_proba(X)
     assert_array_equal(classifier(seeded, max_epochs=1).fit(X, y).predict_proba(X), own)
+
+
+@pytest.mark.parametrize("kind", [ViTMAEClassifier, ViTMAERegressor])
+def test_targets_and_weights_that_are_none(kind):
+    X = np.random.default_rng(0).random((6, 4, 4))
+    model = kind(patch=2, embed_dim=4, encoder_layers=1, encoder_heads=1, max_epochs=1, augment=None)
+    y = torch.arange(6.0).remainder(2).requires_grad_()
+    model.fit(X, y)
+    for call in (model.fit, model.score):
+        with pytest.raises(
+            TypeError, match=r"y is of type slice, which holds no targets\. Pass an array or a list of one"
+        ):
+            call(X, slice(2))
+        with pytest.raises(ValueError, match=r"y has 5 targets for the 6 samples of X\. Pass one for each"):
+            call(X, np.zeros(5))
+    with pytest.raises(ValueError, match=r"sample_weight has shape \(2,\); it must hold one weight per sample: \(6,\)"):
+        model.score(X, y, sample_weight=(1, 2))
+    assert model.score(X, y, sample_weight=torch.ones(6, requires_grad=True)) == pytest.approx(model.score(X, y))
+    with pytest.raises(ValueError, match=r"Input( y)? contains infinity"):
+        model.score(X, np.full(6, np.inf))
+
+
+def test_numbers_of_other_kinds_in_fine_tuning():
+    X = np.random.default_rng(0).random((6, 4, 4))
+    sizes = {"patch": 2, "embed_dim": 4, "encoder_layers": 1, "encoder_heads": 1, "max_epochs": 1, "augment": None}
+    numbers = {"cutmix": np.float32(0.5), "mixup": np.float32(0.5)}
+    ViTMAEClassifier(**sizes, **numbers).fit(X, np.arange(6) % 2)
