@@ -190,6 +190,7 @@ def test_the_mean_is_subtracted_before_the_product(dtype, rng):
     exact = (X.astype(np.float64) - model.mean_) @ model.components_.T
     assert model.transform(X).dtype == np.float32
     assert_allclose(model.transform(X), exact, atol=2e-5)
+    assert_allclose(model.reconstruct(X) - 60_000.0, exact @ model.decoder_.T + (model.mean_ - 60_000), atol=5e-3)
 
 
 def test_a_model_mapped_into_memory_goes_on(tmp_path):

@@ -554,14 +554,16 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         (mean,) = self._on_host("mean")
         masks = None if visible is None else problem.grid.per_feature(read_visible(problem.grid, visible, len(samples)))
         out = np.empty((len(samples), len(mean)), dtype)
-        for rows, block in samples.centred_blocks(mean, dtype):
-            seen = samples.seen(rows, block)
-            if masks is not None:
-                shown = masks[rows] if len(masks) > 1 else np.broadcast_to(masks, block.shape)
-                seen = shown if seen is None else seen & shown
-            if seen is not None:
-                block = np.where(seen, block, 0) * filling.scale(seen, dtype)
-            with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite in the end is refused
+            rest = (mean - mean.astype(dtype)).astype(dtype)  # what rounding leaves of the mean
+            for rows, block in samples.centred_blocks(mean, dtype):
+                block -= rest
+                seen = samples.seen(rows, block)
+                if masks is not None:
+                    shown = masks[rows] if len(masks) > 1 else np.broadcast_to(masks, block.shape)
+                    seen = shown if seen is None else seen & shown
+                if seen is not None:
+                    block = np.where(seen, block, 0) * filling.scale(seen, dtype)
                 out[rows] = block @ components.T @ decoder.T + mean
         if not np.isfinite(out).all():
             samples.check_bounded()
