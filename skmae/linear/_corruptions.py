@@ -412,8 +412,8 @@ def _check_weight(name: str, value: Any) -> None:
         or_list = ", or one for each group" if name == "within" else ""
         raise TypeError(f"{name} of a Corruption must be a number{or_list}; got {value!r}.")
     with np.errstate(over="ignore"):
-        value = np.asarray(value, np.float64)
-    if not (np.isfinite(value).all() and np.greater_equal(value, 0).all()):
+        numbers = np.asarray(value, np.float64)
+    if not (np.isfinite(numbers).all() and np.greater_equal(numbers, 0).all()):
         raise ValueError(f"{name}={value!r} of a Corruption must be finite and >= 0.")
 
 

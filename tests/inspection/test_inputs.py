@@ -248,7 +248,7 @@ def test_bins_as_narrow_as_one_likes(images):
         (SearchDisplay(np.eye(2), masks=[1], patches=[1, 2]), r"scores has shape \(2, 2\); it must be \(2, 1\)"),
         (
             ComponentsDisplay(np.ones((2, 35)), image_shape=SHAPE),
-            r"shape \(35,\), but image_shape=\(6, 6\) has 36 values",
+            r"shape \(35,\) each, but image_shape=\(6, 6\) has 36 values",
         ),
         (
             JacobianDisplay(np.ones((2, 36)), np.ones((2, 36)), [0], image_shape=SHAPE),
