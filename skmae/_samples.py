@@ -243,7 +243,7 @@ class Samples:
                     f"Input X contains infinity: X[{rows.start + row}, {column}] is {block[row, column]}. Every value "
                     f"must be finite, or NaN where it is missing."
                 )
-            largest = max(largest, high)
+            largest = max(largest, np.longdouble(high))
         if squares and not (largest == 0 or _SQUARES[0] < largest < _SQUARES[1]):
             raise ValueError(
                 f"The largest absolute value of X is {np.format_float_scientific(largest, 2)}, and its square "

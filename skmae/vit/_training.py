@@ -121,6 +121,15 @@ class AcceleratedMAENet(AccelerateMixin, MAENet):
     def mean_over_processes(self, values: Tensor) -> Tensor:
         return self.accelerator.reduce(values, "mean")
 
+    def _initialize_accelerator(self) -> Any:
+        """All but the loss, which has no weights, and which accelerate would refuse therefore."""
+        criteria: list[str] = self._criteria
+        self._criteria: list[str] = []
+        try:
+            return super()._initialize_accelerator()
+        finally:
+            self._criteria = criteria
+
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
         """Not prepared by accelerate, which would divide the batches a second time."""
         return MAENet.get_iterator(self, dataset, training)

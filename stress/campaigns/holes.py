@@ -152,6 +152,9 @@ def _check_refusal(setting: linear.Setting, seen: np.ndarray, weights: np.ndarra
         raise Failure(f"refused without cause: {text}")
 
 
+_LEAST_VARIANCE = 1e-6
+
+
 def _check_fitted(
     setting: linear.Setting, samples: Samples, mean: np.ndarray, second: np.ndarray, unit: np.longdouble
 ) -> None:
@@ -167,6 +170,8 @@ def _check_fitted(
     if scale == 0 or (variance < (1e-10 * offset) ** 2).any():  # features that may count as constant
         return
     values, U = np.linalg.eigh(second.astype(np.float64))
+    if variance.min() < _LEAST_VARIANCE * variance.max() and values[0] < 0:
+        return  # float64 cannot tell what is negative of small features from the rounding of large ones
     root = (U * np.sqrt(np.maximum(values, 0))).T * np.sqrt(d)
     truth = Reference(
         np.vstack([root, -root]),
