@@ -452,10 +452,10 @@ def _is_float32(values: FloatArray) -> bool:
 
 
 def _first(block: Array, weights: Weights) -> FloatArray:
-    """Σ w y, (d,)."""
+    """Σ w y, (d,) float64."""
     with np.errstate(over="ignore", invalid="ignore"):
-        total: FloatArray = block.sum(axis=0, dtype=np.float64) if weights is None else weights @ block
-    return total
+        total = block.sum(axis=0, dtype=np.float64) if weights is None else weights @ block
+        return np.asarray(total, np.float64)
 
 
 class DeviceSamples(Samples):
