@@ -329,7 +329,7 @@ class Samples:
             mean: FloatArray = np.mean(values, axis=0, dtype=np.float64, where=counted | ~counted.any(axis=0))
             if weights is not None and weights[first].any():
                 share = counted * weights[first, np.newaxis]
-                mean = (np.where(counted, values, 0) * share).sum(axis=0) / share.sum(axis=0)
+                mean = np.asarray((np.where(counted, values, 0) * share).sum(axis=0) / share.sum(axis=0), np.float64)
             mean = np.where(np.isfinite(mean), mean, 0)
             rounded = mean.astype(np.float32).astype(np.float64)
         return np.where(np.isfinite(rounded), rounded, mean) if dtype == np.float32 else mean
