@@ -86,7 +86,7 @@ def carries_signal(values: FloatArray, size: int) -> BoolArray:
 def unit_of(largest: float) -> float:
     """A power of two to divide by, exactly, before numbers as large as this are squared; 1 where that is harmless."""
     is_harmless = _SQUARED[0] < largest < _SQUARED[1] or not largest
-    return 1.0 if is_harmless else float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1))
+    return 1.0 if is_harmless else power_of_two(np.array([largest]))
 
 
 def mirror_lower(A: FloatArray) -> None:

@@ -598,4 +598,6 @@ def test_numbers_of_other_kinds_in_fine_tuning():
     X = np.random.default_rng(0).random((6, 4, 4))
     sizes = {"patch": 2, "embed_dim": 4, "encoder_layers": 1, "encoder_heads": 1, "max_epochs": 1, "augment": None}
     numbers = {"cutmix": np.float32(0.5), "mixup": np.float32(0.5)}
-    ViTMAEClassifier(**sizes, **numbers).fit(X, np.arange(6) % 2)
+    found = ViTMAEClassifier(**sizes, **numbers, random_state=0).fit(X, np.arange(6) % 2)
+    plain = ViTMAEClassifier(**sizes, cutmix=0.5, mixup=0.5, random_state=0).fit(X, np.arange(6) % 2)
+    np.testing.assert_array_equal(found.predict_proba(X), plain.predict_proba(X))
