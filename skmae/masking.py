@@ -412,7 +412,9 @@ def draw_visible(
         If `n_samples` is not a number of samples, or the sampler returns anything but bool of that shape.
     """
     n_samples = check_n_samples(n_samples)
-    visible = np.asarray(sampler(n_samples, grid, mask, check_random_state(random_state)))
+    drawn = sampler(n_samples, grid, mask, check_random_state(random_state))
+    with naming("mask_sampling", "a function that returns bool of shape (n_samples, n_patches)"):
+        visible = np.asarray(drawn)
     if visible.dtype != bool or visible.shape != (n_samples, grid.n_patches):
         raise ValueError(
             f"mask_sampling={sampler!r} returned an array of shape {visible.shape} and type {visible.dtype}; it must "

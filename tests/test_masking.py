@@ -157,6 +157,7 @@ def test_anything_else_is_refused(wrong):
     [
         (np.ones((4, 3)), "type float64"),
         (np.ones((3, 4), bool), r"shape \(3, 4\).*must return bool of shape .* = \(4, 3\)"),
+        ([[True], [True, False]], r"mask_sampling cannot be read: .* Pass a function that returns bool of shape"),
     ],
 )
 def test_what_a_function_returns_is_checked(returned, says):
