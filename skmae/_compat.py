@@ -51,6 +51,7 @@ class Interval(_Interval):
     """scikit-learn's range of numbers, which asks NumPy whether a real number is NaN."""
 
     def __contains__(self, value: Any) -> bool:
+        value = float(value) if isinstance(value, np.floating) else value  # a limit may be infinite in its type
         try:
             return bool(super().__contains__(value))
         except TypeError:  # NumPy does not know it: a Fraction

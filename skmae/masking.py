@@ -349,8 +349,8 @@ class Sampled:
     def __post_init__(self) -> None:
         if not callable(self.function) or isinstance(self.function, type):
             raise TypeError(f"function={self.function!r} is not a function that draws masks.")
-        if not isinstance(self.n_draws, Integral) or self.n_draws < 1:
-            raise ValueError(f"n_draws={self.n_draws!r} must be a whole number of masks >= 1.")
+        if not isinstance(self.n_draws, Integral) or not 1 <= self.n_draws <= _MOST_SAMPLES:
+            raise ValueError(f"n_draws={self.n_draws!r} must be a whole number of masks, 1 to {_MOST_SAMPLES}.")
 
     def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState = None, /) -> ArrayLike:
         """Draw masks; (n_samples, n_patches) bool, True where visible."""

@@ -206,6 +206,7 @@ def test_impossible_moments_are_refused(rates, joint, says):
         (lambda: Stripes(0.5), "axis=0.5"),
         (lambda: Tubes(sampling="some"), "pass one of"),
         (lambda: Sampled(lambda: 0, n_draws=0), "n_draws=0"),
+        (lambda: Sampled(lambda: 0, n_draws=2**63), "n_draws=9223372036854775808 must be .* masks, 1 to 2147483647"),
         (lambda: Stripes(2).groups(PICTURE), r"has 2: pass -2 to 1"),
         (lambda: Blocks((1, 2, 3)).moments(PICTURE, 0.5), "2 axes"),
     ],
