@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from skmae._compat import import_optional
-from skmae._samples import is_number, row_blocks
+from skmae._reading import is_number
+from skmae._samples import row_blocks
 from skmae._typing import AnyPath, Array
 
 

@@ -12,7 +12,8 @@ from scipy.linalg.blas import dsyr, dsyr2
 from skmae._files import open_shards, with_progress
 from skmae._gaps import PairSums
 from skmae._linalg import EPS, EPS_FLOAT32, mirror_lower, variance_of_rounding
-from skmae._samples import BLOCK_ROWS, Samples, Weights, count_rows, read_samples
+from skmae._reading import read_samples
+from skmae._samples import BLOCK_ROWS, Samples, Weights, count_rows
 from skmae._typing import AnyPath, DType, FloatArray, Shape
 
 _FLOAT64 = np.dtype(np.float64)
