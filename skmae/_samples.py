@@ -17,7 +17,7 @@ from sklearn.utils.validation import validate_data
 
 from skmae._compat import array_to_numpy, import_optional, widest_float
 from skmae._gaps import PairSums
-from skmae._linalg import ProductSum
+from skmae._gram import EIGHT_BIT_ROWS, GramSum, takes_eight_bit
 from skmae._typing import Array, BoolArray, DType, FloatArray, Shape
 
 #: Rows converted at a time. 1024 products of 8-bit numbers sum exactly in float32 (2¹⁴ · 2¹⁰ = 2²⁴).
@@ -175,6 +175,15 @@ class Samples:
             block = buffer[: len(values)] if len(values) <= len(buffer) else np.empty(values.shape, dtype)
             with np.errstate(over="ignore", invalid="ignore"):  # whoever finds infinity in the end says so
                 np.subtract(values, centre, out=block, casting="unsafe", dtype=np.dtype(dtype))
+            yield rows, block
+
+    def eight_bit_blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, Array]]:
+        """Of 8-bit samples, the same less the mid-point of their type, as int8, in one buffer used again and again."""
+        flip = np.uint8(_MIDPOINT[self.dtype])  # of the highest bit: of uint8, it takes 128 away
+        buffer = np.empty((min(size, len(self)), self.n_features), np.int8)
+        for rows, values in self.blocks(size):
+            block = buffer[: len(values)]
+            np.bitwise_xor(values.view(np.uint8), flip, out=block.view(np.uint8))
             yield rows, block
 
     # -- what of it is known --------------------------------------------------------------------------------------
@@ -345,10 +354,14 @@ class Samples:
         # less its mid-point, 8-bit data is at most 2⁷: 1024 products sum to at most 2²⁴
         exact = weights is None and self.dtype in _MIDPOINT and bool((shift == _MIDPOINT[self.dtype]).all())
         in_float32 = exact or (dtype == np.float32 and _is_float32(shift))
-        size = min(batch_size, BLOCK_ROWS) if exact else batch_size
-        products = ProductSum(scatter, exact=exact)
+        if exact and takes_eight_bit(len(self), self.n_features):
+            blocks = self.eight_bit_blocks(min(8 * batch_size, EIGHT_BIT_ROWS))  # as many bytes as of float64
+        else:
+            size = min(batch_size, BLOCK_ROWS) if exact else batch_size
+            blocks = self.centred_blocks(shift, np.float32 if in_float32 else np.float64, size)
+        products = GramSum(scatter, exact=exact)
         first, pairs = np.zeros(self.n_features), None
-        for rows, block in progress(self.centred_blocks(shift, np.float32 if in_float32 else np.float64, size)):
+        for rows, block in progress(blocks):
             known = _Known.of(self, rows, block, weights)
             if not products.add(_weighted(known.block, known.weights)):  # beyond the range of float32
                 block = np.subtract(self.read(rows), shift, dtype=np.float64, casting="unsafe")
