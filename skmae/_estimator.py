@@ -8,7 +8,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._grid import resolve_shape, warn_of_channels
-from skmae._samples import Samples, is_dask, read_samples
+from skmae._reading import read_samples
+from skmae._samples import Samples, is_dask
 from skmae._typing import ChannelAxis, Shape
 
 

@@ -9,6 +9,7 @@ N patches in G groups that are hidden as a whole.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from math import prod
 from numbers import Integral
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast, runtime_checkable
@@ -389,12 +390,26 @@ def resolve_sampler(mask_sampling: MaskSampling) -> Sampler:
     if isinstance(mask_sampling, str) and mask_sampling in named:
         return named[mask_sampling]
     if callable(mask_sampling) and not isinstance(mask_sampling, type):
+        _check_arguments(mask_sampling)
         return mask_sampling if isinstance(mask_sampling, Sampler) else Sampled(mask_sampling)
     instance = f" An object is needed, not its class: {mask_sampling.__name__}()." if callable(mask_sampling) else ""
     raise ValueError(
         f"mask_sampling={mask_sampling!r} is not known. Pass 'bernoulli', 'exact', an object of skmae.masking, or a "
         f"function (n_samples, grid, mask, random_state) that returns what is visible.{instance}"
     )
+
+
+def _check_arguments(sampler: Callable[..., object]) -> None:
+    """Refuse a function that cannot be called as samplers are, before it is called."""
+    try:
+        signature(sampler).bind(1, None, 0.5, None)
+    except ValueError:  # a built-in function that does not say what it takes
+        return
+    except TypeError as error:
+        raise TypeError(
+            f"mask_sampling={sampler!r} cannot be called: {error}. Pass a function (n_samples, grid, mask, "
+            f"random_state) that returns what is visible."
+        ) from error
 
 
 def draw_visible(

@@ -12,7 +12,8 @@ from scipy.linalg.blas import dsyr, dsyr2
 from skmae._files import open_shards, with_progress
 from skmae._gaps import PairSums
 from skmae._linalg import EPS, EPS_FLOAT32, mirror_lower, variance_of_rounding
-from skmae._samples import BLOCK_ROWS, Samples, Weights, count_rows, read_samples
+from skmae._reading import read_samples
+from skmae._samples import BLOCK_ROWS, Samples, Weights, count_rows
 from skmae._typing import AnyPath, DType, FloatArray, Shape
 
 _FLOAT64 = np.dtype(np.float64)
@@ -57,8 +58,9 @@ class Moments:
     moment may have negative eigenvalues. The sums take three times the memory then.
 
     Sums are kept about a shift close to the data, so that a mean that is large against the spread does not cancel
-    the digits away. Products of 8-bit integers and bool are exact; those of wider types are taken in float64 unless
-    float32 is asked for. Sums across blocks are in float64. Subtraction cannot bring back digits: what is left of sums
+    the digits away. Products of 8-bit integers and bool are exact, in float32 or, where PyTorch is imported and the
+    processor is fast at it (VNNI, AMX), in 8-bit arithmetic; those of wider types are taken in float64 unless float32
+    is asked for. Sums across blocks are in float64. Subtraction cannot bring back digits: what is left of sums
     that were 1e15 times larger counts as constant.
 
     Names of columns, where data has them, must be the same in the same order wherever moments meet. Data without names

@@ -152,6 +152,12 @@ def test_anything_else_is_refused(wrong):
         resolve_sampler(wrong)
 
 
+@pytest.mark.parametrize("function", [len, lambda grid: grid])
+def test_functions_of_other_arguments_are_refused(function):
+    with pytest.raises(TypeError, match=r"mask_sampling=<.* cannot be called: .*Pass a function \(n_samples, grid"):
+        resolve_sampler(function)
+
+
 @pytest.mark.parametrize(
     ("returned", "says"),
     [

@@ -14,7 +14,8 @@ import xarray
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmae import LinearMAE, Moments
-from skmae._samples import Samples, read_samples
+from skmae._reading import read_samples
+from skmae._samples import Samples
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (60, 4, 6), dtype=np.uint8)
 ROWS = IMAGES.reshape(60, 24)

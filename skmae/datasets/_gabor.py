@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import validate_params
 from skmae._compat import Interval
 from skmae._grid import MAX_AUTO_CHANNELS
 from skmae._linalg import power_of_two
-from skmae._samples import read_samples
+from skmae._reading import read_samples
 from skmae._typing import Shape
 
 _NARROWEST = 1e-150  # pixels of a filter; its square must not be zero

@@ -10,7 +10,8 @@ from sklearn.utils import check_array
 
 from skmae._estimator import GridEstimator
 from skmae._grid import PatchGrid, check_shape, resolve_shape, warn_of_channels
-from skmae._samples import Samples, read_samples, to_numpy
+from skmae._reading import read_samples
+from skmae._samples import Samples, to_numpy
 from skmae._typing import Array, BoolArray, ChannelAxis, FloatArray, IntArray, Patch, Shape
 
 _GRID_SIZE = 4  # pixels along an axis of outputs="grid"

@@ -20,7 +20,8 @@ from skmae._compat import HasMethods, Interval, RealNotInt, StrOptions, check_sa
 from skmae._estimator import GridEstimator, ReadsOnce
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID
-from skmae._samples import Samples, Weights, count_rows, floating_dtype, library_of, naming, to_numpy
+from skmae._reading import library_of
+from skmae._samples import Samples, Weights, count_rows, floating_dtype, naming, to_numpy
 from skmae._typing import Array, BoolArray, Constraints, FloatArray, Floats, RandomState, Shape
 from skmae.linear._corruptions import Corruption, Masks
 from skmae.linear._filling import Filling

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import process_routing
 
-from skmae._samples import read_samples
+from skmae._reading import read_samples
 from skmae.linear._base import LinearAutoencoder
 from skmae.linear._folds import RowView, Table
 from skmae.linear._problem import Problem

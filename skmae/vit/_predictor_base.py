@@ -111,15 +111,7 @@ class NumberTargets:
     @classmethod
     def read(cls, y: ArrayLike) -> tuple["NumberTargets", np.ndarray]:
         """What they are like, and the standardised numbers (n, n_outputs)."""
-        kind = getattr(getattr(y, "dtype", None), "kind", "f")
-        if kind in ("m", "M"):
-            raise ValueError(
-                f"y has type {np.asarray(y).dtype}, a time. Pass numbers, such as seconds: (y - y.min()) / "
-                f"numpy.timedelta64(1, 's')."
-            )
-        values: np.ndarray = check_array(
-            y, ensure_2d=False, allow_nd=True, dtype=(np.float64, np.float32), input_name="y"
-        )
+        values = read_numbers(y)
         if 0 in values.shape:
             raise ValueError(
                 f"y has shape {values.shape}, without a number to predict. Pass at least one for each sample."
@@ -134,6 +126,20 @@ class NumberTargets:
         """Outputs (n, n_outputs) in units of the targets, (n, \\*shape), in float32 where both were."""
         values = outputs * self.scale + self.mean
         return values.astype(np.result_type(outputs, self.dtype), copy=False).reshape(len(outputs), *self.shape)
+
+
+def read_numbers(y: ArrayLike) -> np.ndarray:
+    """Targets in float64 or float32, all finite."""
+    if getattr(getattr(y, "dtype", None), "kind", "f") in ("m", "M"):
+        raise ValueError(
+            f"y has type {np.asarray(y).dtype}, a time. Pass numbers, such as seconds: (y - y.min()) / "
+            f"numpy.timedelta64(1, 's')."
+        )
+    try:
+        return check_array(y, ensure_2d=False, allow_nd=True, dtype=(np.float64, np.float32), input_name="y")
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"y does not hold finite real numbers, as many for each sample of X: {error}") from error
 
 
 def _check_scale(targets: np.ndarray) -> None:
@@ -436,6 +442,11 @@ def read_y(y: ArrayLike | None, n_samples: int) -> Any:
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None. Pass one target for each sample of X.")
     y = to_array(y) if isinstance(y, Tensor) else y
+    if isinstance(y, np.matrix) or getattr(getattr(y, "dtype", None), "names", None):
+        kind = "numpy.matrix" if isinstance(y, np.matrix) else "structured array"
+        raise TypeError(f"y is a {kind}. Pass a plain array of targets: numpy.asarray(y), or one of the fields.")
+    if np.ma.is_masked(y):
+        raise ValueError("y has masked entries. Pass a target for each sample, and X without those that have none.")
     try:
         n_targets = _num_samples(y)
     except TypeError as error:

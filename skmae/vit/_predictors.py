@@ -27,7 +27,7 @@ from skmae.vit._finetuning import (
     RegressionLoss,
 )
 from skmae.vit._parameters import PREDICTOR_DOCS
-from skmae.vit._predictor_base import ClassTargets, FineTuner, NumberTargets, plain_labels, read_y
+from skmae.vit._predictor_base import ClassTargets, FineTuner, NumberTargets, plain_labels, read_numbers, read_y
 
 
 @shared_docs(PREDICTOR_DOCS)
@@ -342,11 +342,8 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
             For the same faults of X as `predict`, or if y has another shape than the predictions.
         """
         samples: Any = self._as_fitted_samples(X)
-        y = np.asarray(read_y(y, len(samples)))
-        assert_all_finite(y, input_name="y")
+        y = read_numbers(read_y(y, len(samples))).astype(np.float64)  # whose squares are summed
         weights, prediction = samples.check_weights(sample_weight), self.predict(samples)
-        if y.dtype.kind in "fiub" and y.dtype.itemsize < 8:
-            y = y.astype(np.float64)  # whose squares are summed
         one_number = prod(y.shape[1:]) == prod(self.target_shape_) == 1  # in a column, or not
         if y.shape[1:] != self.target_shape_ and not one_number:
             raise ValueError(
