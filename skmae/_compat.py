@@ -15,11 +15,11 @@ from sklearn.utils._array_api import (
 )
 from sklearn.utils._param_validation import (
     HasMethods,
-    Interval,
     RealNotInt,
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils.validation import _num_samples
 
 __all__ = [
@@ -45,6 +45,13 @@ except ImportError:  # before scikit-learn 1.9
 
     def check_same_namespace(*args: Any, **kwargs: Any) -> None:
         """Older versions of scikit-learn leave mixed libraries to the estimator, which can do with them."""
+
+
+class Interval(_Interval):
+    """scikit-learn's, in which True is no number: PyTorch does not take it for one."""
+
+    def is_satisfied_by(self, value: object) -> bool:
+        return not isinstance(value, bool | np.bool_) and bool(super().is_satisfied_by(value))
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
