@@ -48,10 +48,16 @@ except ImportError:  # before scikit-learn 1.9
 
 
 class Interval(_Interval):
-    """scikit-learn's, in which True is no number: PyTorch does not take it for one."""
+    """scikit-learn's range of numbers, which asks NumPy whether a real number is NaN; True is no number."""
 
-    def is_satisfied_by(self, value: object) -> bool:
-        return not isinstance(value, bool | np.bool_) and bool(super().is_satisfied_by(value))
+    def __contains__(self, value: Any) -> bool:
+        if isinstance(value, bool):  # PyTorch does not take it for one
+            return False
+        value = float(value) if isinstance(value, np.floating) else value  # a limit may be infinite in its type
+        try:
+            return bool(super().__contains__(value))
+        except TypeError:  # NumPy does not know it: a Fraction
+            return False
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
