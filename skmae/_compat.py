@@ -48,9 +48,11 @@ except ImportError:  # before scikit-learn 1.9
 
 
 class Interval(_Interval):
-    """scikit-learn's range of numbers, which asks NumPy whether a real number is NaN."""
+    """scikit-learn's range of numbers, which asks NumPy whether a real number is NaN; True is no number."""
 
     def __contains__(self, value: Any) -> bool:
+        if isinstance(value, bool):  # PyTorch does not take it for one
+            return False
         value = float(value) if isinstance(value, np.floating) else value  # a limit may be infinite in its type
         try:
             return bool(super().__contains__(value))
