@@ -17,6 +17,7 @@ from skmae._undisturbed import undisturbed
 from skmae.vit._augmentation import Augment
 from skmae.vit._data import BatchPart, EpochBatches, collate, is_resident
 from skmae.vit._drawing import DrawingFrom
+from skmae.vit._precision import name_of
 
 _STEPS_BETWEEN_CHECKS = 50  # of the loss, each of which waits for the device
 NO_DECAY = [("*bias", {"weight_decay": 0.0}), ("*norm*", {"weight_decay": 0.0})]
@@ -186,6 +187,11 @@ class SeededNet(NeuralNet):
     def plain_module(self) -> Any:
         """The module without what wraps it in several processes."""
         return self.module_
+
+    @property
+    def precision(self) -> str:
+        """The type of the matrix products in training, as the parameter `precision` calls it."""
+        return name_of(self.autocast)
 
     @property
     def where(self) -> torch.device:

@@ -16,6 +16,8 @@ from skmae.vit._masking import draw, run_masked
 from skmae.vit._net import NO_DECAY, Prebuilt, SeededNet, naming_net_params
 from skmae.vit._network import check_prediction
 
+_OF_ACCELERATE = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
 
 class ReconstructionLoss(nn.Module):
     """Mean squared error of the hidden patches; of all of them, if none is hidden.
@@ -111,6 +113,10 @@ class AcceleratedMAENet(AccelerateMixin, MAENet):
     @property
     def plain_module(self) -> Any:
         return getattr(self.module_, "module", self.module_) if self._wrapped_with_accelerator else self.module_
+
+    @property
+    def precision(self) -> str:
+        return _OF_ACCELERATE.get(str(self.accelerator.mixed_precision), str(self.accelerator.mixed_precision))
 
     def process(self) -> tuple[int, int]:
         return self.accelerator.process_index, self.accelerator.num_processes
