@@ -497,7 +497,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
         visible = draw_visible(net, len(samples), net.seed)
 
         def errors(module: Any, images: Tensor, rows: slice) -> Tensor:
-            prediction, hidden = run_masked(module, images, visible[rows].to(images.device), net.n_visible)
+            prediction, hidden = run_masked(module, images, visible[rows], net.n_visible)
             return net.criterion_.per_sample(prediction, module.patchify(images), hidden)
 
         return -float(over_batches(net, samples, self.batch_size, errors).mean(dtype=np.float64))

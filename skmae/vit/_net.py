@@ -80,14 +80,14 @@ class EpochDraws:
     Nothing random is carried from one epoch to the next, so that training can be taken up at any of them.
     """
 
-    def __init__(self, seed: int, epoch: int, batches: EpochBatches, device: torch.device):
+    def __init__(self, seed: int, epoch: int, batches: EpochBatches, device: torch.device, masks_on: torch.device):
         self.batches = batches
         self.step = 0
 
         def generator(number: int, device: torch.device | str = device) -> torch.Generator:
             return torch.Generator(device).manual_seed(_seed(seed, epoch, number))
 
-        self.masks = generator(1)
+        self.masks = generator(1, masks_on)
         self.augmentation = DrawingFrom(generator(2, "cpu"), generator(4))
         self.network = DrawingFrom(generator(3), generator(5, "cpu"))
         """For what the network itself draws, in dropout for instance."""
@@ -198,6 +198,11 @@ class SeededNet(NeuralNet):
         """The device that the module is on."""
         return next(self.module_.parameters()).device
 
+    @property
+    def masks_on(self) -> torch.device:
+        """The device that masks are drawn on."""
+        return self.where
+
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
         """Batches of a dataset, whole: nothing is done sample by sample but what the dataset does."""
         rank, world = self.process()
@@ -251,7 +256,7 @@ class SeededNet(NeuralNet):
             return
         epoch = len(self.history) - 1 if training else 0
         iterator.batch_sampler.set_epoch(epoch)
-        self._draws = EpochDraws(self.seed, epoch, iterator.batch_sampler, self.where)
+        self._draws = EpochDraws(self.seed, epoch, iterator.batch_sampler, self.where, self.masks_on)
         iterator.generator.manual_seed(self._draws.workers)
         first = len(self.history[-1]["batches"])
         losses: list[Tensor] = []
