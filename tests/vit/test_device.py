@@ -177,7 +177,7 @@ def looks_at_its_value(self, prediction, target, hidden):
     return loss / max(loss.item(), 1)
 
 
-def picks_by_a_mask(self, prediction, target, hidden):
+def picks_by_a_mask(_, prediction, target, hidden):
     return (prediction - target)[hidden].square().mean()
 
 
@@ -185,11 +185,11 @@ def takes_the_mask_from_the_cpu(self, prediction, target, hidden):
     return self.per_sample(prediction, target, torch.ones(hidden.shape, dtype=torch.bool)).mean()
 
 
-def copies_an_index(self, prediction, target, hidden):
-    return (prediction - target)[:, np.arange(3)].square().mean()
+def copies_an_index(_, prediction, target, hidden):
+    return (prediction - target)[:, np.arange(hidden.shape[1])].square().mean()
 
 
-def branches(self, prediction, target, hidden):
+def branches(_, prediction, target, hidden):
     return (prediction - target).square().mean() if hidden.any() else prediction.mean()
 
 
