@@ -8,8 +8,8 @@ import warnings
 from typing import Self
 
 import numpy as np
-from scipy.linalg.blas import dgemm, sgemm
 
+from skmae._gram import products, takes_eight_bit
 from skmae._typing import Array, BoolArray, FloatArray
 
 _NOTHING = 1e-12  # of a count that was: what rounding alone leaves of it
@@ -46,16 +46,19 @@ class PairSums:
         Parameters
         ----------
         block : ndarray of shape (m, d)
-            y; in float32 only if it holds whole numbers that sum exactly there, or if its sums may round.
+            y; in float32 only if it holds whole numbers that sum exactly there, or if its sums may round; int8 only
+            where `takes_eight_bit`, and without weights.
         seen : ndarray of bool of shape (m, d)
             r.
         weights : ndarray of shape (m,) or None
         """
-        gemm = sgemm if block.dtype == np.float32 else dgemm
         r = seen.astype(block.dtype)
         weighted = r if weights is None else r * weights.astype(block.dtype)[:, np.newaxis]
-        self.counts += gemm(1.0, r.T, weighted.T, trans_b=True)
-        self.firsts += gemm(1.0, block.T, weighted.T, trans_b=True)
+        if weights is None and takes_eight_bit(*block.shape):
+            self.counts += products(seen.view(np.int8), seen.view(np.int8))
+        else:
+            self.counts += products(r, weighted)
+        self.firsts += products(block, weighted)
         self.n_samples += len(block) if weights is None else float(weights.sum())
 
     def copy(self) -> "PairSums":
@@ -63,12 +66,17 @@ class PairSums:
 
     def combine(self, other: "PairSums", sign: int) -> Self:
         """Add, or take away, sums about the same shift."""
-        before = self.counts
-        self.n_samples += sign * other.n_samples
-        self.counts = before + sign * other.counts
-        self.counts[np.abs(self.counts) <= _NOTHING * before] = 0
+        self.n_samples = float(_combined(self.n_samples, other.n_samples, sign))
+        self.counts = _combined(self.counts, other.counts, sign)
         self.firsts = self.firsts + sign * other.firsts
         return self
+
+    def among(self, n: float, whole: float) -> "PairSums":
+        """These sums, where samples of weight `n` are left of `whole`: all of them, but for rounding, or some."""
+        rounded = self.copy()
+        if abs(n - self.n_samples) <= _NOTHING * whole:
+            rounded.n_samples = n
+        return rounded
 
     def moved(self, delta: FloatArray) -> "PairSums":
         """The sums about another shift, δ = old − new: B_ij gains δ_i N_ij."""
@@ -108,3 +116,9 @@ class PairSums:
     def first(self) -> FloatArray:
         """(d,) Σ w y of each feature."""
         return self.firsts.diagonal()
+
+
+def _combined(ours: float | FloatArray, theirs: float | FloatArray, sign: int) -> FloatArray:
+    """Weights added, or taken away; where rounding alone is left of ours, nothing is."""
+    left = np.asarray(ours + sign * theirs)
+    return np.where(np.abs(left) <= _NOTHING * np.asarray(ours), 0, left)

@@ -1,11 +1,10 @@
-"""Sums of products of rows, symmetric matrices of which one triangle is known, and their eigenvectors."""
+"""Symmetric matrices of which one triangle is known, their eigenvectors, and what of them is rounding."""
 
 from math import frexp
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.linalg.blas import dgemm, dsyrk, ssyrk
+from scipy.linalg.blas import dgemm
 from scipy.linalg.lapack import dpotrf
 
 from skmae._typing import Array, BoolArray, FloatArray
@@ -13,62 +12,10 @@ from skmae._typing import Array, BoolArray, FloatArray
 EPS = float(np.finfo(np.float64).eps)
 EPS_FLOAT32 = float(np.finfo(np.float32).eps)
 
-_EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
-_FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
 _LEAST_SIZE = 32  # sums of few terms may have had larger ones, which cancelled
 _PANEL = 256  # columns of a triangle handled at a time
 _ORTHOGONAL = 1e-12  # what products of different eigenvectors may be
 _SQUARED = (1e-60, 1e60)  # numbers whose fourth powers are far from the ends of float64's range
-
-
-class ProductSum:
-    """Products of the rows of blocks, added to the lower triangle of a float64 matrix (d, d).
-
-    Those of float64 blocks are added at once, half the flops of the full product. Those of float32 blocks are summed in
-    float32 first, and passed on before they lose digits.
-
-    Parameters
-    ----------
-    target : ndarray of float64 of shape (d, d)
-        In Fortran order.
-    exact : bool
-        Whether blocks hold whole numbers whose sums float32 does not round, as long as they stay below 2²⁴.
-    """
-
-    def __init__(self, target: FloatArray, *, exact: bool):
-        self._target = target
-        self._exact = exact
-        self._sums: NDArray[np.float32] | None = None
-        self._energy = 0.0  # bounds every entry of _sums, by Cauchy and Schwarz
-
-    def add(self, block: Array) -> bool:
-        """Add blockᵀ block; False, and nothing added, if float32's range is too small for the products of `block`."""
-        if block.dtype == np.float64:
-            dsyrk(1.0, block.T, beta=1.0, c=self._target, overwrite_c=1, lower=1)
-            return True
-        energy = float(np.einsum("ij,ij->j", block, block).max(initial=0.0))
-        if not self._exact and not _FLOAT32_ENERGY[0] < energy < _FLOAT32_ENERGY[1]:
-            return False
-        if not self._exact or self._energy + energy > _EXACT_FLOAT32:
-            self.flush()
-        if self._sums is None:
-            self._sums = np.zeros(self._target.shape, np.float32, order="F")
-        ssyrk(1.0, block.T, beta=1.0 if self._energy else 0.0, c=self._sums, overwrite_c=1, lower=1)
-        self._energy += energy
-        return True
-
-    def add_any(self, block: Array) -> None:
-        """Add blockᵀ block, in float64 where float32's range is too small."""
-        if not self.add(block):
-            self.add(block.astype(np.float64))
-
-    def flush(self) -> None:
-        """Pass on what is summed in float32."""
-        if self._energy and self._sums is not None:
-            for start in range(0, len(self._target), _PANEL):
-                panel = (slice(start, None), slice(start, start + _PANEL))
-                self._target[panel] += self._sums[panel]
-        self._energy = 0.0
 
 
 def variance_of_rounding(square: FloatArray, mean: FloatArray, eps: float = EPS) -> FloatArray:

@@ -17,8 +17,8 @@ from sklearn.utils.validation import validate_data
 
 from skmae._compat import array_to_numpy, import_optional, widest_float
 from skmae._gaps import PairSums
-from skmae._linalg import ProductSum
-from skmae._typing import Array, BoolArray, DType, FloatArray, Shape
+from skmae._gram import EIGHT_BIT_ROWS, GramSum, eight_bit_sums, takes_eight_bit
+from skmae._typing import Array, BoolArray, DType, FloatArray, IntArray, Shape
 
 #: Rows converted at a time. 1024 products of 8-bit numbers sum exactly in float32 (2¹⁴ · 2¹⁰ = 2²⁴).
 BLOCK_ROWS = 1024
@@ -175,6 +175,15 @@ class Samples:
             block = buffer[: len(values)] if len(values) <= len(buffer) else np.empty(values.shape, dtype)
             with np.errstate(over="ignore", invalid="ignore"):  # whoever finds infinity in the end says so
                 np.subtract(values, centre, out=block, casting="unsafe", dtype=np.dtype(dtype))
+            yield rows, block
+
+    def eight_bit_blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, Array]]:
+        """Of 8-bit samples, the same less the mid-point of their type, as int8, in one buffer used again and again."""
+        flip = np.uint8(_MIDPOINT[self.dtype])  # of the highest bit: of uint8, it takes 128 away
+        buffer = np.empty((min(size, len(self)), self.n_features), np.int8)
+        for rows, values in self.blocks(size):
+            block = buffer[: len(values)]
+            np.bitwise_xor(values.view(np.uint8), flip, out=block.view(np.uint8))
             yield rows, block
 
     # -- what of it is known --------------------------------------------------------------------------------------
@@ -345,10 +354,14 @@ class Samples:
         # less its mid-point, 8-bit data is at most 2⁷: 1024 products sum to at most 2²⁴
         exact = weights is None and self.dtype in _MIDPOINT and bool((shift == _MIDPOINT[self.dtype]).all())
         in_float32 = exact or (dtype == np.float32 and _is_float32(shift))
-        size = min(batch_size, BLOCK_ROWS) if exact else batch_size
-        products = ProductSum(scatter, exact=exact)
+        if exact and takes_eight_bit(len(self), self.n_features):
+            blocks = self.eight_bit_blocks(min(8 * batch_size, EIGHT_BIT_ROWS))  # as many bytes as of float64
+        else:
+            size = min(batch_size, BLOCK_ROWS) if exact else batch_size
+            blocks = self.centred_blocks(shift, np.float32 if in_float32 else np.float64, size)
+        products = GramSum(scatter, exact=exact)
         first, pairs = np.zeros(self.n_features), None
-        for rows, block in progress(self.centred_blocks(shift, np.float32 if in_float32 else np.float64, size)):
+        for rows, block in progress(blocks):
             known = _Known.of(self, rows, block, weights)
             if not products.add(_weighted(known.block, known.weights)):  # beyond the range of float32
                 block = np.subtract(self.read(rows), shift, dtype=np.float64, casting="unsafe")
@@ -485,6 +498,8 @@ class DeviceSamples(Samples):
         return Z if self._all_finite(Z) else super().project(components, mean, fill)  # which finds out why
 
     def choose_shift(self, dtype: DType, weights: Weights = None) -> FloatArray:
+        if self.dtype in _MIDPOINT and weights is None:
+            return super().choose_shift(dtype)
         xp, widest = self.library.xp, self.library.widest
         mean = xp.mean(xp.astype(self.values[: min(BLOCK_ROWS, len(self)), :], widest), axis=0)
         if not self._all_finite(mean):
@@ -502,6 +517,10 @@ class DeviceSamples(Samples):
         batch_size: int,
         progress: Callable[[Iterator[Any]], Iterator[Any]],
     ) -> Products:
+        sums = self._eight_bit_sums(shift, weights)
+        if sums is not None:
+            scatter += sums[1]
+            return Products(sums[0].astype(np.float64), exact=True, pairs=None)
         xp, widest = self.library.xp, self.library.widest
         product = xp.float32 if self._is_narrow(dtype) else xp.float64
         centre = xp.astype(self.adopt(shift), product)
@@ -521,6 +540,13 @@ class DeviceSamples(Samples):
             return super().add_products(shift, weights, scatter, dtype=dtype, batch_size=batch_size, progress=progress)
         scatter += array_to_numpy(total)
         return Products(array_to_numpy(first), exact=False, pairs=None)
+
+    def _eight_bit_sums(self, shift: FloatArray, weights: Weights) -> tuple[IntArray, IntArray] | None:
+        """Σ y and Σ y yᵀ in whole numbers, where they are, and PyTorch adds them so."""
+        is_torch = type(self.values).__module__.partition(".")[0] == "torch"
+        if is_torch and weights is None and self.dtype in _MIDPOINT and (shift == _MIDPOINT[self.dtype]).all():
+            return eight_bit_sums(self.values)
+        return None
 
     def _is_narrow(self, dtype: DType) -> bool:
         """Whether float32 products are what is asked for, or all that is needed."""

@@ -58,8 +58,9 @@ class Moments:
     moment may have negative eigenvalues. The sums take three times the memory then.
 
     Sums are kept about a shift close to the data, so that a mean that is large against the spread does not cancel
-    the digits away. Products of 8-bit integers and bool are exact; those of wider types are taken in float64 unless
-    float32 is asked for. Sums across blocks are in float64. Subtraction cannot bring back digits: what is left of sums
+    the digits away. Products of 8-bit integers and bool are exact, in float32 or, where PyTorch is imported and the
+    processor is fast at it (VNNI, AMX), in 8-bit arithmetic; those of wider types are taken in float64 unless float32
+    is asked for. Sums across blocks are in float64. Subtraction cannot bring back digits: what is left of sums
     that were 1e15 times larger counts as constant.
 
     Names of columns, where data has them, must be the same in the same order wherever moments meet. Data without names
@@ -82,6 +83,7 @@ class Moments:
     _names: tuple[str, ...] | None = None  # of the columns; here for pickles from before names were kept
     _pairs: PairSums | None = None  # of samples that are known in part
     _eps: float = EPS  # of the coarsest sums
+    _heaviest: float = 0.0  # the largest that n has been before a sum or a difference
 
     def __init__(self, n_features: int):
         n_features = _checked_width(n_features)
@@ -419,13 +421,16 @@ class Moments:
         (np.add if sign > 0 else np.subtract)(result._scatter, moved_scatter, out=result._scatter)
         result._eps = max(self._eps, other._eps)
         result._pairs = _combined(self._pairs, moved_pairs, sign)
+        if sign < 0 and result._pairs is not None:
+            result._pairs = result._pairs.among(result.n, self.n)
         same_shift = self.n_rows == 0 or other.n_rows == 0 or np.array_equal(self._shift, other._shift)
         result._exact = self._exact and other._exact and same_shift
         result._peak = np.maximum.reduce(
             [self._peak, other._peak, moved_scatter.diagonal(), result._scatter.diagonal()]
         )
+        result._heaviest = max(self._heaviest, other._heaviest, self.n, other.n)
         if sign < 0:
-            result._require_a_rest(self.n)
+            result._require_a_rest()
         return result
 
     def _nothing_left(self, other: "Moments") -> "Moments":
@@ -436,8 +441,8 @@ class Moments:
             )
         return Moments(self.n_features)
 
-    def _require_a_rest(self, whole: float) -> None:
-        """Refuse a difference that no samples have, or that is too small a part of the `whole` weight to be known."""
+    def _require_a_rest(self) -> None:
+        """Refuse a difference that no samples have, or that is too small a part of all there was to be known."""
         first, counts = self._first, np.full(self.n_features, self.n)
         if self._pairs is not None:
             first, counts = first + self._pairs.first, counts - self._pairs.n_samples + self._pairs.n
@@ -449,10 +454,11 @@ class Moments:
                 "What is left has a negative variance or weight: the moments that were subtracted are not those of a "
                 "part of these samples, weighed as they were."
             )
-        if self.n < self._eps**0.5 * whole:  # half of the digits, or more, are those of rounding
+        if self.n < self._eps**0.5 * self._heaviest:  # half of the digits, or more, are those of rounding
             raise ValueError(
-                f"What is left has a weight of {self.n:.3g} of {whole:.3g}: too little for its moments to be known by "
-                f"subtraction, which leaves the digits of the whole. Gather the moments of these samples by themselves."
+                f"What is left has a weight of {self.n:.3g} of {self._heaviest:.3g}: too little for its moments to be "
+                f"known by subtraction, which leaves the digits of the whole. Gather the moments of these samples by "
+                f"themselves."
             )
 
     def _about(self, shift: FloatArray) -> tuple[FloatArray, FloatArray, PairSums | None]:

@@ -103,7 +103,7 @@ class ComponentsDisplay(ImageDisplay):
                 f"ComponentsDisplay draws a linear autoencoder, such as LinearMAE; got {type(estimator).__name__}. Of "
                 f"a pipeline, pass that step: pipe['linearmae'], or by the name that it has there."
             )
-        if which not in ("encoder", "decoder"):
+        if not isinstance(which, str) or which not in ("encoder", "decoder"):
             raise ValueError(f"which must be 'encoder' or 'decoder', got {which!r}.")
         components = to_numpy(estimator.components_) if which == "encoder" else to_numpy(estimator.decoder_).T
         display = cls(

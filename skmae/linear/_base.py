@@ -509,7 +509,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             check_same_namespace(X, self, attribute="components_", method="inverse_transform")
             features = check_array(X, dtype="numeric", input_name="X")
             library, Z = library_of(features), to_numpy(features)
-            Z = Z.astype(floating_dtype(Z), copy=False)
+            Z = Z.astype(np.float64 if Z.dtype == object else floating_dtype(Z), copy=False)
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"X has {Z.shape[1]} features, but inverse_transform of this {type(self).__name__} takes the "

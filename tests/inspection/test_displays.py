@@ -130,6 +130,8 @@ def test_errors(rng):
             ReconstructionDisplay.from_estimator(model, X, n_samples=number)
     with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got 'weights'"):
         ComponentsDisplay.from_estimator(model, which="weights")
+    with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got array"):
+        ComponentsDisplay.from_estimator(model, which=np.ones(3))
 
 
 def searched(grid, model=None, **options):
