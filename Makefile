@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export SCIPY_ARRAY_API := 1
 
-.PHONY: help demo test stress lint docs site-test bench paper clean
+.PHONY: help demo test stress lint docs site-test bench gpu paper clean
 
 help:
 	@echo "make demo   LinearMAE beside PCA on real photographs: a table, and pictures in demo/"
@@ -15,6 +15,7 @@ help:
 	@echo "make docs   the documentation, in docs/_build/html"
 	@echo "make site-test  that site in a browser, and its links (needs make docs, chromium and chromedriver)"
 	@echo "make bench  speed and memory against scikit-learn, into benchmarks/results (needs SKMAE_DATA)"
+	@echo "make gpu    tests and speed on a CUDA device, in pieces that can be resumed, into benchmarks/results"
 	@echo "make paper  the paper's figures anew, into benchmarks/results (needs SKMAE_DATA; hours)"
 
 $(BIN)/python:
@@ -78,6 +79,10 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/vit_probe.py
 	$(BIN)/python benchmarks/jacobian.py
 	$(BIN)/python benchmarks/vit_cost.py
+
+# Pieces under ten minutes, a CSV each: what is done, on this card, is skipped. ARGS="speed recipe" runs some of them.
+gpu: $(VENV)/.test
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 # The paper's figures, hours of them; SCALE=gpu takes the paper's sizes. Trainings go on where they stopped.
 SCALE ?= cpu

@@ -72,7 +72,7 @@ class GroupSampler:
             visible = levels >= mask
         else:
             visible = levels.argsort(1).argsort(1) < _count_visible(levels.shape[1], mask)
-        return cast(Levels, visible[:, groups])
+        return cast(Levels, visible if _is_by_patch(groups) else visible[:, groups])
 
     def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState = None, /) -> BoolArray:
         """Draw masks; (n_samples, n_patches) bool, True where visible."""
@@ -449,6 +449,15 @@ def check_n_samples(n_samples: object) -> int:
 def count_visible(sampler: Sampler, grid: PatchGrid, mask: float) -> int | None:
     """Visible patches of every mask; None where their number differs between masks, or is not known."""
     return sampler.n_visible(grid, mask) if isinstance(sampler, GroupSampler) else None
+
+
+def hides_by_patch(sampler: Sampler, grid: PatchGrid) -> bool:
+    """Whether each patch is hidden by itself, by a random number of its own."""
+    return isinstance(sampler, GroupSampler) and _is_by_patch(sampler.groups(grid))
+
+
+def _is_by_patch(groups: IntArray) -> bool:
+    return np.array_equal(groups, np.arange(len(groups)))
 
 
 def hidden_share(sampler: Sampler, grid: PatchGrid, mask: float) -> float:

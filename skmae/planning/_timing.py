@@ -12,10 +12,11 @@ from sklearn.base import clone
 from skmae._typing import FloatArray, Shape
 from skmae.planning._cost import Workload
 from skmae.vit import ViTMAE
-from skmae.vit._build import resolve_device, resolve_precision
+from skmae.vit._build import resolve_device
 from skmae.vit._data import dataset_of
 from skmae.vit._drawing import DrawingFrom
 from skmae.vit._module import Block
+from skmae.vit._precision import resolve_precision
 
 _TOKENS = 2**13  # per step that is timed, at most, but for one sample
 _LENGTHS = 4  # sequence lengths that are timed, for each width of blocks

@@ -29,7 +29,7 @@ from skmae.masking import MaskSampling, hidden_share, read_visible_patches
 from skmae.vit._augmentation import Augmentation
 from skmae.vit._build import module_params, peak_rate
 from skmae.vit._callbacks import ClonesCallbacks, can_be_copied, plain
-from skmae.vit._checkpoint import Checkpointer, fingerprint_of, hashes_of, train
+from skmae.vit._checkpoint import Checkpointer, fingerprint_of, hashes_of, noted_precision, train
 from skmae.vit._data import (
     AnySamples,
     ChannelStatistics,
@@ -341,6 +341,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
         parameters["mask_sampling"] = training.net.sampler
         parameters["image_shape"] = (training.net.grid.image_shape, training.net.grid.channel_axis)
         parameters["patch"] = training.net.grid.patch_shape
+        parameters["precision"] = noted_precision(self.precision, training.net.precision)
         parameters["random_state"] = None if self.random_state is None else training.net.seed
         hashes = hashes_of(parameters, samples)
         fingerprint = fingerprint_of(hashes)
@@ -496,7 +497,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
         visible = draw_visible(net, len(samples), net.seed)
 
         def errors(module: Any, images: Tensor, rows: slice) -> Tensor:
-            prediction, hidden = run_masked(module, images, visible[rows].to(images.device), net.n_visible)
+            prediction, hidden = run_masked(module, images, visible[rows], net.n_visible)
             return net.criterion_.per_sample(prediction, module.patchify(images), hidden)
 
         return -float(over_batches(net, samples, self.batch_size, errors).mean(dtype=np.float64))
@@ -633,6 +634,10 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
     @property
     def history_(self) -> Any:
         return self.net_.history
+
+    @property
+    def precision_(self) -> str:
+        return self.net_.precision
 
     @property
     def mask_(self) -> float:

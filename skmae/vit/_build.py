@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from skmae._config import ViTConfig
 from skmae.vit._callbacks import check_callbacks, own_callbacks, plain
 from skmae.vit._net import WarmupCosine
-from skmae.vit._parameters import PRECISIONS
+from skmae.vit._precision import resolve_precision
 
 _BATCH_OF_LEARNING_RATE = 256  # samples that `learning_rate` is given for
 _REPEATED = {
@@ -93,15 +93,6 @@ def resolve_device(device: str | torch.device) -> str:
     if missing or (kind == "mps" and not torch.backends.mps.is_available()):
         raise ValueError(f"device={device!r}, but PyTorch finds no {kind} device here. Pass device='auto' or 'cpu'.")
     return str(device)
-
-
-def resolve_precision(precision: str, device: str | None) -> torch.dtype | None:
-    """The type of matrix products in training; None is float32. With accelerate, its own settings say it."""
-    if device is None:
-        return None
-    if precision != "auto":
-        return PRECISIONS[precision]
-    return torch.bfloat16 if torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported() else None
 
 
 def check_net_params(net_params: dict[str, Any], parameters: Container[str]) -> None:

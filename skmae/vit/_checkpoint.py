@@ -364,6 +364,14 @@ def hashes_of(parameters: dict[str, Any], data: Samples | DatasetSamples) -> dic
     return hashes | {"data": _data_digest(data)}
 
 
+def noted_precision(precision: str, used: str) -> str:
+    """The precision of a training, as its fingerprint has it: what was used, but "auto" where that is float32.
+
+    So a training is not taken up in another one, and those of "auto" on a CPU have the names that they always had.
+    """
+    return precision if used == "float32" else used
+
+
 def _settings_that_count(net_params: dict[str, Any] | None) -> dict[str, Any]:
     """Those that may change the result of a training."""
     kept = {}

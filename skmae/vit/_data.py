@@ -137,7 +137,7 @@ class ResidentDataset(Dataset[Any]):
         return self.rows[index]
 
     def __getitems__(self, indices: list[int]) -> Tensor:
-        return self.rows[torch.tensor(indices).to(self.rows.device, non_blocking=True)]
+        return self.rows[to_device(torch.tensor(indices), self.rows.device)]
 
 
 class LabelledRows(Dataset[Any]):
@@ -171,7 +171,13 @@ class LabelledRows(Dataset[Any]):
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
         rows = self.index[indices]
-        return self.dataset.__getitems__(rows.tolist()), self.targets[torch.from_numpy(rows).to(self.targets.device)]
+        numbers = to_device(torch.from_numpy(rows), self.targets.device)
+        return self.dataset.__getitems__(rows.tolist()), self.targets[numbers]
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device, which is not waited for; mps must be, since it may read what is there no more."""
+    return tensor.to(device, non_blocking=device.type != "mps")
 
 
 def fits(n_bytes: int, device: torch.device) -> bool:

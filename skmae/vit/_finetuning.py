@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from skmae._grid import PatchGrid
 from skmae.vit._augmentation import Augment, Mixing
 from skmae.vit._build import net_settings, other_net_params, peak_rate, resolve_device
-from skmae.vit._data import LabelledRows
+from skmae.vit._data import LabelledRows, to_device
 from skmae.vit._net import NO_DECAY, Prebuilt, SeededNet, naming_net_params
 from skmae.vit._network import Network, blocks_of, encoder_of, pool_features
 
@@ -213,14 +213,16 @@ class ClassificationLoss(nn.Module):
 
     def __init__(self, weights: list[float], smoothing: float):
         super().__init__()
-        self.weights = weights
+        self.weight: Tensor
+        self.register_buffer("weight", torch.tensor(weights))  # on the device, which copies would have to wait for
         self.smoothing = smoothing
 
     def forward(self, logits: Tensor, target: Tensor, share: float = 1.0) -> Tensor:
         """Scalar, from (n, C) and numbers of classes (n,), a share of which is the flipped batch's."""
         shares = F.one_hot(target, logits.shape[1]).to(logits.dtype)  # (n, C)
-        weight = logits.new_tensor(self.weights)
-        return F.cross_entropy(logits, _mix(shares, share), weight, label_smoothing=self.smoothing)
+        return F.cross_entropy(
+            logits, _mix(shares, share), self.weight.to(logits.dtype), label_smoothing=self.smoothing
+        )
 
 
 class RegressionLoss(nn.Module):
@@ -283,7 +285,7 @@ class PredictorNet(SeededNet):
         """Outputs (n, C)."""
         module, draws = self.plain_module, self._draws
         part, share = draws.next_part(), 1.0
-        x = x.to(self.where, non_blocking=True)
+        x = to_device(x, self.where)
         if not self.reads_frozen:
             images = module.standardize(x)
             if module.training:
@@ -297,7 +299,7 @@ class PredictorNet(SeededNet):
             return self.module_(x, draws.masks).float()
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:  # noqa: ARG002
-        return self.criterion_(y_pred, y_true.to(self.where), self._share)
+        return self.criterion_(y_pred, to_device(y_true, self.where), self._share)
 
     # -- what scoring callbacks ask for -------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from skmae._autodiff import TorchLinearization
 from skmae._samples import Samples, refuse_not_finite, row_blocks
 from skmae._undisturbed import undisturbed
-from skmae.vit._data import DatasetSamples, as_tensor, check_finite, collate, collate_unchecked
+from skmae.vit._data import DatasetSamples, as_tensor, check_finite, collate, collate_unchecked, to_device
 from skmae.vit._masking import patch_numbers, run_masked
 from skmae.vit._net import SeededNet
 from skmae.vit._network import check_prediction
@@ -42,7 +42,7 @@ def over_batches(
         if module is None:
             module = module_in(net, dtype)
         with undisturbed(), torch.inference_mode():
-            images = module.standardize(batch.to(net.where, non_blocking=True), dtype)
+            images = module.standardize(to_device(batch, net.where), dtype)
             result = function(module, images, rows).cpu().numpy()
         if not np.isfinite(result).all():
             _refuse_not_finite(batch, samples, rows.start)
@@ -105,8 +105,7 @@ def predict_pixels(net: MAENet, module: Any, images: Tensor, visible: Tensor | N
     if visible is None:
         every_patch = torch.ones(len(images), n_patches, dtype=torch.bool, device=images.device)
         return _to_pixels(net, module, images, *run_masked(module, images, every_patch, n_patches))
-    visible = visible.to(images.device).expand(len(images), -1)
-    return _to_pixels(net, module, images, *run_masked(module, images, visible))
+    return _to_pixels(net, module, images, *run_masked(module, images, visible.expand(len(images), -1)))
 
 
 def _to_pixels(net: MAENet, module: Any, images: Tensor, prediction: Tensor, hidden: Tensor) -> Tensor:

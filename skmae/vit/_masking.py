@@ -10,8 +10,17 @@ import torch
 from torch import Tensor
 
 from skmae._grid import PatchGrid
-from skmae.masking import GroupSampler, Sampler, draw_visible
+from skmae.masking import GroupSampler, Sampler, draw_visible, hides_by_patch
+from skmae.vit._data import to_device
 from skmae.vit._network import Network
+
+
+def drawn_on(sampler: Sampler, grid: PatchGrid, count: int | None, device: torch.device) -> torch.device:
+    """Where to draw masks for a network on a device: there, unless it would have to be waited for.
+
+    It would be for the numbers of visible patches where they differ (`count` is None), and for what NumPy draws.
+    """
+    return device if count is not None and hides_by_patch(sampler, grid) else torch.device("cpu")
 
 
 def draw(sampler: Sampler, n_samples: int, grid: PatchGrid, mask: float, generator: torch.Generator) -> Tensor:
@@ -42,7 +51,7 @@ def run_masked(
     images : Tensor of shape (n, \\*image_shape)
         Standardised.
     visible : Tensor of bool of shape (n, N)
-        On the device of `images`.
+        Best on the CPU where `count` is None: their numbers are looked at there.
     count : int or None
         Visible patches of every sample; None looks.
     call : callable or None
@@ -55,14 +64,16 @@ def run_masked(
     """
     run = _checked(network if call is None else call)
     if count is None:
+        visible = visible.cpu()
         counts = visible.sum(dim=1)
         count = int(counts.max()) if len(counts) else 0
         if bool((counts != count).any()):
             if not getattr(network, "takes_padding", False):
                 return _run_in_groups(run, images, visible, counts)
+            visible = to_device(visible, images.device)
             keep = patch_numbers(visible, count)
             return run(images, keep, visible.gather(1, keep))
-    return run(images, patch_numbers(visible, count))
+    return run(images, patch_numbers(to_device(visible, images.device), count))
 
 
 def _checked(call: Callable[..., Any]) -> Callable[..., tuple[Tensor, Tensor]]:
@@ -87,8 +98,11 @@ def patch_numbers(visible: Tensor, count: int) -> Tensor:
 
 def _run_in_groups(call: Callable[..., Any], images: Tensor, visible: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
     groups = list(_by_count(counts))
-    parts = [call(images[rows], patch_numbers(visible[rows], count)) for rows, count in groups]
-    order = torch.cat([rows for rows, _ in groups]).argsort()
+    parts = [
+        call(images[to_device(rows, images.device)], to_device(patch_numbers(visible[rows], count), images.device))
+        for rows, count in groups
+    ]
+    order = to_device(torch.cat([rows for rows, _ in groups]).argsort(), images.device)
     prediction, hidden = (torch.cat(results)[order] for results in zip(*parts, strict=True))
     return prediction, hidden
 

@@ -13,6 +13,7 @@ from skmae._config import ACTIVATIONS, ViTConfig
 from skmae._grid import PatchGrid
 from skmae._typing import Shape
 from skmae.vit._network import PatchModule
+from skmae.vit._precision import attend
 
 
 class MaskedAutoencoder(PatchModule):
@@ -191,7 +192,7 @@ class Attention(nn.Module):
         n, length, dim = x.shape
         qkv = self.qkv(x).reshape(n, length, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (n, h, length, D / h)
-        x = F.scaled_dot_product_attention(q, k, v, attended)  # (n, h, length, D / h)
+        x = attend(q, k, v, attended)  # (n, h, length, D / h)
         return self.proj(x.transpose(1, 2).reshape(n, length, dim))
 
 

@@ -17,6 +17,7 @@ from skmae._undisturbed import undisturbed
 from skmae.vit._augmentation import Augment
 from skmae.vit._data import BatchPart, EpochBatches, collate, is_resident
 from skmae.vit._drawing import DrawingFrom
+from skmae.vit._precision import name_of
 
 _STEPS_BETWEEN_CHECKS = 50  # of the loss, each of which waits for the device
 NO_DECAY = [("*bias", {"weight_decay": 0.0}), ("*norm*", {"weight_decay": 0.0})]
@@ -79,14 +80,14 @@ class EpochDraws:
     Nothing random is carried from one epoch to the next, so that training can be taken up at any of them.
     """
 
-    def __init__(self, seed: int, epoch: int, batches: EpochBatches, device: torch.device):
+    def __init__(self, seed: int, epoch: int, batches: EpochBatches, device: torch.device, masks_on: torch.device):
         self.batches = batches
         self.step = 0
 
         def generator(number: int, device: torch.device | str = device) -> torch.Generator:
             return torch.Generator(device).manual_seed(_seed(seed, epoch, number))
 
-        self.masks = generator(1)
+        self.masks = generator(1, masks_on)
         self.augmentation = DrawingFrom(generator(2, "cpu"), generator(4))
         self.network = DrawingFrom(generator(3), generator(5, "cpu"))
         """For what the network itself draws, in dropout for instance."""
@@ -188,9 +189,19 @@ class SeededNet(NeuralNet):
         return self.module_
 
     @property
+    def precision(self) -> str:
+        """The type of the matrix products in training, as the parameter `precision` calls it."""
+        return name_of(self.autocast)
+
+    @property
     def where(self) -> torch.device:
         """The device that the module is on."""
         return next(self.module_.parameters()).device
+
+    @property
+    def masks_on(self) -> torch.device:
+        """The device that masks are drawn on."""
+        return self.where
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DataLoader[Any]:
         """Batches of a dataset, whole: nothing is done sample by sample but what the dataset does."""
@@ -245,7 +256,7 @@ class SeededNet(NeuralNet):
             return
         epoch = len(self.history) - 1 if training else 0
         iterator.batch_sampler.set_epoch(epoch)
-        self._draws = EpochDraws(self.seed, epoch, iterator.batch_sampler, self.where)
+        self._draws = EpochDraws(self.seed, epoch, iterator.batch_sampler, self.where, self.masks_on)
         iterator.generator.manual_seed(self._draws.workers)
         first = len(self.history[-1]["batches"])
         losses: list[Tensor] = []

@@ -68,6 +68,8 @@ class Standardize(nn.Module):
     tensor([4., 3., 1.])
     """
 
+    _is_far: bool | None = None  # None: not yet known
+
     def __init__(self, grid: PatchGrid):
         super().__init__()
         self.image_shape = grid.image_shape
@@ -86,6 +88,7 @@ class Standardize(nn.Module):
             buffer.copy_(values.reshape(buffer.shape if values.numel() > 1 else ()))
         mean = torch.as_tensor(mean, dtype=torch.float64, device=self.mean.device)
         rest = mean.reshape(self.mean.shape if mean.numel() > 1 else ()) - self.mean.double()
+        self._is_far = None
         self.mean_rest.copy_(torch.where(rest.abs() > _NEGLIGIBLE * self.scale, rest, 0.0))
 
     def statistics(self) -> tuple[Tensor, Tensor]:
@@ -100,9 +103,19 @@ class Standardize(nn.Module):
         mean, rest, scale = (buffer.to(images.dtype) for buffer in (self.mean, self.mean_rest, self.scale))
         return ((images - mean - rest) / scale).to(dtype)
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._is_far = None
+
+    def is_far(self) -> bool:
+        """Whether pixels are so far from zero that float32 loses some of their mean; a device is asked once only."""
+        if self._is_far is None:
+            self._is_far = bool(self.mean_rest.any())
+        return self._is_far
+
     def undo(self, images: Tensor) -> Tensor:
         """Back to the units of the pixels; in float64 where these are far from zero."""
-        if self.mean_rest.any():
+        if self.is_far():
             images = images.to(_widest(images))
         return images * self.scale + self.mean + self.mean_rest
 

@@ -8,8 +8,7 @@ import torch
 from skmae._compat import Interval, StrOptions
 from skmae._parameters import GRID_DOCS
 from skmae._typing import Constraints
-
-PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+from skmae.vit._precision import PRECISIONS
 
 _COUNT = [Interval(Integral, 1, None, closed="left")]
 #: Constraints of the parameters that all deep estimators train by.
@@ -70,16 +69,17 @@ AUTOENCODER_DOCS = {
     device : str or torch.device, default="auto"
         "auto" is "cuda" where there is one, else "cpu".
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Type of the matrix products in training. "auto" is bfloat16 on a GPU that has it, else float32. Weights stay in
-        float32, and `transform` works in float32, or float64 where X is.
+        Type of the matrix products in training. "auto" is bfloat16 on a GPU that has it and on a CPU that multiplies it
+        (AMX or AVX512-BF16), else float32: ``precision_`` says which. Weights stay in float32, and `transform` works in
+        float32, or float64 where X is.
     compile : bool, default=False
         Compile the module (``torch.compile``) for training.
     checkpoint : str, path or None, default=None
         Folder that `fit` writes its state to after every epoch. Killed at any instant, the next `fit` with the same
         parameters and data goes on to the same result; each pair of parameters and data has a folder within it. What
-        cannot change the result, such as ``num_workers`` or `device`, may differ. Another `max_epochs` is another
-        training, since the learning rate follows from it: each rung of a ``HalvingGridSearchCV`` over `max_epochs`
-        trains from the beginning.
+        cannot change the result, such as ``num_workers`` or `device`, may differ, but not ``precision_``. Another
+        `max_epochs` is another training, since the learning rate follows from it: each rung of a
+        ``HalvingGridSearchCV`` over `max_epochs` trains from the beginning.
     checkpoint_every : int or None, default=None
         Also keep the state of every so many epochs, as ``epoch-00010.pt`` and so on, for `load_weights`.
     callbacks : list of skorch callbacks or None, default=None
@@ -112,6 +112,8 @@ AUTOENCODER_DOCS = {
     mask_ : float
         Share of patches hidden in training, on average.
     patch_ : tuple of int
+    precision_ : {"float32", "bfloat16", "float16"}
+        Type of the matrix products in training.
     mean_, scale_ : ndarray of shape (n_channels,)
         Mean and standard deviation of the pixels, with which they are standardised.
     image_shape_ : tuple of int
@@ -190,6 +192,8 @@ PREDICTOR_DOCS = {
         `random_state` of its own.
         """,
     "attributes": """
+    precision_ : {"float32", "bfloat16", "float16"}
+        Type of the matrix products in training.
     image_shape_ : tuple of int
     channel_axis_ : int or None
     n_features_in_ : int

@@ -31,7 +31,7 @@ from skmae.vit._augmentation import Augment, Mixing, make_supervised_augment
 from skmae.vit._autoencoder import DeepAutoencoder
 from skmae.vit._build import module_params, net_settings, resolve_device
 from skmae.vit._callbacks import ClonesCallbacks
-from skmae.vit._checkpoint import Checkpointer, fingerprint_of, hashes_of, train
+from skmae.vit._checkpoint import Checkpointer, fingerprint_of, hashes_of, noted_precision, train
 from skmae.vit._data import ChannelStatistics, LabelledRows, ResidentDataset, dataset_of, fits, to_array
 from skmae.vit._finetuning import (
     Predictor,
@@ -363,6 +363,7 @@ class FineTuner(ClonesCallbacks, GridEstimator, ABC):
             parameters = {name: value for name, value in parameters.items() if name not in (*_ENCODER_SIZES, "patch")}
         grid = net.plain_module.grid
         parameters["image_shape"] = (grid.image_shape, grid.channel_axis)
+        parameters["precision"] = noted_precision(self.precision, net.precision)
         parameters["y"] = values
         parameters["random_state"] = None if self.random_state is None else seed
         hashes = hashes_of(parameters, samples)
@@ -411,6 +412,10 @@ class FineTuner(ClonesCallbacks, GridEstimator, ABC):
     @property
     def history_(self) -> Any:
         return self.net_.history
+
+    @property
+    def precision_(self) -> str:
+        return self.net_.precision
 
     @property
     def _targets(self) -> Any:

@@ -12,9 +12,12 @@ from skmae._grid import PatchGrid
 from skmae.masking import Sampler, count_visible, resolve_sampler
 from skmae.vit._augmentation import make_augment
 from skmae.vit._build import net_settings, other_net_params, resolve_device
-from skmae.vit._masking import draw, run_masked
+from skmae.vit._data import to_device
+from skmae.vit._masking import draw, drawn_on, run_masked
 from skmae.vit._net import NO_DECAY, Prebuilt, SeededNet, naming_net_params
 from skmae.vit._network import check_prediction
+
+_OF_ACCELERATE = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 class ReconstructionLoss(nn.Module):
@@ -75,6 +78,10 @@ class MAENet(SeededNet):
         self._weight = 1.0
         """Of the mean loss of the batch that was last inferred."""
 
+    @property
+    def masks_on(self) -> torch.device:
+        return drawn_on(self.sampler, self.grid, self.n_visible, self.where)
+
     def draw_visible(self, n_samples: int, generator: torch.Generator) -> Tensor:
         """Masks as training draws them: (n, N) bool on the generator's device."""
         return draw(self.sampler, n_samples, self.grid, self.mask, generator)
@@ -83,7 +90,7 @@ class MAENet(SeededNet):
         """Prediction (n, N, P), target (n, N, P) and hidden (n, N)."""
         module, draws = self.plain_module, self._draws
         part = draws.next_part()
-        images = module.standardize(x.to(self.where, non_blocking=True))  # (n, *image_shape)
+        images = module.standardize(to_device(x, self.where))  # (n, *image_shape)
         if self.module_.training and self.augment is not None:
             with torch.autocast(self.where.type, enabled=False):
                 images = self.augment(images, part, draws.augmentation)
@@ -111,6 +118,10 @@ class AcceleratedMAENet(AccelerateMixin, MAENet):
     @property
     def plain_module(self) -> Any:
         return getattr(self.module_, "module", self.module_) if self._wrapped_with_accelerator else self.module_
+
+    @property
+    def precision(self) -> str:
+        return _OF_ACCELERATE.get(str(self.accelerator.mixed_precision), str(self.accelerator.mixed_precision))
 
     def process(self) -> tuple[int, int]:
         return self.accelerator.process_index, self.accelerator.num_processes
