@@ -123,12 +123,12 @@ class _Rows:
         samples, d = self._samples, self._samples.n_features
         exact = self._weights is None and samples.dtype.itemsize == 1  # whole numbers, of which float32 rounds no sums
         dtype: DType = np.dtype(np.float32 if exact else np.float64)
-        shift = samples.choose_shift(dtype) if exact else self._mean_of_some()
         first, squares, SB = np.zeros(d), np.zeros(d), np.zeros(B.shape, order="F")
         scatters = [np.zeros((len(bundle), len(bundle)), order="F") for bundle in bundles]
         sums = [GramSum(scatter, exact=exact) for scatter in scatters]
         columns = np.asfortranarray(B, dtype)
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+            shift = samples.choose_shift(dtype) if exact else self._mean_of_some()
             for block, w in self._blocks(shift, dtype):
                 first += block.sum(axis=0, dtype=np.float64) if w is None else w @ block
                 if w is not None:
@@ -141,19 +141,27 @@ class _Rows:
                 total.flush()
             offset = first / self._n
             self._describe(shift + offset, squares / self._n, offset)
-        SB = (SB / self._n - np.outer(offset, offset @ B)) / self.unit
+        self._centre(SB, offset, offset @ B)
+        SB[~self.varies] = 0
         for bundle, scatter in zip(bundles, scatters, strict=True):
-            scatter /= self._n
-            scatter -= np.outer(offset[bundle], offset[bundle])
-            scatter /= self.unit
+            self._centre(scatter, offset[bundle], offset[bundle])
             mirror_lower(scatter)
-        return SB * self.varies[:, np.newaxis], scatters
+        return SB, scatters
+
+    def _centre(self, sums: FloatArray, left: FloatArray, right: FloatArray) -> None:
+        """Of sums about a shift make moments about the mean, in units."""
+        sums /= self._n
+        sums -= np.outer(left, right)
+        sums /= self.unit
 
     def _mean_of_some(self) -> FloatArray:
-        """A centre near the samples: the mean of the first that have a weight."""
-        some = slice(0, _SOME) if self._weights is None else np.flatnonzero(self._weights)[:_SOME]
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean: FloatArray = self._samples.read(some).mean(axis=0, dtype=np.float64)
+        """A centre near the samples: the mean of some that have a weight."""
+        first = 0 if self._weights is None else int(np.argmax(self._weights > 0))
+        some = slice(first, min(first + _SOME, len(self._samples)))
+        values = self._samples.read(some)
+        if self._weights is not None:
+            values = values[self._weights[some] > 0]
+        mean: FloatArray = values.mean(axis=0, dtype=np.float64)
         return mean
 
     def _describe(self, mean: FloatArray, square: FloatArray, offset: FloatArray) -> None:
@@ -191,8 +199,10 @@ class _Rows:
         blocks = self._samples.centred_blocks(centre, dtype, size)
         for rows, block in with_progress(blocks, total=len(self._samples), verbose=self._verbose):
             w = None if self._weights is None else self._weights[rows]
-            counts = slice(None) if w is None or w.all() else w > 0
-            yield block[counts], None if w is None else w[counts]
+            if w is None or w.all():
+                yield block, w
+            elif w.any():
+                yield block[w > 0], w[w > 0]
 
 
 def _times(block: Array, columns: Array) -> Array:
