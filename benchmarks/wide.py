@@ -39,18 +39,18 @@ CASES = {
 }
 
 
-def crops() -> np.ndarray:
-    """(N, 224 · 224 · 3) uint8."""
+def crops(n: int = N) -> np.ndarray:
+    """(n, 224 · 224 · 3) uint8."""
     data = import_optional("skimage.data", extra="photos", purpose="this benchmark")
     photos = [load_sample_image("china.jpg"), load_sample_image("flower.jpg"), data.astronaut(), data.coffee()]
     photos += [data.chelsea(), data.rocket(), data.stereo_motorcycle()[0]]
     rng = np.random.default_rng(0)
-    out = np.empty((N, SIDE, SIDE, 3), np.uint8)
+    out = np.empty((n, SIDE, SIDE, 3), np.uint8)
     for crop in out:
         photo = photos[rng.integers(len(photos))]
         top, left = (rng.integers(extent - SIDE + 1) for extent in photo.shape[:2])
         crop[...] = photo[top : top + SIDE, left : left + SIDE]
-    return out.reshape(N, -1)
+    return out.reshape(n, -1)
 
 
 def main() -> None:

@@ -85,6 +85,10 @@ class FromSamples:
         self._samples.check_bounded(self._weights, squares=True)
         return self._samples.rows(), self._weights
 
+    def samples(self) -> tuple[Samples, Weights]:
+        """What is read in blocks, and weights."""
+        return self._samples, self._weights
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -204,6 +208,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         **GRID,
         "whiten": ["boolean"],
         "solver": [StrOptions(set(SOLVERS)), HasMethods(["refuses", "solve"])],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
     }
 
     # -- what a subclass says -------------------------------------------------------------------------------------
@@ -349,7 +355,12 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         if patch is not None:
             corruption = corruption.with_groups(grid.patch_of_feature)
         loss = self._loss(corruption)
-        return Problem(grid, corruption, loss, self.n_components, self.whiten, self.solver), self._masks(grid)
+        problem = Problem(grid, corruption, loss, self.n_components, self.whiten, self.solver, **self._how_to_solve())
+        return problem, self._masks(grid)
+
+    def _how_to_solve(self) -> dict[str, Any]:
+        """What subclasses may have as parameters."""
+        return {name: getattr(self, name) for name in ("random_state", "verbose") if hasattr(self, name)}
 
     def _pose_for_moments(self, n_features: int, sample_shape: Shape | None) -> tuple[Problem, Masks | None]:
         """The same, where there will be nothing but moments to solve it from."""

@@ -351,7 +351,7 @@ class Corruption:
         alone, larger = self._apart(len(S))
         diagonal = (self.within_of(labels[alone]) * S[alone, alone])[:, np.newaxis]
         blocks = []
-        for features in _joined([features for _, features in larger]):
+        for features in joined([features for _, features in larger]):
             group = labels[features]
             weights = np.where(group == group[:, np.newaxis], self.within_of(group), 0)
             blocks.append((features, np.asfortranarray(weights * S[np.ix_(features, features)])))
@@ -463,7 +463,7 @@ def _constants(pairs: FloatArray) -> tuple[float, FloatArray, IntArray] | None:
     return across, np.where(within > tolerance, within, 0.0), groups  # never below: Q_ab <= 1 / q_a = Q_aa
 
 
-def _joined(groups: list[IntArray]) -> Iterator[IntArray]:
+def joined(groups: list[IntArray]) -> Iterator[IntArray]:
     """Features of whole groups, enough at a time for a matrix product to pay."""
     joined: list[IntArray] = []
     for features in groups:

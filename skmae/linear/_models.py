@@ -7,7 +7,7 @@ from skmae._compat import HasMethods, Interval, StrOptions
 from skmae._estimator import store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID_DOCS, MASKING, shared_docs
-from skmae._typing import ChannelAxis, Patch, Shape
+from skmae._typing import ChannelAxis, Patch, RandomState, Shape
 from skmae.linear._base import LinearAutoencoder
 from skmae.linear._corruptions import Corruption, Masks
 from skmae.linear._losses import Loss, resolve_loss
@@ -20,12 +20,24 @@ _DOCS = GRID_DOCS | {
             Scale features so that those of corrupted samples have unit second moment (divisor n; PCA's is n - 1).
         """,
     "solver": """
-        solver : {"auto", "cholesky", "eigh", "dual"} or solver, default="auto"
+        solver : {"auto", "cholesky", "eigh", "dual", "randomized"} or solver, default="auto"
             "cholesky" factorises the second moment of corrupted samples, "eigh" takes its pseudo-inverse where it is
             singular (constant or redundant features); both form it, n_features × n_features. "dual" forms only matrices
-            of n_samples × n_samples and of one patch: for fewer samples than features, and ``loss="all"``. "auto" takes
-            "dual" where that is possible and cheaper, and else "cholesky", or "eigh" where needed. Or an object that
-            solves (user guide, "Contributing").
+            of n_samples × n_samples and of one patch: for fewer samples than features, and ``loss="all"``.
+            "randomized" forms only those of one patch, and reads X again and again, in blocks: for many samples of many
+            features, `n_components` an int, and ``loss="all"``. Its loss is estimated to be within 1e-4 of the least,
+            relative to it; a `sklearn.exceptions.ConvergenceWarning` says if it is not. "auto" takes "dual" where that
+            is possible and cheaper, and else "cholesky", or "eigh" where needed; "randomized" where the matrices of
+            all these are larger than the memory of the machine. Or an object that solves (user guide, "Contributing").
+        """,
+    "random_state": """
+        random_state : int, RandomState instance or None, default=None
+            Draws what ``solver="randomized"`` begins with; nothing else is random. Pass an int for the same answer to
+            the last digit each time.
+        """,
+    "verbose": """
+        verbose : bool, default=False
+            Show the progress of each pass that ``solver="randomized"`` takes over X. Needs tqdm.
         """,
     "encoder_decoder_mean": """
         components_ : ndarray of shape (n_components, n_features)
@@ -50,7 +62,7 @@ _DOCS = GRID_DOCS | {
         n_features_in_ : int
         feature_names_in_ : ndarray of shape (n_features,)
             Names of the columns, if X had any.
-        solver_ : {"cholesky", "eigh", "dual"}
+        solver_ : {"cholesky", "eigh", "dual", "randomized"}
             The one that was used.
         moments_ : Moments
             Only after `partial_fit` or `fit_moments`.
@@ -84,6 +96,8 @@ class LinearMAE(LinearAutoencoder):
         and else descends by L-BFGS, which takes longer. Where nothing is hidden (``mask=0``) everything counts.
     %(whiten)s
     %(solver)s
+    %(random_state)s
+    %(verbose)s
 
     Attributes
     ----------
@@ -164,6 +178,8 @@ class LinearMAE(LinearAutoencoder):
         loss: Any = "all",
         whiten: bool = False,
         solver: Any = "auto",
+        random_state: RandomState = None,
+        verbose: bool | int = False,
     ):
         store_parameters(self, locals())
 
@@ -200,6 +216,8 @@ class LinearDAE(LinearAutoencoder):
     %(channel_axis)s
     %(whiten)s
     %(solver)s
+    %(random_state)s
+    %(verbose)s
 
     Attributes
     ----------
@@ -244,6 +262,8 @@ class LinearDAE(LinearAutoencoder):
         channel_axis: ChannelAxis = "auto",
         whiten: bool = False,
         solver: Any = "auto",
+        random_state: RandomState = None,
+        verbose: bool | int = False,
     ):
         store_parameters(self, locals())
 
@@ -264,6 +284,8 @@ class LinearAE(LinearAutoencoder):
     %(channel_axis)s
     %(whiten)s
     %(solver)s
+    %(random_state)s
+    %(verbose)s
 
     Attributes
     ----------
@@ -302,5 +324,7 @@ class LinearAE(LinearAutoencoder):
         channel_axis: ChannelAxis = "auto",
         whiten: bool = False,
         solver: Any = "auto",
+        random_state: RandomState = None,
+        verbose: bool | int = False,
     ):
         store_parameters(self, locals())

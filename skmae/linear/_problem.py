@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from skmae._grid import PatchGrid
 from skmae._linalg import nearest_semidefinite
+from skmae._samples import Samples, Weights
 from skmae._typing import Array, FloatArray
 from skmae.linear._corruptions import Corruption
 from skmae.linear._losses import AllFeatures, Loss
@@ -32,6 +33,8 @@ class Problem:
     n_components: Rank = None
     whiten: bool = False
     solver: Any = "auto"
+    random_state: Any = None
+    verbose: bool = field(default=False, compare=False)
 
     def expected_error(self, X: FloatArray, encoder: FloatArray, decoder: FloatArray) -> FloatArray:
         """Expected squared error of each centred row of `X`, summed over features; (n,)."""
@@ -114,6 +117,9 @@ class Data(Protocol):
     def rows(self) -> Rows:
         """(n, d) in NumPy, and weights (n,) or None."""
 
+    def samples(self) -> tuple[Samples, Weights]:
+        """The same, to be read in blocks."""
+
 
 class FromSummary:
     """Data of which the moments are known."""
@@ -130,6 +136,9 @@ class FromSummary:
 
     def rows(self) -> Rows:
         raise TypeError("Of moments there are no rows.")
+
+    def samples(self) -> tuple[Samples, Weights]:
+        raise TypeError("Of moments there are no samples.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,24 +3,31 @@
 A solver of one's own is a subclass of `Solver`; a model takes it as ``solver=``.
 """
 
+import os
 from collections.abc import Hashable
 from dataclasses import replace
 from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.utils import check_random_state
 
 from skmae._linalg import unit_of
 from skmae._typing import FloatArray
+from skmae.linear._corruptions import Corruption
 from skmae.linear._dual import solve_dual
 from skmae.linear._losses import AllFeatures, remainder_is_small
 from skmae.linear._primal import Factorisation, Minimiser, checked_total
 from skmae.linear._problem import Data, FromSummary, Problem, Solution, Summary, check_rank
+from skmae.linear._randomized import NUMBERS_AT_A_TIME, solve_randomized
 
 # Products summed in float32 are good to 1e-7 or so of the largest variance. They do where the smallest eigenvalue
 # asked for has at least this share of the largest, and V is no worse conditioned than this
 _EIGENVALUE_FOR_FLOAT32 = 1e-4
 _RCOND_FOR_FLOAT32 = 1e-7
+
+# Of solver="randomized": passes over X, and arrays of (d, k)
+_TYPICAL_PASSES, _ARRAYS = 10, 16
 
 
 class Cost(NamedTuple):
@@ -72,6 +79,9 @@ class Solver:
 
     is_automatic = True
     """Whether ``solver="auto"`` may choose it, once it is one of `SOLVERS`."""
+
+    is_exact = True
+    """Whether it finds the least loss to all digits; "auto" takes others where nothing exact fits in memory."""
 
     def refuses(self, problem: Problem, n_rows: int, has_rows: bool) -> str | None:  # noqa: ARG002
         """Why it cannot solve this, and what to do; None if it can."""
@@ -157,7 +167,7 @@ class Dual(Solver):
                 'solver="dual" takes masks that hide groups of patches, each by itself or a fixed number of them. '
                 'Those of this mask_sampling need matrices of (n_features, n_features): use solver="auto".'
             )
-        if corruption.has_within and not (np.all(corruption.within) or corruption.noise):
+        if _is_corrupted_in_part(corruption):
             return (
                 'solver="dual" takes corruptions of all features or of none, and some are never corrupted here. Use '
                 'solver="auto".'
@@ -179,13 +189,77 @@ class Dual(Solver):
         return Solution.of(problem, minimiser, mean, total, error)
 
 
+class Randomized(Solver):
+    """From the rows themselves, read in blocks, for many samples of many features: n × k, d × k, and patches."""
+
+    name = "randomized"
+    needs_rows = True
+    is_exact = False
+
+    def refuses(self, problem: Problem, n_rows: int, has_rows: bool) -> str | None:  # noqa: ARG002
+        corruption = problem.corruption
+        if not problem.loss.takes_rows:
+            return 'solver="randomized" knows loss="all" only. With loss="hidden" use solver="auto".'
+        if not isinstance(problem.n_components, Integral):
+            return (
+                f'solver="randomized" finds a given number of components, and n_components={problem.n_components} does '
+                f'not say how many. Pass an int, or use solver="auto".'
+            )
+        if not has_rows:
+            return (
+                'solver="randomized" reads all rows again and again, and complete ones, without NaN or masked entries: '
+                'use fit with an array, a memory map or an HDF5 dataset of such, or solver="auto".'
+            )
+        if corruption.is_dense:
+            return (
+                'solver="randomized" takes masks that hide groups of patches, each by itself or a fixed number of '
+                'them. Those of this mask_sampling need matrices of (n_features, n_features): use solver="auto".'
+            )
+        if _is_corrupted_in_part(corruption):
+            return (
+                'solver="randomized" takes corruptions of all features or of none, and some are never corrupted here. '
+                'Use solver="auto".'
+            )
+        return None
+
+    def cost(self, problem: Problem, n_rows: int) -> Cost:
+        """Some passes of two products each, and second moments and factors of groups."""
+        d, k = problem.grid.n_features, _rank(problem)
+        sizes = problem.corruption.group_sizes(d)
+        groups = float((sizes.astype(np.float64) ** 2).sum())
+        flops = 4 * n_rows * d * k * _TYPICAL_PASSES + (n_rows + float(sizes.max())) * groups
+        return Cost(flops, 8 * (_ARRAYS * d * k + groups) + 4 * NUMBERS_AT_A_TIME)
+
+    def solve(self, problem: Problem, data: Data) -> Solution:
+        samples, weights = data.samples()
+        random = check_random_state(problem.random_state)
+        minimiser, mean, total = solve_randomized(
+            samples, problem.corruption, _rank(problem), weights, random, verbose=problem.verbose
+        )
+        return Solution.of(problem, minimiser, mean, total, total - float(minimiser.eigenvalues.sum()))
+
+
+def _rank(problem: Problem) -> int:
+    """The number of components, which is asked for as such."""
+    if not isinstance(problem.n_components, Integral):
+        raise TypeError(f"n_components={problem.n_components} is no number of components, which `refuses` says first.")
+    return int(problem.n_components)
+
+
+def _is_corrupted_in_part(corruption: Corruption) -> bool:
+    """Whether D is singular where S need not be."""
+    return corruption.has_within and not (np.all(corruption.within) or corruption.noise)
+
+
 SOLVERS: dict[str, Solver] = {
-    solver.name: solver for solver in (Primal("auto"), Primal("cholesky"), Primal("eigh"), Dual())
+    solver.name: solver for solver in (Primal("auto"), Primal("cholesky"), Primal("eigh"), Dual(), Randomized())
 }
 
 
 def choose_solver(problem: Problem, n_rows: int, *, has_rows: bool) -> Solver:
-    """The solver that was asked for, or the cheapest that can solve the problem.
+    """The solver that was asked for, or the cheapest that can solve the problem exactly in the memory of the machine.
+
+    Where none of these can, one that is not exact; where that cannot either, the cheapest exact one, come what may.
 
     Parameters
     ----------
@@ -205,11 +279,22 @@ def choose_solver(problem: Problem, n_rows: int, *, has_rows: bool) -> Solver:
     refusal = problem.loss.refuses(problem.grid, problem.corruption)
     if refusal is None and problem.solver == "auto":
         able = [s for s in SOLVERS.values() if s.is_automatic and s.refuses(problem, n_rows, has_rows) is None]
-        return min(able, key=lambda solver: solver.cost(problem, n_rows).flops)
+        costs = [s.cost(problem, n_rows) for s in able]
+        memory = physical_memory()
+        ranks = [(c.bytes > memory, not s.is_exact, c.flops) for s, c in zip(able, costs, strict=True)]
+        return able[ranks.index(min(ranks))]
     refusal = refusal or solver.refuses(problem, n_rows, has_rows)
     if refusal:
         raise ValueError(refusal)
     return solver
+
+
+def physical_memory() -> float:
+    """Bytes of memory in the machine, used or not, so that the choice does not depend on its load."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on this platform
+        return float("inf")
 
 
 def solve(problem: Problem, data: Data) -> Solution:

@@ -50,6 +50,7 @@ def assert_same(ours, numpy, like, rtol):
         LinearMAE(5, patch=2, mask=0.5),
         LinearMAE(4, patch=(2, 4), mask_sampling="exact", whiten=True),
         LinearMAE(3, patch=2, solver="dual"),
+        LinearMAE(3, patch=2, solver="randomized", random_state=0),
         LinearDAE(0.9, noise_std=3),
         LinearAE(),
     ],
