@@ -14,8 +14,9 @@ from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import DTypeLike
 from scipy.linalg import cholesky, qr, solve_triangular
-from scipy.linalg.blas import dgemm, dsyrk, ssyrk
+from scipy.linalg.blas import dgemm, dsyrk, sgemv, ssyrk
 
 from skmae._linalg import carries_signal, mirror_lower, symmetric_eigen, unit_of, variance_of_rounding
 from skmae._samples import refuse_not_finite
@@ -38,7 +39,8 @@ from skmae.moments import Moments
 
 _FEATURES_AT_A_TIME = 1024
 _JOINED = 256  # features of small groups: their matrices are as fast together, and products with them no slower
-_REFINED, _STEPS = 1e-8, 4  # relative error of D_j⁻¹ B from a factor in float32, and steps of refinement at most
+_REFINED, _STEPS = 1e-7, 4  # relative error of D_j⁻¹ B from a factor in float32, and steps of refinement at most
+_EXACT_ROWS = 256  # squares of so many 8-bit numbers sum exactly in float32
 _LEAST_RUN = 4  # neighbouring features, on average, that are read together
 _PROJECTOR = 1e-6  # how far eigenvalues of K vary, squared, that may be those of a projector
 
@@ -86,9 +88,11 @@ def solve_dual(
     if multiple is not None:
         encoder = decoder.T * (values > 0)[:, np.newaxis] / multiple
     orientation = signs(decoder)
+    encoder *= orientation[:, np.newaxis]
+    decoder *= orientation
     minimiser = Minimiser(
-        encoder=encoder * orientation[:, np.newaxis],
-        decoder=decoder * orientation,
+        encoder=encoder,
+        decoder=decoder,
         eigenvalues=values,
         solver="dual",
         rcond=np.nan,
@@ -112,6 +116,9 @@ class _Rows:
         d = self.X.shape[1]
         mean, variance = np.empty(d), np.empty(d)
         for features in _runs(d):
+            if self.is_exact:
+                mean[features], variance[features] = _whole_mean_and_variance(self.X[:, features])
+                continue
             block = self.X[:, features].astype(np.float64)
             shift = np.average(block, axis=0, weights=self.weights)
             block -= shift
@@ -129,10 +136,10 @@ class _Rows:
         """S_jj, (p, p), where `columns` is X_jᵀ: of 8-bit samples without rounding."""
         return Moments.from_data(self._read(features)).second if self.is_exact else _second(columns)
 
-    def centred(self, features: IntArray) -> FloatArray:
-        """X_jᵀ, (p, n), float64 in Fortran order."""
-        centred = self._read(features).astype(np.float64, order="C")
-        centred -= self.mean[features]
+    def centred(self, features: IntArray, dtype: DTypeLike = np.float64) -> FloatArray:
+        """X_jᵀ, (p, n), in Fortran order."""
+        centred = self._read(features).astype(dtype, order="C")
+        centred -= self.mean[features].astype(dtype)
         if self.root is not None:
             centred *= self.root[:, np.newaxis]
         return centred.T
@@ -145,6 +152,18 @@ class _Rows:
         stops = [*starts[1:], len(features)]
         runs = [slice(features[a], features[b - 1] + 1) for a, b in zip(starts, stops, strict=True)]
         return np.concatenate([self.X[:, run] for run in runs], axis=1)
+
+
+def _whole_mean_and_variance(block: Array) -> tuple[FloatArray, FloatArray]:
+    """Of 8-bit samples (n, p), without rounding before the last step."""
+    n, p = block.shape
+    first, second = np.zeros(p), np.zeros(p)
+    ones = np.ones(_EXACT_ROWS, np.float32)
+    for start in range(0, n, _EXACT_ROWS):
+        some = block[start : start + _EXACT_ROWS].astype(np.float32)
+        first += sgemv(1.0, some.T, ones[: len(some)])
+        second += np.einsum("np,np->p", some, some)
+    return first / n, (n * second - first**2) / n**2
 
 
 class _Blocks:
@@ -181,7 +200,10 @@ class _Blocks:
         return product
 
     def factor(self, number: int, columns: FloatArray) -> Factor:
-        """D_j⁻¹, from `columns`, X_jᵀ of block j (p, n): of what they span, in coordinates there if they are many."""
+        """D_j⁻¹, from `columns`, X_jᵀ of block j (p, n): of what they span, in coordinates there if they are many.
+
+        8-bit ones may be in float32: they are not what S_jj is made of.
+        """
         features, noise = self.features[number], self._corruption.noise
         labels = self._labels[features]
         within = self._corruption.within_of(labels)
@@ -283,7 +305,7 @@ def _narrow_gram(rows: _Rows, blocks: _Blocks) -> tuple[FloatArray | None, list[
     K = np.zeros((n, n), np.float32, order="F")
     kept: list[NarrowFactor | None] = []
     for number, features in enumerate(blocks.features):
-        columns = rows.centred(features)
+        columns = rows.centred(features, np.float32 if rows.is_exact else np.float64)
         factor = blocks.factor(number, columns)
         if factor.narrow is None:
             return None, []

@@ -129,10 +129,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class NarrowFactor:
-    """A `Factor` in float32 that takes a quarter of its memory, of `scale`, (a,), and a packed triangle, or a diagonal.
-
-    It takes float64, and scales before it rounds.
-    """
+    """A `Factor` in float32, a quarter of its memory, of `scale`, (a,), and a packed triangle; or else a diagonal."""
 
     scale: FloatArray
     triangle: NDArray[np.float32] | None = None
@@ -141,7 +138,8 @@ class NarrowFactor:
         """RᵀB, a new array in Fortran order."""
         out = np.empty(B.shape, np.float32, order="F")
         with np.errstate(over="ignore", invalid="ignore"):  # for whoever takes it to see
-            scaled = np.multiply(B, self.scale[:, np.newaxis], out=out, casting="same_kind")
+            scale = self.scale.astype(B.dtype)[:, np.newaxis]
+            scaled = np.multiply(B, scale, out=out, casting="same_kind")  # before it is rounded
         return scaled if self.triangle is None else stfsm(1.0, self.triangle, scaled, uplo="L", overwrite_b=1)
 
     def apply_any(self, B: FloatArray) -> FloatArray:
