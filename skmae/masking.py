@@ -350,8 +350,8 @@ class Sampled:
     def __post_init__(self) -> None:
         if not callable(self.function) or isinstance(self.function, type):
             raise TypeError(f"function={self.function!r} is not a function that draws masks.")
-        if not isinstance(self.n_draws, Integral) or self.n_draws < 1:
-            raise ValueError(f"n_draws={self.n_draws!r} must be a whole number of masks >= 1.")
+        if not isinstance(self.n_draws, Integral) or not 1 <= self.n_draws <= _MOST_SAMPLES:
+            raise ValueError(f"n_draws={self.n_draws!r} must be a whole number of masks, 1 to {_MOST_SAMPLES}.")
 
     def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState = None, /) -> ArrayLike:
         """Draw masks; (n_samples, n_patches) bool, True where visible."""
@@ -427,7 +427,9 @@ def draw_visible(
         If `n_samples` is not a number of samples, or the sampler returns anything but bool of that shape.
     """
     n_samples = check_n_samples(n_samples)
-    visible = np.asarray(sampler(n_samples, grid, mask, check_random_state(random_state)))
+    drawn = sampler(n_samples, grid, mask, check_random_state(random_state))
+    with naming("mask_sampling", "a function that returns bool of shape (n_samples, n_patches)"):
+        visible = np.asarray(drawn)
     if visible.dtype != bool or visible.shape != (n_samples, grid.n_patches):
         raise ValueError(
             f"mask_sampling={sampler!r} returned an array of shape {visible.shape} and type {visible.dtype}; it must "

@@ -49,7 +49,7 @@ _ALIASES = {
     "estimator": ["estimator", "not an instance"],  # scikit-learn's check_is_fitted
     "search": ["estimator instance"],
     "mask_sampling": [r"\(\) takes"],  # a function of the user's with other arguments
-    "y": ["ScalarType", "Input should have"],
+    "y": ["ScalarType", "Input should have", "Complex data not supported"],
     "size": [r"\bsize\b", "integer"],
 }
 
@@ -377,7 +377,8 @@ def _displays() -> list[Entry]:
         return call
 
     def entry(name: str, make: Callable[..., Any], names: tuple[str, ...] | None = None, **arguments: Any) -> Entry:
-        return Entry(name, drawn(make), lambda: dict(arguments), names or tuple(arguments), weight=0.06)
+        also = {"X": ["^images holds"]}  # what X is in the picture
+        return Entry(name, drawn(make), lambda: dict(arguments), names or tuple(arguments), weight=0.06, also=also)
 
     maps = np.random.default_rng(0).random((3, 16 * 16))
     table = i.spatial_autocorrelation(X)
@@ -501,7 +502,8 @@ def _searches() -> list[Entry]:
             (*right, "X", "y"),
             weight=0.05,
             also={
-                "y": ["target", "labels", "Expected", "Found", "continuous", "class", "samples"],
+                "y": ["target", "labels", "Expected", "Found", "continuous", "class", "samples", "could not convert"],
+                "param_grid": ["candidates"],
                 "cv": ["split", "fold", "cross-validation", "indices", "unpack", "iterat"],
                 "scoring": ["score", "scorer"],
             },

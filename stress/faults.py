@@ -157,7 +157,7 @@ FAULTS: list[Fault] = [
         "less is left of a subtraction than rounding",
         "moments",
         "skmae.moments:Moments._require_a_rest",
-        "if self.n < self._eps**0.5 * whole",
+        "if self.n < self._eps**0.5 * self._heaviest",
         "if False",
     ),
     line(

@@ -241,6 +241,13 @@ def test_what_was_never_in_the_whole_cannot_be_taken_away(rng):
         Moments.from_data(X, sample_weight=np.full(50, 2.0)) - Moments.from_data(X)
 
 
+def test_what_is_left_after_several_steps_is_weighed_against_all_there_was(rng):
+    parts = [Moments.from_data(rng.normal(size=(50, 4)), sample_weight=np.full(50, w)) for w in (1.0, 1e-5, 1e-10)]
+    rest = sum(parts) - parts[0]
+    with pytest.raises(ValueError, match=r"a weight of 5e-09 of 50: too little"):
+        rest - parts[1]
+
+
 def test_nothing_is_left_of_moments_less_themselves(rng):
     large, small = rng.normal(1e6, 1e5, size=(100, 4)), rng.normal(size=(50, 4)) * 1e-4
     emptied = Moments.from_data(large) - Moments.from_data(large)

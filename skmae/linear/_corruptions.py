@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from math import isfinite
 from numbers import Real
 from typing import Any, NamedTuple, Self
 
@@ -236,7 +237,13 @@ class Corruption:
 
     def in_units(self, unit: float) -> Self:
         """The same corruption of samples divided by √unit."""
-        return self if unit == 1 else replace(self, noise=self.noise / unit)
+        noise = self.noise / unit
+        if not isfinite(noise):
+            raise ValueError(
+                f"noise of variance {self.noise:.3g} (noise_std squared) beside samples of variance {unit:.3g} is "
+                f"beyond the range of float64. Pass less noise, or multiply X by a constant."
+            )
+        return self if unit == 1 else replace(self, noise=noise)
 
     def within_of(self, groups: IntArray | int) -> FloatArray:
         """The weight of each of these groups."""

@@ -120,6 +120,8 @@ class LinearMAESearchCV(GridSearchCV):
                 f"{type(self.estimator).__name__}{_beginning(first, self.estimator)}. For other estimators use "
                 f"sklearn.model_selection.GridSearchCV."
             )
+        if hasattr(self.cv, "split") and not hasattr(self.cv, "get_n_splits"):  # str is refused by scikit-learn
+            raise TypeError(f"cv={self.cv!r} is no splitter. Pass a number of folds, a splitter, or a list of splits.")
         self._check_comparable(first)
         samples = read_samples(X, self, may_have_gaps=True)
         if samples.library is not None or samples.frame is not None or not samples.rows_at_hand:

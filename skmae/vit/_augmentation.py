@@ -39,6 +39,11 @@ class UserAugment:
         with drawing:
             changed = self.function(_channels_first(images, self.grid))
         expected = (len(images), self.grid.n_channels, *self.grid.grid_shape)
+        if not isinstance(changed, Tensor):
+            raise TypeError(
+                f"augment returned {type(changed).__name__}; it must return a tensor of the shape that it gets, "
+                f"(n, channels, *grid): {expected}."
+            )
         if tuple(changed.shape) != expected:
             raise ValueError(
                 f"augment returned a batch of shape {tuple(changed.shape)}; it must return the shape that it gets, "

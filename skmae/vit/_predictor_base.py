@@ -441,10 +441,15 @@ def read_y(y: ArrayLike | None, n_samples: int) -> Any:
     """One target for each sample, as an array, a list or a column; of a tensor, what it holds."""
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None. Pass one target for each sample of X.")
+    odd = {
+        "numpy.matrix: pass numpy.asarray(y)": isinstance(y, np.matrix),
+        "structured array: pass one of its fields": bool(getattr(getattr(y, "dtype", None), "names", None)),
+        "sparse tensor: pass y.to_dense()": isinstance(y, Tensor) and y.layout is not torch.strided,
+    }
+    kind = next((kind for kind, is_it in odd.items() if is_it), None)
+    if kind is not None:
+        raise TypeError(f"y is a {kind}, a target for each sample of X.")
     y = to_array(y) if isinstance(y, Tensor) else y
-    if isinstance(y, np.matrix) or getattr(getattr(y, "dtype", None), "names", None):
-        kind = "numpy.matrix" if isinstance(y, np.matrix) else "structured array"
-        raise TypeError(f"y is a {kind}. Pass a plain array of targets: numpy.asarray(y), or one of the fields.")
     if np.ma.is_masked(y):
         raise ValueError("y has masked entries. Pass a target for each sample, and X without those that have none.")
     try:

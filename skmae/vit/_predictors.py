@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import r2_score
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags, assert_all_finite, column_or_1d, compute_class_weight
 
 from skmae._compat import Interval, StrOptions
@@ -191,10 +191,14 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         ValueError
             For the same faults of X as `predict`.
         """
-        samples = self._as_fitted_samples(X)
+        samples: Any = self._as_fitted_samples(X)
         labels = plain_labels(column_or_1d(read_y(y, len(samples))))
         assert_all_finite(labels, input_name="y")
-        return super().score(samples, labels, samples.check_weights(sample_weight))
+        weights, prediction = samples.check_weights(sample_weight), self.predict(samples)
+        try:
+            return float(accuracy_score(labels, prediction, sample_weight=weights))
+        except ValueError as error:
+            raise ValueError(f"y holds other labels than the classes, {self.classes_.tolist()}: {error}") from error
 
     def _read_targets(self, y: ArrayLike) -> tuple[ClassTargets, np.ndarray]:
         return ClassTargets.read(y)

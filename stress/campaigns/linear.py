@@ -127,6 +127,8 @@ def draw_model(trial: Trial, shape: Shape, samples: Samples, n: int) -> Setting:
     if masking == "LinearDAE":
         spread = float(np.abs(samples.values).max()) or 1.0
         std = float(trial.choose(0.0, 1.0)) if trial.chance(0.2) else spread * 10 ** rng.uniform(-4, 1)
+        if trial.chance(0.05):  # far below, or far above, what the samples have
+            std = spread * 10 ** rng.uniform(-50, 80)
         std = min(std, 1e150)
         return Setting(LinearDAE(**common, noise_std=std), masking, np.arange(d), noise=float(std) ** 2)
     n_axes = len(shape.sample) - (shape.channel_axis is not None)

@@ -1,5 +1,7 @@
 """Displays: what is drawn is what the model holds."""
 
+from io import BytesIO
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -130,6 +132,12 @@ def test_errors(rng):
             ReconstructionDisplay.from_estimator(model, X, n_samples=number)
     with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got 'weights'"):
         ComponentsDisplay.from_estimator(model, which="weights")
+    with pytest.raises(ValueError, match="visible cannot be read: detach Pass an array of bool"):
+        ReconstructionDisplay.from_estimator(model, X, visible=BytesIO())
+    with pytest.raises(ValueError, match="Expected 2D array, got scalar array"):
+        ReconstructionDisplay.from_estimator(model, np.array(0.5))
+    with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got array"):
+        ComponentsDisplay.from_estimator(model, which=np.ones(3))
 
 
 def searched(grid, model=None, **options):

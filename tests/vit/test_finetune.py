@@ -306,11 +306,15 @@ def test_early_stopping_keeps_the_best_weights(digits):
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        (lambda y: y[:, np.newaxis].view(np.matrix), r"y is a numpy.matrix\. Pass a plain array"),
+        (
+            lambda y: y[:, np.newaxis].view(np.matrix),
+            r"y is a numpy.matrix: pass numpy.asarray\(y\), a target for each",
+        ),
         (
             lambda y: np.array([(label,) for label in y], [("label", int)]),
-            r"y is a structured array\. Pass a plain array",
+            r"y is a structured array: pass one of its fields",
         ),
+        (lambda y: torch.from_numpy(y).to_sparse(), r"y is a sparse tensor: pass y.to_dense\(\), a target for each"),
         (lambda y: np.ma.masked_array(y, np.arange(len(y)) == 3), r"y has masked entries\. Pass a target for each"),
     ],
 )
@@ -329,6 +333,13 @@ def test_targets_that_are_no_numbers_are_refused(wrong, mae, digits):
     for use in (model.fit, model.score):
         with pytest.raises((TypeError, ValueError), match="y does not hold finite real numbers"):
             use(X[:2], wrong)
+
+
+def test_labels_of_another_kind_are_refused_by_name(mae, digits):
+    X, y = digits
+    model = classifier(mae, trainable_blocks=0, max_epochs=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"y holds other labels than the classes, \[0, 1, 2, 3\]: .*string and number"):
+        model.score(X, y.astype(str))
 
 
 # -- augmentation -------------------------------------------------------------------------------------------------
