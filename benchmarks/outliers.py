@@ -1,4 +1,4 @@
-"""Patches of other images, swapped in: who finds the image, and who the place? CIFAR-10, PatchOutlierDetector and peers.
+"""Patches of other images, swapped in: who finds the image, and who the place? CIFAR-10, the detector and its peers.
 
 5,000 test images, a 4 × 4 patch of another of them in half of these, at an offset from the grid of patches. AUROC tells
 images with from images without; "located" is the share whose oddest pixel is within 2 pixels of the patch. Peers have
