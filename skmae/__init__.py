@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmae.inspection import JacobianBasis, SpatialEntropy
-    from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV
+    from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, PatchOutlierDetector
     from skmae.moments import Moments
     from skmae.planning import probe_layers, suggest_masking, training_cost
     from skmae.vit import ViTMAE, ViTMAEClassifier, ViTMAERegressor
@@ -20,6 +20,7 @@ __all__ = [
     "LinearMAE",
     "LinearMAESearchCV",
     "Moments",
+    "PatchOutlierDetector",
     "SpatialEntropy",
     "suggest_masking",
 ]
@@ -31,6 +32,7 @@ _MODULE_OF = {
     "LinearMAE": "skmae.linear",
     "LinearMAESearchCV": "skmae.linear",
     "Moments": "skmae.moments",
+    "PatchOutlierDetector": "skmae.linear",
     "SpatialEntropy": "skmae.inspection",
     "suggest_masking": "skmae.planning",
 }

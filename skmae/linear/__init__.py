@@ -4,6 +4,7 @@ from skmae.linear._base import LinearAutoencoder
 from skmae.linear._corruptions import Corruption
 from skmae.linear._losses import AllFeatures, HiddenFeatures, Loss
 from skmae.linear._models import LinearAE, LinearDAE, LinearMAE
+from skmae.linear._outliers import PatchOutlierDetector
 from skmae.linear._primal import Minimiser, reduced_rank_regression
 from skmae.linear._problem import Solution
 from skmae.linear._search import LinearMAESearchCV
@@ -21,6 +22,7 @@ __all__ = [
     "LinearMAESearchCV",
     "Loss",
     "Minimiser",
+    "PatchOutlierDetector",
     "Solution",
     "Solver",
     "reduced_rank_regression",
