@@ -129,6 +129,7 @@ if sys.argv[4] == "fit":
 else:
     for _ in range(mae.max_epochs):
         mae.partial_fit(X)
+assert mae.precision_ == "float32"
 if accelerator is None or accelerator.is_main_process:
     state = {k: v.numpy() for k, v in mae.net_.module_.state_dict().items()}
     np.savez(out, loss=mae.history_[:, "train_loss"], Z=mae.transform(X), **state)
@@ -141,7 +142,12 @@ def test_two_processes_do_what_one_does(tmp_path, method, checkpoint):
     pytest.importorskip("accelerate")
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
-    parameters = {**TINY, "max_epochs": 3, "checkpoint": str(tmp_path / "states") if checkpoint else None}
+    parameters = {
+        **TINY,
+        "precision": "float32",
+        "max_epochs": 3,
+        "checkpoint": str(tmp_path / "states") if checkpoint else None,
+    }
     one = [sys.executable, str(script), str(tmp_path / "1.npz"), repr({**parameters, "checkpoint": None}), "1", method]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     two = [*launch, str(script), str(tmp_path / "2.npz"), repr(parameters), "2", method]
