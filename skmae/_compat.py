@@ -15,11 +15,11 @@ from sklearn.utils._array_api import (
 )
 from sklearn.utils._param_validation import (
     HasMethods,
-    Interval,
     RealNotInt,
     StrOptions,
     validate_parameter_constraints,
 )
+from sklearn.utils._param_validation import Interval as _Interval
 from sklearn.utils.validation import _num_samples
 
 __all__ = [
@@ -45,6 +45,19 @@ except ImportError:  # before scikit-learn 1.9
 
     def check_same_namespace(*args: Any, **kwargs: Any) -> None:
         """Older versions of scikit-learn leave mixed libraries to the estimator, which can do with them."""
+
+
+class Interval(_Interval):
+    """scikit-learn's range of numbers, which asks NumPy whether a real number is NaN; True is no number."""
+
+    def __contains__(self, value: Any) -> bool:
+        if isinstance(value, bool):  # PyTorch does not take it for one
+            return False
+        value = float(value) if isinstance(value, np.floating) else value  # a limit may be infinite in its type
+        try:
+            return bool(super().__contains__(value))
+        except TypeError:  # NumPy does not know it: a Fraction
+            return False
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])

@@ -91,7 +91,7 @@ def _open_parquet(path: Path) -> Shard:
     parquet = import_optional("pyarrow.parquet", extra="stream", purpose="Reading parquet files")
     with _naming_damage(path, "parquet file"):
         file = parquet.ParquetFile(path)
-        schema = file.schema_arrow
+        schema, n_rows = file.schema_arrow, file.metadata.num_rows
         index = [name for name in (schema.pandas_metadata or {}).get("index_columns", []) if isinstance(name, str)]
     names = [name for name in schema.names if name not in index]  # pandas' own index is no feature
     other = [name for name in names if not is_number(schema.field(name).type)]
@@ -102,15 +102,19 @@ def _open_parquet(path: Path) -> Shard:
         with _naming_damage(path, "parquet file"):
             whole = parquet.ParquetFile(path, page_checksum_verification=True)  # of files that have checksums
             read = whole.iter_batches(size, columns=names)
+        n_read = 0
         while True:
             with _naming_damage(path, "parquet file"):
                 batch = next(read, None)
-                columns = None if batch is None else [c.to_numpy(zero_copy_only=False) for c in batch.columns]
-            if columns is None:
+                if batch is None and n_read != n_rows:  # pyarrow ends at a damaged page without a word
+                    raise EOFError(f"{n_read} rows where {n_rows} were written")
+                columns = [] if batch is None else [c.to_numpy(zero_copy_only=False) for c in batch.columns]
+            if batch is None:
                 return
+            n_read += len(batch)
             yield np.column_stack(columns)
 
-    return Shard(str(path), file.metadata.num_rows, len(names), tuple(names), batches)
+    return Shard(str(path), n_rows, len(names), tuple(names), batches)
 
 
 @contextmanager

@@ -66,12 +66,17 @@ class PairSums:
 
     def combine(self, other: "PairSums", sign: int) -> Self:
         """Add, or take away, sums about the same shift."""
-        before = self.counts
-        self.n_samples += sign * other.n_samples
-        self.counts = before + sign * other.counts
-        self.counts[np.abs(self.counts) <= _NOTHING * before] = 0
+        self.n_samples = float(_combined(self.n_samples, other.n_samples, sign))
+        self.counts = _combined(self.counts, other.counts, sign)
         self.firsts = self.firsts + sign * other.firsts
         return self
+
+    def among(self, n: float, whole: float) -> "PairSums":
+        """These sums, where samples of weight `n` are left of `whole`: all of them, but for rounding, or some."""
+        rounded = self.copy()
+        if abs(n - self.n_samples) <= _NOTHING * whole:
+            rounded.n_samples = n
+        return rounded
 
     def moved(self, delta: FloatArray) -> "PairSums":
         """The sums about another shift, δ = old − new: B_ij gains δ_i N_ij."""
@@ -111,3 +116,9 @@ class PairSums:
     def first(self) -> FloatArray:
         """(d,) Σ w y of each feature."""
         return self.firsts.diagonal()
+
+
+def _combined(ours: float | FloatArray, theirs: float | FloatArray, sign: int) -> FloatArray:
+    """Weights added, or taken away; where rounding alone is left of ours, nothing is."""
+    left = np.asarray(ours + sign * theirs)
+    return np.where(np.abs(left) <= _NOTHING * np.asarray(ours), 0, left)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.blas import dgemm, dsyrk, sgemm, ssyrk
 
-from skmae._typing import Array, FloatArray
+from skmae._typing import Array, FloatArray, IntArray
 
 #: Rows of 8-bit numbers whose products sum exactly in 32 bits: 2¹⁴ · 2¹⁶ = 2³⁰.
 EIGHT_BIT_ROWS = 2**16
@@ -113,6 +113,31 @@ def takes_eight_bit(n_rows: int, n_features: int) -> bool:
     return repays and _eight_bit_product() is not None
 
 
+def eight_bit_sums(X: Any) -> tuple[IntArray, IntArray] | None:
+    """Σ z and Σ z zᵀ of the rows z of an 8-bit tensor less its mid-point, taken on its device.
+
+    Parameters
+    ----------
+    X : torch.Tensor of uint8, int8 or bool of shape (m, d)
+
+    Returns
+    -------
+    (d,) and (d, d), or None where PyTorch cannot multiply 8-bit numbers, or is wrong
+    """
+    product = _product_on_device(X.device)
+    if product is None:
+        return None
+    import torch
+
+    d = X.shape[1]
+    first, total = (torch.zeros(shape, dtype=torch.int64, device=X.device) for shape in ((d,), (d, d)))
+    for rows in X.split(EIGHT_BIT_ROWS):
+        Z = (rows.bitwise_xor(128) if rows.dtype == torch.uint8 else rows).view(torch.int8)
+        first += Z.sum(0)
+        total += product(Z, Z)
+    return first.cpu().numpy(), total.cpu().numpy()
+
+
 # -- PyTorch's product of 8-bit matrices -------------------------------------------------------------------------------
 
 
@@ -132,6 +157,28 @@ def _eight_bit_product() -> EightBitProduct | None:
     try:
         return product if _is_exact(product) and _is_fast(product) else None
     except RuntimeError:  # not implemented on this processor
+        return None
+
+
+@cache
+def _product_on_device(device: Any) -> Callable[[Any, Any], Any] | None:
+    """`_eight_bit_product` of tensors on a device. CUDA multiplies more than 16 rows, and multiples of 8: zeros do."""
+    import torch
+
+    def padded(A: Any) -> Any:
+        rows, columns = A.shape
+        return torch.nn.functional.pad(A, (0, -columns % 8, 0, max(-rows % 8, 24 - rows)))
+
+    def product(A: Any, B: Any) -> Any:
+        return torch._int_mm(padded(A).T, padded(B))[: A.shape[1], : B.shape[1]]
+
+    def through_host(A: Array, B: Array) -> NDArray[np.int32]:
+        found: NDArray[np.int32] = product(*(torch.from_numpy(block).to(device) for block in (A, B))).cpu().numpy()
+        return found
+
+    try:
+        return product if _is_exact(through_host) else None
+    except (AttributeError, RuntimeError):
         return None
 
 

@@ -17,8 +17,8 @@ from sklearn.utils.validation import validate_data
 
 from skmae._compat import array_to_numpy, import_optional, widest_float
 from skmae._gaps import PairSums
-from skmae._gram import EIGHT_BIT_ROWS, GramSum, takes_eight_bit
-from skmae._typing import Array, BoolArray, DType, FloatArray, Shape
+from skmae._gram import EIGHT_BIT_ROWS, GramSum, eight_bit_sums, takes_eight_bit
+from skmae._typing import Array, BoolArray, DType, FloatArray, IntArray, Shape
 
 #: Rows converted at a time. 1024 products of 8-bit numbers sum exactly in float32 (2¹⁴ · 2¹⁰ = 2²⁴).
 BLOCK_ROWS = 1024
@@ -498,6 +498,8 @@ class DeviceSamples(Samples):
         return Z if self._all_finite(Z) else super().project(components, mean, fill)  # which finds out why
 
     def choose_shift(self, dtype: DType, weights: Weights = None) -> FloatArray:
+        if self.dtype in _MIDPOINT and weights is None:
+            return super().choose_shift(dtype)
         xp, widest = self.library.xp, self.library.widest
         mean = xp.mean(xp.astype(self.values[: min(BLOCK_ROWS, len(self)), :], widest), axis=0)
         if not self._all_finite(mean):
@@ -515,6 +517,10 @@ class DeviceSamples(Samples):
         batch_size: int,
         progress: Callable[[Iterator[Any]], Iterator[Any]],
     ) -> Products:
+        sums = self._eight_bit_sums(shift, weights)
+        if sums is not None:
+            scatter += sums[1]
+            return Products(sums[0].astype(np.float64), exact=True, pairs=None)
         xp, widest = self.library.xp, self.library.widest
         product = xp.float32 if self._is_narrow(dtype) else xp.float64
         centre = xp.astype(self.adopt(shift), product)
@@ -534,6 +540,13 @@ class DeviceSamples(Samples):
             return super().add_products(shift, weights, scatter, dtype=dtype, batch_size=batch_size, progress=progress)
         scatter += array_to_numpy(total)
         return Products(array_to_numpy(first), exact=False, pairs=None)
+
+    def _eight_bit_sums(self, shift: FloatArray, weights: Weights) -> tuple[IntArray, IntArray] | None:
+        """Σ y and Σ y yᵀ in whole numbers, where they are, and PyTorch adds them so."""
+        is_torch = type(self.values).__module__.partition(".")[0] == "torch"
+        if is_torch and weights is None and self.dtype in _MIDPOINT and (shift == _MIDPOINT[self.dtype]).all():
+            return eight_bit_sums(self.values)
+        return None
 
     def _is_narrow(self, dtype: DType) -> bool:
         """Whether float32 products are what is asked for, or all that is needed."""

@@ -9,6 +9,7 @@ N patches in G groups that are hidden as a whole.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from math import prod
 from numbers import Integral
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast, runtime_checkable
@@ -349,8 +350,8 @@ class Sampled:
     def __post_init__(self) -> None:
         if not callable(self.function) or isinstance(self.function, type):
             raise TypeError(f"function={self.function!r} is not a function that draws masks.")
-        if not isinstance(self.n_draws, Integral) or self.n_draws < 1:
-            raise ValueError(f"n_draws={self.n_draws!r} must be a whole number of masks >= 1.")
+        if not isinstance(self.n_draws, Integral) or not 1 <= self.n_draws <= _MOST_SAMPLES:
+            raise ValueError(f"n_draws={self.n_draws!r} must be a whole number of masks, 1 to {_MOST_SAMPLES}.")
 
     def __call__(self, n_samples: int, grid: PatchGrid, mask: float, random_state: RandomState = None, /) -> ArrayLike:
         """Draw masks; (n_samples, n_patches) bool, True where visible."""
@@ -389,12 +390,26 @@ def resolve_sampler(mask_sampling: MaskSampling) -> Sampler:
     if isinstance(mask_sampling, str) and mask_sampling in named:
         return named[mask_sampling]
     if callable(mask_sampling) and not isinstance(mask_sampling, type):
+        _check_arguments(mask_sampling)
         return mask_sampling if isinstance(mask_sampling, Sampler) else Sampled(mask_sampling)
     instance = f" An object is needed, not its class: {mask_sampling.__name__}()." if callable(mask_sampling) else ""
     raise ValueError(
         f"mask_sampling={mask_sampling!r} is not known. Pass 'bernoulli', 'exact', an object of skmae.masking, or a "
         f"function (n_samples, grid, mask, random_state) that returns what is visible.{instance}"
     )
+
+
+def _check_arguments(sampler: Callable[..., object]) -> None:
+    """Refuse a function that cannot be called as samplers are, before it is called."""
+    try:
+        signature(sampler).bind(1, None, 0.5, None)
+    except ValueError:  # a built-in function that does not say what it takes
+        return
+    except TypeError as error:
+        raise TypeError(
+            f"mask_sampling={sampler!r} cannot be called: {error}. Pass a function (n_samples, grid, mask, "
+            f"random_state) that returns what is visible."
+        ) from error
 
 
 def draw_visible(
@@ -412,7 +427,9 @@ def draw_visible(
         If `n_samples` is not a number of samples, or the sampler returns anything but bool of that shape.
     """
     n_samples = check_n_samples(n_samples)
-    visible = np.asarray(sampler(n_samples, grid, mask, check_random_state(random_state)))
+    drawn = sampler(n_samples, grid, mask, check_random_state(random_state))
+    with naming("mask_sampling", "a function that returns bool of shape (n_samples, n_patches)"):
+        visible = np.asarray(drawn)
     if visible.dtype != bool or visible.shape != (n_samples, grid.n_patches):
         raise ValueError(
             f"mask_sampling={sampler!r} returned an array of shape {visible.shape} and type {visible.dtype}; it must "

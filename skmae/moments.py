@@ -18,6 +18,7 @@ from skmae._typing import AnyPath, DType, FloatArray, Shape
 
 _FLOAT64 = np.dtype(np.float64)
 _CANCELLED = 4.0  # sums that shrank by more have lost digits that the rank of S may hang on
+_WIDEST = 2**31 - 1  # what fits nowhere
 _LEAST = 1e-270  # sums of squares below this have lost digits
 
 
@@ -83,6 +84,7 @@ class Moments:
     _names: tuple[str, ...] | None = None  # of the columns; here for pickles from before names were kept
     _pairs: PairSums | None = None  # of samples that are known in part
     _eps: float = EPS  # of the coarsest sums
+    _heaviest: float = 0.0  # the largest that n has been before a sum or a difference
 
     def __init__(self, n_features: int):
         n_features = _checked_width(n_features)
@@ -420,13 +422,16 @@ class Moments:
         (np.add if sign > 0 else np.subtract)(result._scatter, moved_scatter, out=result._scatter)
         result._eps = max(self._eps, other._eps)
         result._pairs = _combined(self._pairs, moved_pairs, sign)
+        if sign < 0 and result._pairs is not None:
+            result._pairs = result._pairs.among(result.n, self.n)
         same_shift = self.n_rows == 0 or other.n_rows == 0 or np.array_equal(self._shift, other._shift)
         result._exact = self._exact and other._exact and same_shift
         result._peak = np.maximum.reduce(
             [self._peak, other._peak, moved_scatter.diagonal(), result._scatter.diagonal()]
         )
+        result._heaviest = max(self._heaviest, other._heaviest, self.n, other.n)
         if sign < 0:
-            result._require_a_rest(self.n)
+            result._require_a_rest()
         return result
 
     def _nothing_left(self, other: "Moments") -> "Moments":
@@ -437,8 +442,8 @@ class Moments:
             )
         return Moments(self.n_features)
 
-    def _require_a_rest(self, whole: float) -> None:
-        """Refuse a difference that no samples have, or that is too small a part of the `whole` weight to be known."""
+    def _require_a_rest(self) -> None:
+        """Refuse a difference that no samples have, or that is too small a part of all there was to be known."""
         first, counts = self._first, np.full(self.n_features, self.n)
         if self._pairs is not None:
             first, counts = first + self._pairs.first, counts - self._pairs.n_samples + self._pairs.n
@@ -450,10 +455,11 @@ class Moments:
                 "What is left has a negative variance or weight: the moments that were subtracted are not those of a "
                 "part of these samples, weighed as they were."
             )
-        if self.n < self._eps**0.5 * whole:  # half of the digits, or more, are those of rounding
+        if self.n < self._eps**0.5 * self._heaviest:  # half of the digits, or more, are those of rounding
             raise ValueError(
-                f"What is left has a weight of {self.n:.3g} of {whole:.3g}: too little for its moments to be known by "
-                f"subtraction, which leaves the digits of the whole. Gather the moments of these samples by themselves."
+                f"What is left has a weight of {self.n:.3g} of {self._heaviest:.3g}: too little for its moments to be "
+                f"known by subtraction, which leaves the digits of the whole. Gather the moments of these samples by "
+                f"themselves."
             )
 
     def _about(self, shift: FloatArray) -> tuple[FloatArray, FloatArray, PairSums | None]:
@@ -517,20 +523,22 @@ def _moments_of_part(samples: Samples, weights: Weights, *, dtype: DType, batch_
 
 
 def _checked_width(n_features: object) -> int:
-    if not isinstance(n_features, Integral) or isinstance(n_features, bool) or n_features < 1:
-        raise ValueError(f"n_features must be a whole number >= 1, the width of the data; got {n_features!r}.")
+    if not isinstance(n_features, Integral) or isinstance(n_features, bool) or not 1 <= int(n_features) <= _WIDEST:
+        raise ValueError(
+            f"n_features must be a whole number from 1 to {_WIDEST}, the width of the data; got {n_features!r}."
+        )
     return int(n_features)
 
 
 def _check_dtype(dtype: Any) -> None:
     try:
         known = np.dtype(dtype) in (np.float32, np.float64)
-    except TypeError:
+    except Exception:  # of whatever NumPy makes of it
         known = False
     if not known:
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
 
 
 def _check_batch_size(batch_size: object) -> None:
-    if not isinstance(batch_size, Integral) or batch_size < 1:
+    if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of rows >= 1, got {batch_size!r}.")

@@ -16,7 +16,8 @@ from stress._frame import Failure
 def _context() -> Any:
     """Children of a server that has loaded everything and run nothing: a fork of it is there at once, and clean."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["stress.campaigns.kills", "stress.campaigns.disk"])
+    # the last takes longer to import, at the first training, than the training that is to be killed
+    context.set_forkserver_preload(["stress.campaigns.kills", "stress.campaigns.disk", "torch._dynamo"])
     return context
 
 

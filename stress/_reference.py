@@ -228,6 +228,9 @@ class Reference:
         rows of W that belong to Rᵀ, S V⁺ S = Rᵀ W_1 W_1ᵀ R.
         """
         R = self._root
+        if self.masks is None and not self.speckle and self.sigma2 > 1e4 * self.total:  # beyond what F tells apart
+            s = np.linalg.svd(R, compute_uv=False).astype(Wide) ** 2
+            return np.concatenate([s * s / (s + self.sigma2), np.zeros(len(self.S))])[: len(self.S)].astype(np.float64)
         excess, roots = np.linalg.eigh((self.Q - 1).astype(np.float64))
         large = excess > 1e-12 * max(excess[-1], 1)
         parts = [R.T] + [

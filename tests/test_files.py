@@ -119,6 +119,18 @@ def test_pages_are_compared_with_their_checksums(tmp_path, rng):
         Moments.from_files(path, batch_size=100)
 
 
+def test_a_table_that_ends_early_without_a_word_is_refused(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "short.parquet"
+    pd.DataFrame(np.arange(120, dtype=np.float32).reshape(20, 6), columns=list("abcdef")).to_parquet(path)
+    damaged = bytearray(path.read_bytes())
+    page = parquet.ParquetFile(path).metadata.row_group(0).column(0).data_page_offset
+    damaged[page + 1] ^= 1  # it says that it is an index, which is passed over
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"short.parquet cannot be read: .*0 rows where 20 were written"):
+        Moments.from_files(path)
+
+
 def test_a_file_that_is_longer_than_it_says_is_refused(tmp_path, rng):
     with open(tmp_path / "two.npy", "wb") as file:
         np.save(file, rng.random((5, 3)))

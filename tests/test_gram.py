@@ -8,9 +8,12 @@ import textwrap
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 
 from skmae import LinearMAE, Moments, _gram
 from skmae._gram import GramSum, products, takes_eight_bit
+from skmae._reading import read_samples
+from skmae._samples import DeviceSamples
 
 torch = pytest.importorskip("torch")
 
@@ -192,3 +195,27 @@ def test_models_are_the_same_in_either_arithmetic(rng, monkeypatch):
     take_eight_bit(monkeypatch)
     theirs = LinearMAE(4, patch=2).fit(X)
     assert_array_equal(ours.components_, theirs.components_)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "bool"])
+@pytest.mark.parametrize("shape", [(5, 3), (40, 8), (17, 33)])
+def test_tensors_on_a_device(dtype, shape, rng, monkeypatch):
+    """A CPU takes the path of CUDA, zeros and all, if it is said to be none."""
+    take_eight_bit(monkeypatch)
+    low, high = (0, 2) if dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max + 1)
+    X = rng.integers(low, high, shape).astype(dtype)
+    monkeypatch.setattr(_gram, "EIGHT_BIT_ROWS", 16)
+    with config_context(array_api_dispatch=True):
+        samples = read_samples(torch.from_numpy(X), "Moments")
+        on_device = DeviceSamples(samples.library.adopt(X), library=samples.library)
+        moments = Moments._of(on_device)
+    assert_exact(moments, X)
+    assert moments._exact
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("shape", [(5, 3), (3000, 100)])
+def test_tensors_on_cuda(shape, rng):
+    X = rng.integers(0, 256, shape, dtype=np.uint8)
+    with config_context(array_api_dispatch=True):
+        assert_exact(Moments.from_data(torch.from_numpy(X).cuda()), X)

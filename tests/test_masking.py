@@ -152,11 +152,18 @@ def test_anything_else_is_refused(wrong):
         resolve_sampler(wrong)
 
 
+@pytest.mark.parametrize("function", [len, lambda grid: grid])
+def test_functions_of_other_arguments_are_refused(function):
+    with pytest.raises(TypeError, match=r"mask_sampling=<.* cannot be called: .*Pass a function \(n_samples, grid"):
+        resolve_sampler(function)
+
+
 @pytest.mark.parametrize(
     ("returned", "says"),
     [
         (np.ones((4, 3)), "type float64"),
         (np.ones((3, 4), bool), r"shape \(3, 4\).*must return bool of shape .* = \(4, 3\)"),
+        ([[True], [True, False]], r"mask_sampling cannot be read: .* Pass a function that returns bool of shape"),
     ],
 )
 def test_what_a_function_returns_is_checked(returned, says):
@@ -205,6 +212,7 @@ def test_impossible_moments_are_refused(rates, joint, says):
         (lambda: Stripes(0.5), "axis=0.5"),
         (lambda: Tubes(sampling="some"), "pass one of"),
         (lambda: Sampled(lambda: 0, n_draws=0), "n_draws=0"),
+        (lambda: Sampled(lambda: 0, n_draws=2**63), "n_draws=9223372036854775808 must be .* masks, 1 to 2147483647"),
         (lambda: Stripes(2).groups(PICTURE), r"has 2: pass -2 to 1"),
         (lambda: Blocks((1, 2, 3)).moments(PICTURE, 0.5), "2 axes"),
     ],

@@ -134,7 +134,9 @@ def test_types_may_be_mixed_in_one_stream(first, centre, rng):
     assert_moments(Moments.from_data(c) + Moments.from_data(b), np.concatenate([c, b]), 1e-12)
 
 
-@pytest.mark.parametrize("bad", [{"batch_size": 0}, {"batch_size": 2.5}, {"dtype": "int8"}])
+@pytest.mark.parametrize(
+    "bad", [{"batch_size": 0}, {"batch_size": 2.5}, {"batch_size": True}, {"dtype": "int8"}, {"dtype": {"a": [1]}}]
+)
 def test_parameters_of_from_data(bad):
     with pytest.raises(ValueError, match=f"{next(iter(bad))} must be .*, got"):
         Moments.from_data(np.ones((3, 3)), **bad)
@@ -239,6 +241,13 @@ def test_what_was_never_in_the_whole_cannot_be_taken_away(rng):
         Moments.from_data(np.vstack([X, X])) - Moments.from_data(X, sample_weight=np.full(50, 10.0))
     with pytest.raises(ValueError, match="weigh a part as it was weighed"):
         Moments.from_data(X, sample_weight=np.full(50, 2.0)) - Moments.from_data(X)
+
+
+def test_what_is_left_after_several_steps_is_weighed_against_all_there_was(rng):
+    parts = [Moments.from_data(rng.normal(size=(50, 4)), sample_weight=np.full(50, w)) for w in (1.0, 1e-5, 1e-10)]
+    rest = sum(parts) - parts[0]
+    with pytest.raises(ValueError, match=r"a weight of 5e-09 of 50: too little"):
+        rest - parts[1]
 
 
 def test_nothing_is_left_of_moments_less_themselves(rng):

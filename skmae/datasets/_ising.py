@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Options, validate_params
 
 from skmae._compat import Interval
-from skmae._samples import row_blocks
+from skmae._samples import naming, row_blocks
 from skmae._typing import RandomState, Shape
 
 _SPINS_AT_A_TIME = 2**20
@@ -86,7 +86,8 @@ def make_ising(
     (10, 16, 16)
     """
     rng, coupling = check_random_state(random_state), float(coupling)
-    shape: tuple[Any, ...] = (size,) * ndim if isinstance(size, Integral) else tuple(size)
+    with naming("size", "one whole number, or two for a lattice"):
+        shape: tuple[Any, ...] = (size,) * ndim if isinstance(size, Integral) else tuple(size)
     if len(shape) != ndim or not all(isinstance(s, Integral) and int(s) >= (1 if ndim == 1 else 3) for s in shape):
         raise ValueError(
             f"size={size!r} does not fit ndim={ndim}: pass one whole number"

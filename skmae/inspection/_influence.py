@@ -193,12 +193,11 @@ def basis_similarity(jacobian: ArrayLike) -> FloatArray:
     >>> basis_similarity(basis.jacobian(X[:10])).round(6)
     array([1.])
     """
-    rows = check_array(
-        read_once(jacobian, "jacobian"), allow_nd=True, ensure_2d=False, ensure_min_samples=2, input_name="jacobian"
-    )
-    if rows.ndim != 3:
+    rows = check_array(read_once(jacobian, "jacobian"), allow_nd=True, ensure_2d=False, input_name="jacobian")
+    if rows.ndim != 3 or len(rows) < 2:
         raise ValueError(
-            f"jacobian has shape {rows.shape}; pass (n_samples, n_rows, n_features), as JacobianBasis.jacobian gives."
+            f"jacobian has shape {rows.shape}; pass (n_samples, n_rows, n_features) of two samples at least, as "
+            f"JacobianBasis.jacobian gives."
         )
     largest = np.abs(rows).max(axis=2, keepdims=True).astype(np.float64)
     rows = rows / np.where(largest > 0, largest, 1)  # so that no square over- or underflows

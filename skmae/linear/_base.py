@@ -20,7 +20,7 @@ from skmae._compat import HasMethods, Interval, RealNotInt, StrOptions, check_sa
 from skmae._estimator import GridEstimator, ReadsOnce
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID
-from skmae._reading import library_of
+from skmae._reading import check_columns, library_of
 from skmae._samples import Samples, Weights, count_rows, floating_dtype, naming, to_numpy
 from skmae._typing import Array, BoolArray, Constraints, FloatArray, Floats, RandomState, Shape
 from skmae.linear._corruptions import Corruption, Masks
@@ -518,9 +518,10 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         check_is_fitted(self)
         with naming("X", "features of (n_samples, n_components)"):
             check_same_namespace(X, self, attribute="components_", method="inverse_transform")
+            check_columns(X, "inverse_transform")
             features = check_array(X, dtype="numeric", input_name="X")
             library, Z = library_of(features), to_numpy(features)
-            Z = Z.astype(floating_dtype(Z), copy=False)
+            Z = Z.astype(np.float64 if Z.dtype == object else floating_dtype(Z), copy=False)
         if Z.shape[1] != self.n_components_:
             raise ValueError(
                 f"X has {Z.shape[1]} features, but inverse_transform of this {type(self).__name__} takes the "
@@ -672,9 +673,10 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
                     counts[rows] = seen.sum(axis=1)
                     errors[rows] = _errors_of_seen(problem, np.where(seen, block, 0), seen, components, decoder)
         if weights is not None:
-            errors, counts, weights = errors[weights > 0], counts[weights > 0], weights[weights > 0]
+            errors, counts = errors[weights > 0], counts[weights > 0]
         if not np.isfinite(errors).all():
             samples.check_bounded(weights, squares=True)
+        weights = None if weights is None else weights[weights > 0]
         if not counts.any():
             raise ValueError("All of X is NaN or masked: score has nothing to compare with.")
         return -float(np.average(errors, weights=weights) / np.average(counts, weights=weights))

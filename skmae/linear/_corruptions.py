@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from math import isfinite
 from numbers import Real
 from typing import Any, NamedTuple, Self
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from scipy.linalg.blas import dgemm
 
 from skmae._grid import PatchGrid
+from skmae._samples import naming
 from skmae._typing import Array, FloatArray, IntArray
 from skmae.masking import GroupSampler, Sampled, Sampler, moments_of
 
@@ -236,7 +238,13 @@ class Corruption:
 
     def in_units(self, unit: float) -> Self:
         """The same corruption of samples divided by √unit."""
-        return self if unit == 1 else replace(self, noise=self.noise / unit)
+        noise = self.noise / unit
+        if not isfinite(noise):
+            raise ValueError(
+                f"noise of variance {self.noise:.3g} (noise_std squared) beside samples of variance {unit:.3g} is "
+                f"beyond the range of float64. Pass less noise, or multiply X by a constant."
+            )
+        return self if unit == 1 else replace(self, noise=noise)
 
     def within_of(self, groups: IntArray | int) -> FloatArray:
         """The weight of each of these groups."""
@@ -408,7 +416,9 @@ def _read_only(values: ArrayLike, dtype: DTypeLike) -> Array:
 
 def _check_weight(name: str, value: Any) -> None:
     is_list = name == "within" and isinstance(value, list | tuple | np.ndarray)
-    if not all(isinstance(each, Real) for each in (np.ravel(np.array(value, object)) if is_list else [value])):
+    with naming(name, "one number, or one for each group"):
+        parts = np.ravel(np.array(value, object)) if is_list else [value]
+    if not all(isinstance(each, Real) for each in parts):
         or_list = ", or one for each group" if name == "within" else ""
         raise TypeError(f"{name} of a Corruption must be a number{or_list}; got {value!r}.")
     with np.errstate(over="ignore"):

@@ -250,7 +250,7 @@ class LinearDAE(LinearAutoencoder):
 
     _parameter_constraints = {
         **LinearAutoencoder._parameter_constraints,
-        "noise_std": [Interval(Real, 0, None, closed="left")],
+        "noise_std": [Interval(Real, 0, 1e150, closed="both")],  # its square is a float64, too
     }
 
     def __init__(
@@ -268,7 +268,7 @@ class LinearDAE(LinearAutoencoder):
         store_parameters(self, locals())
 
     def _corruption(self, grid: PatchGrid) -> Corruption:  # noqa: ARG002
-        return Corruption(noise=self.noise_std**2)
+        return Corruption(noise=float(self.noise_std) ** 2)
 
 
 @shared_docs(_DOCS)

@@ -218,7 +218,7 @@ def _finish(
     encoder[:, active] = factor.apply_inverse(product.copy(order="F")).T
     if remainder is not None:
         DE = np.asfortranarray(remainder.multiply(E)[active])
-        is_small = np.linalg.norm(DE, axis=0) < remainder.across * np.linalg.norm(product, axis=0)
+        is_small = np.abs(DE).max(axis=0) < remainder.across * np.abs(product).max(axis=0)  # a square might overflow
         encoder[np.ix_(is_small, active)] = factor.from_difference(remainder, E[active], DE).T[is_small]
     return Minimiser(
         encoder=np.where(eigenvalues[:, np.newaxis] > 0, encoder, 0),

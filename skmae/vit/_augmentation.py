@@ -1,9 +1,11 @@
 """Random crops and flips, for a whole batch at once, on the device where it is."""
 
 from collections.abc import Callable
+from math import exp
 from typing import Any
 
 import torch
+from scipy.special import expit
 from torch import Tensor
 
 from skmae._compat import import_optional
@@ -37,6 +39,11 @@ class UserAugment:
         with drawing:
             changed = self.function(_channels_first(images, self.grid))
         expected = (len(images), self.grid.n_channels, *self.grid.grid_shape)
+        if not isinstance(changed, Tensor):
+            raise TypeError(
+                f"augment returned {type(changed).__name__}; it must return a tensor of the shape that it gets, "
+                f"(n, channels, *grid): {expected}."
+            )
         if tuple(changed.shape) != expected:
             raise ValueError(
                 f"augment returned a batch of shape {tuple(changed.shape)}; it must return the shape that it gets, "
@@ -144,8 +151,7 @@ class Mixing:
         """Mixed images (n, \\*image_shape), and the share of each that is left; the rest is of ``images.flip(0)``."""
         with drawing:
             cut = self.cutmix > 0 and (self.mixup == 0 or torch.rand(()).item() < 0.5)
-            alpha = float(self.cutmix if cut else self.mixup)
-            share = torch.distributions.Beta(alpha, alpha).sample().item()
+            share = _drawn_from_beta(float(self.cutmix if cut else self.mixup))
             box = self._box(1 - share) if cut else None
         others = images.flip(0)
         if box is None:
@@ -164,6 +170,16 @@ class Mixing:
             along = (place >= centre - length / 2) & (place < centre + length / 2)
             inside &= along.reshape([-1 if i == axis else 1 for i in range(inside.ndim)])
         return inside
+
+
+def _drawn_from_beta(alpha: float) -> float:
+    """A number from the beta distribution of parameters alpha, alpha."""
+    if alpha >= 0.1:
+        return torch.distributions.Beta(alpha, alpha).sample().item()
+    while True:  # float32 does not hold the gammas that PyTorch divides: Jöhnk's way, in logarithms
+        first, second = torch.rand(2, dtype=torch.float64).log().tolist()
+        if exp(first / alpha) + exp(second / alpha) <= 1:
+            return float(expit((first - second) / alpha))
 
 
 def _drawing_float32(*operations: Any) -> tuple[Any, ...]:

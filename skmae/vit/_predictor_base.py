@@ -111,15 +111,7 @@ class NumberTargets:
     @classmethod
     def read(cls, y: ArrayLike) -> tuple["NumberTargets", np.ndarray]:
         """What they are like, and the standardised numbers (n, n_outputs)."""
-        kind = getattr(getattr(y, "dtype", None), "kind", "f")
-        if kind in ("m", "M"):
-            raise ValueError(
-                f"y has type {np.asarray(y).dtype}, a time. Pass numbers, such as seconds: (y - y.min()) / "
-                f"numpy.timedelta64(1, 's')."
-            )
-        values: np.ndarray = check_array(
-            y, ensure_2d=False, allow_nd=True, dtype=(np.float64, np.float32), input_name="y"
-        )
+        values = read_numbers(y)
         if 0 in values.shape:
             raise ValueError(
                 f"y has shape {values.shape}, without a number to predict. Pass at least one for each sample."
@@ -134,6 +126,20 @@ class NumberTargets:
         """Outputs (n, n_outputs) in units of the targets, (n, \\*shape), in float32 where both were."""
         values = outputs * self.scale + self.mean
         return values.astype(np.result_type(outputs, self.dtype), copy=False).reshape(len(outputs), *self.shape)
+
+
+def read_numbers(y: ArrayLike) -> np.ndarray:
+    """Targets in float64 or float32, all finite."""
+    if getattr(getattr(y, "dtype", None), "kind", "f") in ("m", "M"):
+        raise ValueError(
+            f"y has type {np.asarray(y).dtype}, a time. Pass numbers, such as seconds: (y - y.min()) / "
+            f"numpy.timedelta64(1, 's')."
+        )
+    try:
+        return check_array(y, ensure_2d=False, allow_nd=True, dtype=(np.float64, np.float32), input_name="y")
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"y does not hold finite real numbers, as many for each sample of X: {error}") from error
 
 
 def _check_scale(targets: np.ndarray) -> None:
@@ -435,7 +441,17 @@ def read_y(y: ArrayLike | None, n_samples: int) -> Any:
     """One target for each sample, as an array, a list or a column; of a tensor, what it holds."""
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None. Pass one target for each sample of X.")
+    odd = {
+        "numpy.matrix: pass numpy.asarray(y)": isinstance(y, np.matrix),
+        "structured array: pass one of its fields": bool(getattr(getattr(y, "dtype", None), "names", None)),
+        "sparse tensor: pass y.to_dense()": isinstance(y, Tensor) and y.layout is not torch.strided,
+    }
+    kind = next((kind for kind, is_it in odd.items() if is_it), None)
+    if kind is not None:
+        raise TypeError(f"y is a {kind}, a target for each sample of X.")
     y = to_array(y) if isinstance(y, Tensor) else y
+    if np.ma.is_masked(y):
+        raise ValueError("y has masked entries. Pass a target for each sample, and X without those that have none.")
     try:
         n_targets = _num_samples(y)
     except TypeError as error:

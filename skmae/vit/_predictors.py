@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import r2_score
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags, assert_all_finite, column_or_1d, compute_class_weight
 
 from skmae._compat import Interval, StrOptions
@@ -27,7 +27,7 @@ from skmae.vit._finetuning import (
     RegressionLoss,
 )
 from skmae.vit._parameters import PREDICTOR_DOCS
-from skmae.vit._predictor_base import ClassTargets, FineTuner, NumberTargets, plain_labels, read_y
+from skmae.vit._predictor_base import ClassTargets, FineTuner, NumberTargets, plain_labels, read_numbers, read_y
 
 
 @shared_docs(PREDICTOR_DOCS)
@@ -191,10 +191,14 @@ class ViTMAEClassifier(ClassifierMixin, FineTuner):
         ValueError
             For the same faults of X as `predict`.
         """
-        samples = self._as_fitted_samples(X)
+        samples: Any = self._as_fitted_samples(X)
         labels = plain_labels(column_or_1d(read_y(y, len(samples))))
         assert_all_finite(labels, input_name="y")
-        return super().score(samples, labels, samples.check_weights(sample_weight))
+        weights, prediction = samples.check_weights(sample_weight), self.predict(samples)
+        try:
+            return float(accuracy_score(labels, prediction, sample_weight=weights))
+        except ValueError as error:
+            raise ValueError(f"y holds other labels than the classes, {self.classes_.tolist()}: {error}") from error
 
     def _read_targets(self, y: ArrayLike) -> tuple[ClassTargets, np.ndarray]:
         return ClassTargets.read(y)
@@ -342,11 +346,8 @@ class ViTMAERegressor(RegressorMixin, FineTuner):
             For the same faults of X as `predict`, or if y has another shape than the predictions.
         """
         samples: Any = self._as_fitted_samples(X)
-        y = np.asarray(read_y(y, len(samples)))
-        assert_all_finite(y, input_name="y")
+        y = read_numbers(read_y(y, len(samples))).astype(np.float64)  # whose squares are summed
         weights, prediction = samples.check_weights(sample_weight), self.predict(samples)
-        if y.dtype.kind in "fiub" and y.dtype.itemsize < 8:
-            y = y.astype(np.float64)  # whose squares are summed
         one_number = prod(y.shape[1:]) == prod(self.target_shape_) == 1  # in a column, or not
         if y.shape[1:] != self.target_shape_ and not one_number:
             raise ValueError(

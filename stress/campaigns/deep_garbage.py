@@ -64,6 +64,8 @@ def of_parameters(trial: Trial, kind: type) -> None:
         return
     if what == "Fraction":  # numpy.isnan, which scikit-learn's checks of parameters ask, does not take it
         return
+    if name == "compile" and what in ("True", "np.bool_"):  # which it takes, and compiles for a minute
+        return
     if what in _HUGE and name not in ("callbacks", "net_params", "mask_sampling", "encoder", "augment"):
         return
     trial.cell(f"{kind.__name__}.fit", parameter=name)

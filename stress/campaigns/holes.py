@@ -169,10 +169,12 @@ def _check_fitted(
     scale = float(variance.sum())
     if scale == 0 or (variance < (1e-10 * offset) ** 2).any():  # features that may count as constant
         return
-    values, U = np.linalg.eigh(second.astype(np.float64))
+    values = np.linalg.eigvalsh(second.astype(np.float64))
     if variance.min() < _LEAST_VARIANCE * variance.max() and values[0] < 0:
         return  # float64 cannot tell what is negative of small features from the rounding of large ones
-    root = (U * np.sqrt(np.maximum(values, 0))).T * np.sqrt(d)
+    size = np.sqrt(np.where(variance > 0, variance, 1)).astype(np.float64) if values[0] >= 0 else np.ones(d)
+    values, U = np.linalg.eigh((second / np.outer(size, size)).astype(np.float64))  # small features keep their digits
+    root = (U * np.sqrt(np.maximum(values, 0))).T * size * np.sqrt(d)
     truth = Reference(
         np.vstack([root, -root]),
         None,

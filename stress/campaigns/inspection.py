@@ -43,7 +43,7 @@ def case(trial: Trial) -> None:
 
 
 def _is_constant(shape: Shape, samples: Samples) -> bool:
-    images = _by_channel(shape, samples.values)
+    images = _by_channel(shape, samples.values.astype(Wide))
     spread = images.std(axis=(0, 1))
     return bool((spread < 1e-7 * np.abs(images).max(axis=(0, 1)) + 1e-300).any())
 
@@ -226,7 +226,9 @@ def _model(trial: Trial, shape: Shape, samples: Samples) -> Any:
         model: Any = LinearMAE(**common, patch=int(trial.rng.integers(1, 4)), mask=0.5, mask_sampling=sampling)
     else:
         model = (
-            LinearDAE(**common, noise_std=float(np.ptp(samples.values)) or 1.0) if kind == "dae" else LinearAE(**common)
+            LinearDAE(**common, noise_std=min(float(np.ptp(samples.values)), 1e150) or 1.0)
+            if kind == "dae"
+            else LinearAE(**common)
         )
     return model.fit(samples.values)
 

@@ -16,6 +16,7 @@ SLICE = 300
 
 _LOST = 1e-7  # an entry of S may be wrong by no more than this, relative to the spread of all that was ever added
 _FEW = 1e5  # so many times the weight that is left may have been taken away, and the rest must still be right
+_FEW_NARROW = 1e3  # of sums in float32
 
 
 def case(trial: Trial) -> None:
@@ -35,7 +36,7 @@ def case(trial: Trial) -> None:
         total, kept = _gathered(trial, samples, weights, parts, narrow)
         _check(total, samples, weights, np.concatenate([parts[i] for i in kept]), narrow)
     except ValueError as error:
-        _check_refusal(samples, weights, parts, str(error))
+        _check_refusal(samples, weights, parts, narrow, str(error))
 
 
 def _weights(trial: Trial, n: int) -> np.ndarray | None:
@@ -113,15 +114,15 @@ def _check(moments: Moments, samples: Samples, weights: np.ndarray | None, rows:
     reach = np.ptp(everything, axis=0)
     if np.dtype(samples.dtype).itemsize == 1:  # sums are taken about the middle of the type
         reach = reach + np.abs(everything - (Wide(128) if samples.dtype == "uint8" else 0) / unit).max(axis=0)
-    lost = min(1e-13 * float(w.sum() / left.sum()), _LOST)
+    taken = float(w.sum() / left.sum())
+    lost = min(1e-13 * taken, _LOST)
     last_digit = 2e-15 * np.abs(mean)
     if narrow:
-        lost, last_digit = max(lost, 3e-6), 3e-7 * np.abs(everything).max(axis=0)
+        lost, last_digit = max(lost, min(3e-7 * max(taken, 10), 1e-3)), 3e-7 * np.abs(everything).max(axis=0)
     error = np.abs(moments.second.astype(Wide) / unit / unit - second)
     allowed = lost * np.outer(reach, reach) + np.add.outer(last_digit, last_digit) * (reach + last_digit).max()
     spread = np.sqrt(second.diagonal())
-    taken = np.sqrt(w.sum() / left.sum())
-    constant = spread < 1e-7 * reach * taken + 1e-14 * np.abs(mean)  # may count as such
+    constant = spread < 1e-7 * reach * np.sqrt(taken) + 1e-14 * np.abs(mean)  # may count as such
     allowed = allowed + np.where(constant | constant[:, np.newaxis], np.outer(spread, spread), 0)
     tiny = np.finfo(np.float64).tiny / unit / unit
     if not (error <= allowed + tiny).all():
@@ -134,14 +135,16 @@ def _check(moments: Moments, samples: Samples, weights: np.ndarray | None, rows:
         raise Failure(f"mean is wrong by {float(error.max()):.3g} of the largest value")
 
 
-def _check_refusal(samples: Samples, weights: np.ndarray | None, parts: list[np.ndarray], text: str) -> None:
+def _check_refusal(
+    samples: Samples, weights: np.ndarray | None, parts: list[np.ndarray], narrow: bool, text: str
+) -> None:
     largest = np.abs(samples.values).max()
     w = np.ones(len(samples.values)) if weights is None else weights
     sums = [w[part].sum() for part in parts]
     taken = sum(sums) / min(sums)
     due = {
         "range of float": not 1e-100 < largest < 1e100 or float(np.ptp(samples.values, axis=0).max()) < 1e-100,
-        "What is left": taken > _FEW,
+        "What is left": taken > (_FEW_NARROW if narrow else _FEW),
         "Cannot take": False,
     }
     if not any(part in text and when for part, when in due.items()):

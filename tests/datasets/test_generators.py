@@ -1,5 +1,7 @@
 """Synthetic data against its formulas."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -67,10 +69,11 @@ def test_large_lattices_have_onsagers_energy_and_magnetisation(coupling):
         ({"size": 2, "ndim": 2}, "size=2 does not fit ndim=2: pass one whole number, or two, of spins >= 3"),
         ({"size": (4, 4), "ndim": 1}, r"size=\(4, 4\) does not fit ndim=1"),
         ({"size": 4, "ndim": 3}, "'ndim' parameter of make_ising"),
+        ({"size": np.array(4)}, "size cannot be read: .* Pass one whole number, or two for a lattice"),
     ],
 )
 def test_sizes_that_do_not_fit(kwargs, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         make_ising(2, **kwargs)
 
 
@@ -79,7 +82,9 @@ def test_ising_is_seeded():
     assert (make_ising(5, random_state=3) != make_ising(5, random_state=4)).any()
 
 
-@pytest.mark.parametrize("bad", [{"n_samples": 0}, {"size": 0}, {"coupling": np.inf}, {"coupling": "strong"}])
+@pytest.mark.parametrize(
+    "bad", [{"n_samples": 0}, {"n_samples": True}, {"size": 0}, {"coupling": np.inf}, {"coupling": Fraction(1, 2)}]
+)
 def test_ising_parameters(bad):
     with pytest.raises(InvalidParameterError, match=f"'{next(iter(bad))}' parameter of make_ising"):
         make_ising(**bad)

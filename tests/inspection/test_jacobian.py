@@ -274,7 +274,7 @@ def test_similarity_of_bases(colours, make_vit):
     assert_allclose(basis_similarity(J), np.mean(pairs, axis=0))
     J[1:, 0] = 0
     assert np.isnan(basis_similarity(J)[0])
-    with pytest.raises(ValueError, match="minimum of 2 is required"):
+    with pytest.raises(ValueError, match=r"jacobian has shape \(1, .*of two samples at least"):
         basis_similarity(J[:1])
     with pytest.raises(ValueError, match=r"jacobian has shape \(5, 9216\)"):
         basis_similarity(J.reshape(5, -1))

@@ -1,6 +1,7 @@
 """Bad input, and what the user is told."""
 
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,8 @@ PARAMETERS = [
     (LinearAE(n_components=37), r"n_components=37 is larger than min\(n_samples=30, n_features=36\) = 30"),
     (LinearDAE(noise_std=-1), r"'noise_std' parameter of LinearDAE .* Got -1 instead"),
     (LinearDAE(noise_std=np.nan), r"'noise_std' parameter .* Got nan instead"),
+    (LinearDAE(noise_std=1e308), r"'noise_std' parameter .* in the range \[0.0, 1e\+150\]. Got 1e\+308 instead"),
+    (LinearMAE(mask=Fraction(1, 2)), r"'mask' parameter .* Got Fraction\(1, 2\) instead"),
 ]
 
 
@@ -152,6 +155,36 @@ def test_values_beyond_float64():
         ValueError, match=r"largest absolute value of X is .* its square is beyond the range of float64. Divide X by a"
     ):
         LinearMAE(3, patch=2).fit(X * 1e160)
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "eigh", "dual"])
+@pytest.mark.parametrize("std", [1e78, 1e150, np.float32(1e25)])
+def test_noise_far_above_all_samples_leaves_nothing_to_reconstruct(std, solver):
+    model = LinearDAE(2, noise_std=std, solver=solver).fit(X)
+    np.testing.assert_allclose(model.expected_loss_, np.var(X, axis=0).mean())
+    np.testing.assert_allclose(-model.score(X), model.expected_loss_)
+
+
+def test_noise_that_float64_cannot_weigh_against_samples():
+    with pytest.raises(ValueError, match=r"noise of variance 1e\+156 \(noise_std squared\) beside samples of variance"):
+        LinearDAE(2, noise_std=1e78, solver="eigh").fit(X * 1e-100)
+
+
+def test_weighted_scores_of_samples_beyond_float64_are_refused():
+    model, weights = LinearDAE(2).fit(X), np.arange(30.0)
+    with pytest.raises(ValueError, match=r"The largest absolute value of X is 1.e\+200, and its square is beyond"):
+        model.score(np.full(X.shape, 1e200), sample_weight=weights)
+
+
+def test_columns_of_dates_are_not_decoded():
+    dates = pd.DataFrame({"a": pd.date_range("2024", periods=3), "b": [1.0, 2.0, 3.0]})
+    with pytest.raises(ValueError, match=r"X has columns that are not numbers: \['a'\]. inverse_transform takes"):
+        LinearDAE(2).fit(X).inverse_transform(dates)
+
+
+def test_features_that_are_no_numbers_are_not_decoded():
+    with pytest.raises(ValueError, match="X cannot be read: could not convert string to float: 'a' Pass features of"):
+        LinearDAE(2).fit(X).inverse_transform(np.full((3, 2), "a", dtype=object))
 
 
 def test_inverse_transform_of_another_width():

@@ -335,3 +335,14 @@ def test_nothing_known_at_all(gaps):
 def test_longdouble_beyond_float64_is_refused_by_name(gaps):
     with pytest.raises(ValueError, match=r"largest absolute value of X is .*e\+4000"):
         LinearMAE(4, patch=2).fit(gaps[0] * np.longdouble("1e4000"))
+
+
+@pytest.mark.parametrize("weights", [[0.7, 0.4, 0.1, 0.1], [0.6, 1.1, 0.2, 1.0]])
+def test_where_no_complete_sample_is_left_rounding_of_weights_is_none(weights, rng):
+    X, weights = rng.normal(size=(4, 3)), np.array(weights)
+    X[2:, 0] = X[3, 1] = np.nan
+    complete, rest = (Moments.from_data(X[rows], sample_weight=weights[rows]) for rows in (slice(0, 2), slice(2, 4)))
+    left = (complete + rest) - complete
+    assert left.n != rest.n  # rounding, which must not count as a sample
+    with pytest.raises(ValueError, match="1 of 3 features are missing in every sample: 0"):
+        left.second  # noqa: B018

@@ -52,6 +52,8 @@ def X():
         ({"net_params": {"module__depth": 4}}, r"net_params=\{'module__depth': 4\} cannot be used: .*depth"),
         ({"net_params": {"optimizer__beta": 4}}, r"net_params=.*cannot be used: .*beta"),
         ({"callbacks": [3]}, "callbacks has 3, which is not a skorch callback"),
+        ({"batch_size": True}, r"'batch_size' parameter of ViTMAE must be an int in the range \[1, inf\)\. Got True"),
+        ({"augment": len}, "augment returned int; it must return a tensor of the shape that it gets"),
         ({"augment": lambda batch: batch[..., :-1]}, r"augment returned a batch of shape \(12, 3, 6, 7\)"),
     ],
 )

@@ -4,6 +4,7 @@ import pickle
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -301,6 +302,46 @@ def test_early_stopping_keeps_the_best_weights(digits):
     assert logs.mean() == pytest.approx(min(losses), rel=1e-4)
 
 
+@pytest.mark.parametrize("make", [classifier, regressor])
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        (
+            lambda y: y[:, np.newaxis].view(np.matrix),
+            r"y is a numpy.matrix: pass numpy.asarray\(y\), a target for each",
+        ),
+        (
+            lambda y: np.array([(label,) for label in y], [("label", int)]),
+            r"y is a structured array: pass one of its fields",
+        ),
+        (lambda y: torch.from_numpy(y).to_sparse(), r"y is a sparse tensor: pass y.to_dense\(\), a target for each"),
+        (lambda y: np.ma.masked_array(y, np.arange(len(y)) == 3), r"y has masked entries\. Pass a target for each"),
+    ],
+)
+def test_targets_that_are_no_plain_array_are_refused(make, wrong, text, mae, digits):
+    X, y = digits
+    model = make(mae, trainable_blocks=0, max_epochs=1).fit(X, y)
+    for use in (model.fit, model.score):
+        with pytest.raises((TypeError, ValueError), match=text):
+            use(X, wrong(y))
+
+
+@pytest.mark.parametrize("wrong", [pd.Series(["a", "b"]), [{1}, {2}], np.array([1j, 2]), [np.nan, 1.0]])
+def test_targets_that_are_no_numbers_are_refused(wrong, mae, digits):
+    X, y = digits
+    model = regressor(mae, trainable_blocks=0, max_epochs=1).fit(X, y)
+    for use in (model.fit, model.score):
+        with pytest.raises((TypeError, ValueError), match="y does not hold finite real numbers"):
+            use(X[:2], wrong)
+
+
+def test_labels_of_another_kind_are_refused_by_name(mae, digits):
+    X, y = digits
+    model = classifier(mae, trainable_blocks=0, max_epochs=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"y holds other labels than the classes, \[0, 1, 2, 3\]: .*string and number"):
+        model.score(X, y.astype(str))
+
+
 # -- augmentation -------------------------------------------------------------------------------------------------
 
 
@@ -321,6 +362,15 @@ def test_mixed_samples_are_of_two_by_the_share_that_is_told(shape, axis):
         assert max(shares) <= 1
     cut, _ = Mixing(0.0, 1.0, grid)(images, drawing)
     assert set(cut.unique().tolist()) <= set(range(5))
+
+
+@pytest.mark.parametrize("alpha", [5e-324, 1e-3, 0.05, 0.5])
+def test_shares_are_of_the_beta_distribution(alpha):
+    grid, drawing = PatchGrid.build((9,), None, 1), DrawingFrom(torch.Generator().manual_seed(0))
+    mixing = Mixing(alpha, 0.0, grid)
+    shares = np.array([mixing(torch.zeros(2, 9), drawing)[1] for _ in range(1000)])
+    assert shares.mean() == pytest.approx(0.5, abs=0.06)
+    assert shares.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), abs=0.01)
 
 
 def test_pictures_are_shifted_by_an_eighth_of_each_axis():
