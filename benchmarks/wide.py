@@ -1,7 +1,8 @@
-"""2,000 photographs of 224 × 224 × 3: LinearMAE's dual solver against PCA(64, svd_solver="randomized").
+"""1,000 and 2,000 photographs of 224 × 224 × 3: LinearMAE's dual solver against PCA(64, svd_solver="randomized").
 
 Fresh processes, interleaved; wall time of `fit` alone, and the peak resident set of the process, data included. The
 images are crops of the photographs that scikit-learn and scikit-image ship, as uint8; PCA gets them as float32. Linux.
+With numbers as arguments, so many photographs.
 """
 
 import subprocess
@@ -16,7 +17,7 @@ from sklearn.datasets import load_sample_image
 
 from skmae._compat import import_optional
 
-N, SIDE, REPEATS = 2000, 224, 3
+SIZES, SIDE, REPEATS = (1000, 2000), 224, 5
 CASE = """
 import re, sys, time, numpy as np
 {imports}
@@ -39,7 +40,7 @@ CASES = {
 }
 
 
-def crops(n: int = N) -> np.ndarray:
+def crops(n: int) -> np.ndarray:
     """(n, 224 · 224 · 3) uint8."""
     data = import_optional("skimage.data", extra="photos", purpose="this benchmark")
     photos = [load_sample_image("china.jpg"), load_sample_image("flower.jpg"), data.astronaut(), data.coffee()]
@@ -54,9 +55,15 @@ def crops(n: int = N) -> np.ndarray:
 
 
 def main() -> None:
+    sizes = [int(n) for n in sys.argv[1:]] or SIZES
+    save("wide", [row for n in sizes for row in compared(n)])
+
+
+def compared(n: int) -> list[dict[str, object]]:
+    """A row for each of the two."""
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in CASES}
     with tempfile.TemporaryDirectory() as folder:
-        X = crops()
+        X = crops(n)
         np.save(Path(folder) / "u1.npy", X)
         np.save(Path(folder) / "f4.npy", X.astype(np.float32))
         del X
@@ -67,14 +74,15 @@ def main() -> None:
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 wall, peak = map(float, done.stdout.split())
                 results[name].append((wall, peak / 2**20))
-                print(f"{name}: {wall:.1f} s, {peak / 2**20:.2f} GiB", file=sys.stderr)
-    (peer_wall, peer_peak) = (median(column) for column in zip(*results["PCA randomized, float32"], strict=True))
-    rows = []
+                print(f"{n}, {name}: {wall:.1f} s, {peak / 2**20:.2f} GiB", file=sys.stderr)
+    peer_wall, peer_peak = (median(column) for column in zip(*results["PCA randomized, float32"], strict=True))
+    rows: list[dict[str, object]] = []
     for name, values in results.items():
         wall, peak = (median(column) for column in zip(*values, strict=True))
         rows.append(
             {
                 "what": name,
+                "n": n,
                 "wall_s": round(wall, 2),
                 "wall_ratio": round(wall / peer_wall, 3),
                 "peak_gib": round(peak, 3),
@@ -83,7 +91,7 @@ def main() -> None:
             }
         )
         print(rows[-1])
-    save("wide", rows)
+    return rows
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def solve_dual(
         projected = dgemm(1.0, columns, both)  # X_jᵀ [A C], (p, 2k)
         decoder[features], XjTC = projected[:, :k], np.asfortranarray(projected[:, k:])
         encoder[:, features] = (blocks.factor(number, columns).apply_inverse(XjTC) if blocks.has_factors else XjTC).T
-    encoder, decoder = orthonormal(encoder, decoder, int(np.count_nonzero(values)))
+    encoder, decoder = _orthonormal(encoder, decoder, int(np.count_nonzero(values)))
     if multiple is not None:
         encoder = decoder.T * (values > 0)[:, np.newaxis] / multiple
     orientation = signs(decoder)
@@ -244,7 +244,7 @@ def _warn_if_pca(kappa: FloatArray) -> None:
         )
 
 
-def orthonormal(encoder: FloatArray, decoder: FloatArray, n_kept: int) -> tuple[FloatArray, FloatArray]:
+def _orthonormal(encoder: FloatArray, decoder: FloatArray, n_kept: int) -> tuple[FloatArray, FloatArray]:
     """The same with orthonormal columns in the decoder: rounding mixes them where λ spans many orders.
 
     Those beyond `n_kept`, without signal, become anything.
