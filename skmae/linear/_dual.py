@@ -84,7 +84,7 @@ def solve_dual(
     if found is None:
         found = _direct(rows, blocks, H, corruption, n_components)
     values, encoder, decoder = found
-    encoder, decoder = orthonormal(encoder, decoder, int(np.count_nonzero(values)))
+    encoder, decoder = _orthonormal(encoder, decoder, int(np.count_nonzero(values)))
     if multiple is not None:
         encoder = decoder.T * (values > 0)[:, np.newaxis] / multiple
     orientation = signs(decoder)
@@ -499,7 +499,7 @@ def _warn_if_pca(kappa: FloatArray) -> None:
         )
 
 
-def orthonormal(encoder: FloatArray, decoder: FloatArray, n_kept: int) -> tuple[FloatArray, FloatArray]:
+def _orthonormal(encoder: FloatArray, decoder: FloatArray, n_kept: int) -> tuple[FloatArray, FloatArray]:
     """The same with orthonormal columns in the decoder: rounding mixes them where λ spans many orders.
 
     Those beyond `n_kept`, without signal, become anything.

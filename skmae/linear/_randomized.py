@@ -29,7 +29,7 @@ from skmae._linalg import EPS, mirror_lower, symmetric_eigen, unit_of, variance_
 from skmae._samples import Samples, Weights
 from skmae._typing import Array, BoolArray, DType, FloatArray, IntArray
 from skmae.linear._corruptions import Corruption, joined
-from skmae.linear._dual import orthonormal
+from skmae.linear._dual import _orthonormal
 from skmae.linear._primal import Factor, Minimiser, checked_total, factorise, no_signal, signs
 
 #: Numbers of X in a block.
@@ -422,7 +422,7 @@ def _in_order(minimiser: Minimiser, k: int, rows: _Rows) -> Minimiser:
     encoder, decoder, eigenvalues = np.zeros((k, d)), np.zeros((d, k)), np.zeros(k)
     encoder[:kept], decoder[:, :kept] = minimiser.encoder[:kept], minimiser.decoder[:, :kept]
     eigenvalues[:kept] = values[:kept] * rows.unit
-    encoder, decoder = orthonormal(encoder, decoder, kept)
+    encoder, decoder = _orthonormal(encoder, decoder, kept)
     orientation = signs(decoder)
     return replace(
         minimiser,
