@@ -533,12 +533,12 @@ def _checked_width(n_features: object) -> int:
 def _check_dtype(dtype: Any) -> None:
     try:
         known = np.dtype(dtype) in (np.float32, np.float64)
-    except TypeError:
+    except Exception:  # of whatever NumPy makes of it
         known = False
     if not known:
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
 
 
 def _check_batch_size(batch_size: object) -> None:
-    if not isinstance(batch_size, Integral) or batch_size < 1:
+    if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of rows >= 1, got {batch_size!r}.")

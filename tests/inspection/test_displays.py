@@ -5,6 +5,7 @@ from io import BytesIO
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from matplotlib.colors import CenteredNorm, LogNorm
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_digits
@@ -134,6 +135,8 @@ def test_errors(rng):
         ComponentsDisplay.from_estimator(model, which="weights")
     with pytest.raises(ValueError, match="visible cannot be read: detach Pass an array of bool"):
         ReconstructionDisplay.from_estimator(model, X, visible=BytesIO())
+    with pytest.raises((TypeError, ValueError), match=r"[Ss]parse"):
+        ReconstructionDisplay.from_estimator(model, torch.eye(24).to_sparse())
     with pytest.raises(ValueError, match="Expected 2D array, got scalar array"):
         ReconstructionDisplay.from_estimator(model, np.array(0.5))
     with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got array"):

@@ -257,6 +257,7 @@ def test_bins_as_narrow_as_one_likes(images):
         ),
         (SpatialEntropyDisplay([1.0], 0), "n_pixels=0 must be a whole number >= 1"),
         (SpatialEntropyDisplay(["a"], 4), "entropies holds no numbers"),
+        (SpatialEntropyDisplay(["1.5"], 4), r"entropies holds no numbers \(but <U3\)"),
         (SpatialEntropyDisplay([], 4), r"entropies holds no number, but \[\]. Pass what SpatialEntropy gives"),
         (
             ComponentsDisplay(np.ones((2, 36), complex), image_shape=SHAPE),
