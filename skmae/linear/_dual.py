@@ -282,13 +282,15 @@ def _refined(rows: _Rows, blocks: _Blocks, H: FloatArray, across: float, n_compo
     if model is None or first is None:
         return None
     products = _Products(rows, blocks, factors, first.C)
+    if not products.are_refined:
+        return None
     model = model.learn(first, products.KC)
     pairs = model.eigenpairs(k)
     if pairs is None or not carries_signal(pairs.values, max(n, d)).all():
         return None
     A = pairs.P / pairs.values
     decoder = products.turn(first.Z.T @ pairs.Z, pairs.C, A)
-    if not (products.are_refined and model.is_solved_by(pairs, products.KC)):
+    if not model.is_solved_by(pairs, products.KC):
         return None
     # λ = 2 e S wᵀ − w V wᵀ of the map that was found: what errors there are count by their squares
     KC = products.KC
@@ -388,12 +390,13 @@ class _Products:
         weights = factor.apply_any(B.copy(order="F"))
         if isinstance(factor, Factor):
             return weights
-        size, first = np.einsum("pk,pk->k", weights, B), 0.0
+        size, first = np.abs(np.einsum("pk,pk->k", weights, B)), 0.0
         for _ in range(_STEPS):
             rest = B - self._blocks.multiply(number, columns, weights)
             change = factor.apply_any(rest)
             weights += change
-            error = float(np.sqrt(np.max(np.einsum("pk,pk->k", change, rest) / size)))  # in the norm of D_j
+            squares = np.abs(np.einsum("pk,pk->k", change, rest))  # in the norm of D_j
+            error = float(np.sqrt(np.divide(squares, size, out=np.zeros_like(size), where=size > 0).max()))
             first = first or error
             if error * first < _REFINED:  # what is left of it
                 return weights
