@@ -26,7 +26,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skmae._files import with_progress
 from skmae._gram import GramSum, products
 from skmae._linalg import EPS, mirror_lower, symmetric_eigen, unit_of, variance_of_rounding
-from skmae._samples import Samples, Weights
+from skmae._samples import BLOCK_ROWS, Samples, Weights
 from skmae._typing import Array, BoolArray, DType, FloatArray, IntArray
 from skmae.linear._corruptions import Corruption, joined
 from skmae.linear._dual import _orthonormal
@@ -195,7 +195,7 @@ class _Rows:
 
     def _blocks(self, centre: FloatArray, dtype: DType) -> Iterator[tuple[Array, Weights]]:
         """Rows that have a weight, less `centre`, and their weights."""
-        size = max(NUMBERS_AT_A_TIME // self._samples.n_features, 1)
+        size = min(max(NUMBERS_AT_A_TIME // self._samples.n_features, 1), BLOCK_ROWS)  # float32 sums no more exactly
         blocks = self._samples.centred_blocks(centre, dtype, size)
         for rows, block in with_progress(blocks, total=len(self._samples), verbose=self._verbose):
             w = None if self._weights is None else self._weights[rows]

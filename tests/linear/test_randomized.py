@@ -129,6 +129,14 @@ def test_any_type_of_numbers(model, dtype):
     assert_allclose(-ours.score(images), ours.expected_loss_, rtol=1e-9)
 
 
+def test_sums_of_many_8_bit_samples_are_exact(rng):
+    X = np.where(rng.random((6000, 1, 1)) < 0.5, 255, 3 * np.arange(6)) - rng.integers(0, 2, (6000, 6, 6))
+    X = X.clip(0, 255).astype(np.uint8)
+    ours, exact = (fitted(LinearMAE(3, patch=2), X, solver=solver) for solver in ("randomized", "eigh"))
+    assert -1e-9 < ours.expected_loss_ / exact.expected_loss_ - 1 <= 1e-4
+    assert_allclose(-ours.score(X), ours.expected_loss_, rtol=1e-9)
+
+
 def test_the_mean_is_subtracted_with_all_its_digits(rng):
     X = smooth(rng, 300, 1, (12, 12)).astype(np.float32)
     ours = [fitted(LinearMAE(5, patch=3), Y, solver="randomized") for Y in (X, (X + 1000).astype(np.float32))]
