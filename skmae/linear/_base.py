@@ -21,7 +21,7 @@ from skmae._estimator import GridEstimator, ReadsOnce
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID
 from skmae._reading import check_columns, library_of
-from skmae._samples import Samples, Weights, count_rows, floating_dtype, naming, to_numpy
+from skmae._samples import Samples, Weights, count_rows, floating_dtype, naming, narrowed, to_numpy
 from skmae._typing import Array, BoolArray, Constraints, FloatArray, Floats, RandomState, Shape
 from skmae.linear._corruptions import Corruption, Masks
 from skmae.linear._filling import Filling
@@ -516,8 +516,9 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
                 f"X has {Z.shape[1]} features, but inverse_transform of this {type(self).__name__} takes the "
                 f"{self.n_components_} that transform gives (n_components_)."
             )
-        decoder, mean = (a.astype(Z.dtype) for a in self._on_host("decoder", "mean"))
-        decoded = Z @ decoder.T + mean
+        decoder, mean = (narrowed(a, Z.dtype) for a in self._on_host("decoder", "mean"))
+        with np.errstate(under="ignore"):
+            decoded = Z @ decoder.T + mean
         return decoded if library is None else cast(Floats, library.adopt(decoded))
 
     def reconstruct(self, X: ArrayLike, visible: ArrayLike | None = None) -> Array:
@@ -552,12 +553,12 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         samples = self._samples_for(X, "reconstruct")
         filling, problem = self._filling, self._problem
         dtype = samples.output_dtype
-        components, decoder = (a.astype(dtype) for a in (filling.components, filling.decoder))
+        components, decoder = (narrowed(a, dtype) for a in (filling.components, filling.decoder))
         (mean,) = self._on_host("mean")
         masks = None if visible is None else problem.grid.per_feature(read_visible(problem.grid, visible, len(samples)))
         out = np.empty((len(samples), len(mean)), dtype)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite in the end is refused
-            rest = (mean - mean.astype(dtype)).astype(dtype)  # what rounding leaves of the mean
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # what is not finite in the end is refused
+            rest = narrowed(mean - narrowed(mean, dtype), dtype)  # what rounding leaves of the mean
             for rows, block in samples.centred_blocks(mean, dtype):
                 block -= rest
                 seen = samples.seen(rows, block)
@@ -595,7 +596,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         """
         samples = self._samples_for(X, "linearize")
         dtype = samples.output_dtype
-        components, decoder = (a.astype(dtype) for a in self._on_host("components", "decoder"))
+        components, decoder = (narrowed(a, dtype) for a in self._on_host("components", "decoder"))
         scale = np.ones((1, samples.n_features), dtype)
         if visible is None:
             samples.check_finite()
@@ -603,7 +604,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             shown = self._problem.grid.per_feature(read_visible(self._problem.grid, visible, 1))
             _check_shown(samples, shown)
             scale = self._filling.scale(shown, dtype)
-        return LinearMap(components, decoder, scale[0].astype(dtype), len(samples))
+        return LinearMap(components, decoder, narrowed(scale[0], dtype), len(samples))
 
     def sample_visible(self, n_samples: int, random_state: RandomState = None) -> BoolArray:
         """Draw what is visible of `n_samples` samples, as this model's training hides it.
