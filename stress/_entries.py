@@ -514,6 +514,7 @@ def _searches() -> list[Entry]:
                     "Input",
                 ],
                 "X": ["inconsistent numbers of samples"],
+                "refit": ["best_index_"],
                 "param_grid": ["candidates", "Parameter grid"],
                 "cv": ["split", "fold", "cross-validation", "indices", "unpack", "iterat"],
                 "scoring": ["score", "scorer"],

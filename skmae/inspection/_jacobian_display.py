@@ -118,7 +118,9 @@ class JacobianDisplay(ImageDisplay):
         basis = frozen_basis(estimator, visible=visible, n_masks=n_masks, random_state=random_state)
         shape, channel_axis = tuple(estimator.image_shape_), estimator.channel_axis_
         if outputs is None:
-            outputs = [tuple(part * size // 3 for size in grid_of(shape, channel_axis).grid_shape) for part in (1, 2)]
+            grid_shape = grid_of(shape, channel_axis).grid_shape
+            thirds = [tuple(part * size // 3 for size in grid_shape) for part in (1, 2)]
+            outputs = list(dict.fromkeys(thirds))  # of few pixels, both may be one
         samples = read_first(X, n_samples, shape, cls.__name__)
         maps = basis.set_params(outputs=outputs).fit_transform(samples)
         maps = maps.reshape(len(samples), len(basis.outputs_), -1)

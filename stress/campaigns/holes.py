@@ -175,6 +175,7 @@ def _check_fitted(
     size = np.sqrt(np.where(variance > 0, variance, 1)).astype(np.float64) if values[0] >= 0 else np.ones(d)
     values, U = np.linalg.eigh((second / np.outer(size, size)).astype(np.float64))  # small features keep their digits
     root = (U * np.sqrt(np.maximum(values, 0))).T * size * np.sqrt(d)
+    root[:, variance == 0] = 0  # rounding would be features, as good as any
     truth = Reference(
         np.vstack([root, -root]),
         None,

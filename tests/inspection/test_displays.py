@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from skmae import LinearAE, LinearMAE, LinearMAESearchCV
-from skmae.inspection import ComponentsDisplay, ReconstructionDisplay, SearchDisplay
+from skmae.inspection import ComponentsDisplay, JacobianDisplay, ReconstructionDisplay, SearchDisplay
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +120,12 @@ def test_a_model_without_masks_hides_nothing(rng):
     X = rng.normal(size=(40, 4, 4))
     display = ReconstructionDisplay.from_estimator(LinearAE(3).fit(X), X)
     assert display.visible.all()
+
+
+def test_one_pixel_is_drawn_once(rng):
+    X = rng.normal(size=(7, 1, 1))
+    display = JacobianDisplay.from_estimator(LinearAE(1, image_shape=(1, 1)).fit(X), X)
+    assert list(display.outputs) == [0]
 
 
 def test_errors(rng):
