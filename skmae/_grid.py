@@ -230,7 +230,7 @@ def check_patch(patch: Patch, image_shape: Shape, channel_axis: int | None) -> S
 
 def check_shape(image_shape: object) -> Shape:
     """The sizes of one sample, as a user says them."""
-    sizes = tuple(image_shape) if np.iterable(image_shape) else ()
+    sizes = tuple(image_shape) if np.iterable(image_shape) and not isinstance(image_shape, bytes) else ()
     if not sizes or not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
         raise ValueError(
             f"image_shape={image_shape!r} is not a shape: pass the sizes of one sample, whole numbers >= 1, "

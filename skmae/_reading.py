@@ -221,6 +221,12 @@ def _is_frame(X: Any) -> bool:
     return hasattr(X, "columns") and (hasattr(X, "dtypes") or hasattr(X, "schema")) and not is_dask(X)
 
 
+def check_columns(X: Any, reader: str) -> None:
+    """Refuse X if it is a data frame with columns that are not numbers."""
+    if _is_frame(X):
+        _check_numeric_columns(X, reader)
+
+
 def _check_numeric_columns(frame: Any, reader: str) -> None:
     """Refuse a data frame with columns that are not numbers, by name."""
     if hasattr(frame, "dtypes"):  # pandas, polars

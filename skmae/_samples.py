@@ -377,6 +377,12 @@ class Samples:
         return Products(first, exact, pairs)
 
 
+def narrowed(array: Array, dtype: DType) -> Array:
+    """In the type of samples; what that does not hold is nothing beside the rest."""
+    with np.errstate(under="ignore"):
+        return array.astype(dtype)
+
+
 class Encoder:
     """(X − mean) componentsᵀ, block by block: the mean is subtracted before the product, which would lose its digits.
 
@@ -401,8 +407,8 @@ class Encoder:
         fits = largest < limits.max / 2 and smallest > limits.tiny / limits.eps
         self.dtype = dtype if fits else np.dtype(np.float64)
         self.centre = mean.astype(self.dtype)
-        self._components = components.T.astype(self.dtype)
-        self._rest = ((mean - self.centre) @ components.T).astype(self.dtype)
+        self._components = narrowed(components.T, self.dtype)
+        self._rest = narrowed((mean - self.centre) @ components.T, self.dtype)
 
     def encode(self, block: Array) -> Array:
         """Of rows from which `centre` has been subtracted, (m, k)."""

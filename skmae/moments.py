@@ -18,6 +18,7 @@ from skmae._typing import AnyPath, DType, FloatArray, Shape
 
 _FLOAT64 = np.dtype(np.float64)
 _CANCELLED = 4.0  # sums that shrank by more have lost digits that the rank of S may hang on
+_WIDEST = 2**31 - 1  # what fits nowhere
 _LEAST = 1e-270  # sums of squares below this have lost digits
 
 
@@ -522,20 +523,22 @@ def _moments_of_part(samples: Samples, weights: Weights, *, dtype: DType, batch_
 
 
 def _checked_width(n_features: object) -> int:
-    if not isinstance(n_features, Integral) or isinstance(n_features, bool) or n_features < 1:
-        raise ValueError(f"n_features must be a whole number >= 1, the width of the data; got {n_features!r}.")
+    if not isinstance(n_features, Integral) or isinstance(n_features, bool) or not 1 <= int(n_features) <= _WIDEST:
+        raise ValueError(
+            f"n_features must be a whole number from 1 to {_WIDEST}, the width of the data; got {n_features!r}."
+        )
     return int(n_features)
 
 
 def _check_dtype(dtype: Any) -> None:
     try:
         known = np.dtype(dtype) in (np.float32, np.float64)
-    except TypeError:
+    except Exception:  # of whatever NumPy makes of it
         known = False
     if not known:
         raise ValueError(f"dtype must be float32 or float64, got {dtype!r}.")
 
 
 def _check_batch_size(batch_size: object) -> None:
-    if not isinstance(batch_size, Integral) or batch_size < 1:
+    if not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of rows >= 1, got {batch_size!r}.")

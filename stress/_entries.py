@@ -49,7 +49,7 @@ _ALIASES = {
     "estimator": ["estimator", "not an instance"],  # scikit-learn's check_is_fitted
     "search": ["estimator instance"],
     "mask_sampling": [r"\(\) takes"],  # a function of the user's with other arguments
-    "y": ["ScalarType", "Input should have"],
+    "y": ["ScalarType", "Input should have", "Complex data not supported", "[Ss]parse data"],
     "size": [r"\bsize\b", "integer"],
 }
 
@@ -269,7 +269,7 @@ def _samplers() -> list[Entry]:
             lambda **k: use(masking.Sampled(**k)),
             lambda: {"function": half, "n_draws": 30, "random_state": 0},
             ("function", "n_draws", "random_state"),
-            also={"function": ["mask_sampling"]},
+            also={"function": ["mask_sampling", r"\(\) takes"]},
         ),
         Entry(
             "a function as mask_sampling",
@@ -377,7 +377,8 @@ def _displays() -> list[Entry]:
         return call
 
     def entry(name: str, make: Callable[..., Any], names: tuple[str, ...] | None = None, **arguments: Any) -> Entry:
-        return Entry(name, drawn(make), lambda: dict(arguments), names or tuple(arguments), weight=0.06)
+        also = {"X": ["^images holds"]}  # what X is in the picture
+        return Entry(name, drawn(make), lambda: dict(arguments), names or tuple(arguments), weight=0.06, also=also)
 
     maps = np.random.default_rng(0).random((3, 16 * 16))
     table = i.spatial_autocorrelation(X)
@@ -501,7 +502,19 @@ def _searches() -> list[Entry]:
             (*right, "X", "y"),
             weight=0.05,
             also={
-                "y": ["target", "labels", "Expected", "Found", "continuous", "class", "samples"],
+                "y": [
+                    "target",
+                    "labels",
+                    "Expected",
+                    "Found",
+                    "continuous",
+                    "class",
+                    "samples",
+                    "could not convert",
+                    "Input",
+                ],
+                "X": ["inconsistent numbers of samples"],
+                "param_grid": ["candidates", "Parameter grid"],
                 "cv": ["split", "fold", "cross-validation", "indices", "unpack", "iterat"],
                 "scoring": ["score", "scorer"],
             },

@@ -134,7 +134,9 @@ def test_types_may_be_mixed_in_one_stream(first, centre, rng):
     assert_moments(Moments.from_data(c) + Moments.from_data(b), np.concatenate([c, b]), 1e-12)
 
 
-@pytest.mark.parametrize("bad", [{"batch_size": 0}, {"batch_size": 2.5}, {"dtype": "int8"}])
+@pytest.mark.parametrize(
+    "bad", [{"batch_size": 0}, {"batch_size": 2.5}, {"batch_size": True}, {"dtype": "int8"}, {"dtype": {"a": [1]}}]
+)
 def test_parameters_of_from_data(bad):
     with pytest.raises(ValueError, match=f"{next(iter(bad))} must be .*, got"):
         Moments.from_data(np.ones((3, 3)), **bad)

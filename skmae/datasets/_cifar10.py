@@ -85,6 +85,8 @@ def fetch_cifar10(data_home: Any = None, *, subset: str = "train", download_if_m
     if local and data_home is None:
         images, target = _read_npz(Path(local), subset)
     else:
+        if data_home == "":
+            raise ValueError("data_home='' names no folder. Pass its path, or None for scikit-learn's data folder.")
         archive = Path(get_data_home(data_home)) / Path(_URL).name
         if not archive.exists():
             if not download_if_missing:

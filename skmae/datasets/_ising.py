@@ -85,7 +85,7 @@ def make_ising(
     >>> make_ising(10, size=16, coupling=0.44, ndim=2, random_state=0).shape
     (10, 16, 16)
     """
-    rng, n_samples, coupling = check_random_state(random_state), int(n_samples), float(coupling)
+    rng, coupling = check_random_state(random_state), float(coupling)
     with naming("size", "one whole number, or two for a lattice"):
         shape: tuple[Any, ...] = (size,) * ndim if isinstance(size, Integral) else tuple(size)
     if len(shape) != ndim or not all(isinstance(s, Integral) and int(s) >= (1 if ndim == 1 else 3) for s in shape):
@@ -94,7 +94,7 @@ def make_ising(
             + (" >= 1." if ndim == 1 else ", or two, of spins >= 3, so that no pair of spins is neighbours twice.")
         )
     return (
-        _chains(n_samples, int(shape[0]), coupling, rng)
+        _chains(n_samples, shape[0], coupling, rng)
         if ndim == 1
         else _lattices(n_samples, shape, coupling, n_sweeps, rng)
     )

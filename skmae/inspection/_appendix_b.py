@@ -81,9 +81,9 @@ def linearized_loss(
     point = Samples(rows if rescale else mean + q * z, frame=samples.frame, library=samples.library)
     point = as_taken_by(estimator, point)
     weight = (1 - q) / q if rescale else q * (1 - q)
-    scale = power_of_two(rows)  # squares of what is large or small would over- or underflow
-    error = (rows - to_numpy(estimator.reconstruct(point)).reshape(rows.shape)) / scale
-    total = np.sum(error**2)
+    error = rows - to_numpy(estimator.reconstruct(point)).reshape(rows.shape)
+    scale = power_of_two(np.array([np.abs(z).max(), np.abs(error).max()]))  # squares would over- or underflow
+    total = np.sum((error / scale) ** 2)
     if weight:
         linearization = estimator.linearize(point)
         block = max(int(get_config()["working_memory"] * 2**20 / 4 / (16 * grid.n_features)), 1)

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from skmae._compat import Interval
 from skmae._samples import to_numpy
 from skmae._typing import Shape
+from skmae.inspection._inputs import read_numbers
 from skmae.inspection._plotting import ImageDisplay, Picture, as_pictures, montage
 
 if TYPE_CHECKING:
@@ -135,7 +136,8 @@ class ComponentsDisplay(ImageDisplay):
         return self._show(self._picture(n_columns), ax, kwargs)
 
     def _picture(self, n_columns: int | None = None) -> Picture:
-        pictures = as_pictures(self.components, self.image_shape, self.channel_axis, "components")
+        components = read_numbers(self.components, "components")
+        pictures = as_pictures(components, self.image_shape, self.channel_axis, "components")
         largest = np.abs(pictures).max(axis=tuple(range(1, pictures.ndim)), keepdims=True)
         pictures = pictures / np.where(largest > 0, largest, 1)
         n_columns = n_columns or int(np.ceil(np.sqrt(len(pictures))))

@@ -290,6 +290,8 @@ class SpatialEntropyDisplay(CurveDisplay):
         defaults = {"histtype": "stepfilled", "alpha": 0.5, "density": True, "label": self.name}
         defaults |= {"bins": np.linspace(0, most, _BINS + 1), "color": COLOURS[drawn % len(COLOURS)]}
         values = np.minimum(read_numbers(self.entropies, "entropies").ravel(), most)
+        if not np.isfinite(values).any():
+            raise ValueError(f"entropies holds no number, but {self.entropies!r}. Pass what SpatialEntropy gives.")
         self.patches_ = self.ax_.hist(values, **{**defaults, **style})[2]
         if not drawn:
             self.ax_.axvline(most, color="0.4", linestyle="--", linewidth=1, label="uniform")

@@ -52,11 +52,19 @@ def read_rows_on_grid(
 
 def read_first(X: Any, n_samples: int, image_shape: Shape, reader: str) -> Samples:
     """The first samples, without a look at the others where they can be cut off; one sample is left for the model."""
-    can_be_cut = hasattr(X, "shape") and not isinstance(X, Samples) and tuple(X.shape) != tuple(image_shape)
-    samples = read(X[:n_samples] if can_be_cut else X, "X", reader)
+    shape = getattr(X, "shape", None)
+    can_be_cut = isinstance(shape, tuple) and not isinstance(X, Samples) and shape not in ((), tuple(image_shape))
+    samples = read(_cut(X, n_samples) if can_be_cut else X, "X", reader)
     if len(samples) <= n_samples:
         return samples
     return Samples(samples.read(slice(n_samples)), samples.sample_shape, library=samples.library)
+
+
+def _cut(X: Any, n_samples: int) -> Any:
+    try:
+        return X[:n_samples]
+    except Exception:  # of whatever library it is from: reading the whole says what is wrong
+        return X
 
 
 def check_rows(samples: Samples, name: str = "X", visible: BoolArray | None = None) -> Array:
@@ -194,9 +202,15 @@ def read_numbers(
 ) -> FloatArray:
     """Numbers that a display was given, NaN among them; None in `shape` is any length, `why` says where it is from."""
     try:
-        numbers = np.asarray(to_numpy(values), dtype=np.float64)
+        given = np.asarray(to_numpy(values))
+        if given.dtype.kind not in "biufcO":
+            raise TypeError(f"but {given.dtype}")
+        with np.errstate(over="ignore"):
+            numbers = given.real.astype(np.float64)
     except Exception as error:  # of whatever library they are from
         raise ValueError(f"{name} holds no numbers ({error}).") from error
+    if given.dtype.kind == "c" or (given.dtype.kind == "f" and (np.isinf(numbers) & np.isfinite(given)).any()):
+        raise ValueError(f"{name} holds {given.dtype} numbers beyond those of float64. Pass real ones, in its range.")
     if shape is not None and (
         numbers.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, numbers.shape, strict=True))
     ):

@@ -167,7 +167,9 @@ class JacobianDisplay(ImageDisplay):
         if pictures.ndim == 3:
             pictures = np.repeat(pictures[..., np.newaxis], 3, axis=-1)
         shape = len(images), len(read_names(self.outputs, "outputs")), height * width
-        maps = read_numbers(self.maps, "maps", shape, ", a map for each of images and each of outputs")
+        maps = read_numbers(
+            self.maps, "maps", shape, ", a map for each of images and of outputs, without the channels of channel_axis"
+        )
         largest = maps.max(axis=-1, keepdims=True)
         ink = np.sqrt(maps / np.where(largest > 0, largest, 1)).reshape(*maps.shape[:2], height, width, 1)
         colours = np.array(_colours(maps.shape[1]))[:, np.newaxis, np.newaxis]

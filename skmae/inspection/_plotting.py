@@ -196,6 +196,7 @@ def between_black_and_white(samples: ArrayLike, *others: ArrayLike) -> list[Floa
     known, and mid-grey.
     """
     samples = to_numpy(samples)
+    samples = samples.astype(np.float64) if samples.dtype == object else samples
     known = samples[np.isfinite(samples)]
     scale = power_of_two(known)  # so that no difference overflows
     ends = (known.min(), known.max()) if known.size else (0.0, 1.0)

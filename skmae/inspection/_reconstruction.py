@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import Interval, _num_samples
 from skmae._grid import PatchGrid
-from skmae._samples import to_numpy
+from skmae._samples import naming, to_numpy
 from skmae._typing import RandomState, Shape
 from skmae.inspection._inputs import as_taken_by, read_first, read_numbers
 from skmae.inspection._plotting import HIDDEN_GREY, ImageDisplay, Picture, as_pictures, between_black_and_white, montage
@@ -132,7 +132,8 @@ class ReconstructionDisplay(ImageDisplay):
         if visible is None:
             visible = estimator.sample_visible(len(samples), random_state)
         else:
-            visible = to_numpy(visible)
+            with naming("visible", "an array of bool, True where a sample may be seen"):
+                visible = to_numpy(visible)
             n = _num_samples(X)
             if visible.ndim > 1 and len(visible) == n and len(read_visible(grid, visible, n)) == n:
                 visible = visible[:n_samples]

@@ -20,8 +20,8 @@ from skmae._compat import HasMethods, Interval, RealNotInt, StrOptions, check_sa
 from skmae._estimator import GridEstimator, ReadsOnce
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID
-from skmae._reading import library_of
-from skmae._samples import Samples, Weights, count_rows, floating_dtype, naming, to_numpy
+from skmae._reading import check_columns, library_of
+from skmae._samples import Samples, Weights, count_rows, floating_dtype, naming, narrowed, to_numpy
 from skmae._typing import Array, BoolArray, Constraints, FloatArray, Floats, RandomState, Shape
 from skmae.linear._corruptions import Corruption, Masks
 from skmae.linear._filling import Filling
@@ -507,6 +507,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         check_is_fitted(self)
         with naming("X", "features of (n_samples, n_components)"):
             check_same_namespace(X, self, attribute="components_", method="inverse_transform")
+            check_columns(X, "inverse_transform")
             features = check_array(X, dtype="numeric", input_name="X")
             library, Z = library_of(features), to_numpy(features)
             Z = Z.astype(np.float64 if Z.dtype == object else floating_dtype(Z), copy=False)
@@ -515,8 +516,9 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
                 f"X has {Z.shape[1]} features, but inverse_transform of this {type(self).__name__} takes the "
                 f"{self.n_components_} that transform gives (n_components_)."
             )
-        decoder, mean = (a.astype(Z.dtype) for a in self._on_host("decoder", "mean"))
-        decoded = Z @ decoder.T + mean
+        decoder, mean = (narrowed(a, Z.dtype) for a in self._on_host("decoder", "mean"))
+        with np.errstate(under="ignore"):
+            decoded = Z @ decoder.T + mean
         return decoded if library is None else cast(Floats, library.adopt(decoded))
 
     def reconstruct(self, X: ArrayLike, visible: ArrayLike | None = None) -> Array:
@@ -551,12 +553,12 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         samples = self._samples_for(X, "reconstruct")
         filling, problem = self._filling, self._problem
         dtype = samples.output_dtype
-        components, decoder = (a.astype(dtype) for a in (filling.components, filling.decoder))
+        components, decoder = (narrowed(a, dtype) for a in (filling.components, filling.decoder))
         (mean,) = self._on_host("mean")
         masks = None if visible is None else problem.grid.per_feature(read_visible(problem.grid, visible, len(samples)))
         out = np.empty((len(samples), len(mean)), dtype)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite in the end is refused
-            rest = (mean - mean.astype(dtype)).astype(dtype)  # what rounding leaves of the mean
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # what is not finite in the end is refused
+            rest = narrowed(mean - narrowed(mean, dtype), dtype)  # what rounding leaves of the mean
             for rows, block in samples.centred_blocks(mean, dtype):
                 block -= rest
                 seen = samples.seen(rows, block)
@@ -594,7 +596,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         """
         samples = self._samples_for(X, "linearize")
         dtype = samples.output_dtype
-        components, decoder = (a.astype(dtype) for a in self._on_host("components", "decoder"))
+        components, decoder = (narrowed(a, dtype) for a in self._on_host("components", "decoder"))
         scale = np.ones((1, samples.n_features), dtype)
         if visible is None:
             samples.check_finite()
@@ -602,7 +604,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             shown = self._problem.grid.per_feature(read_visible(self._problem.grid, visible, 1))
             _check_shown(samples, shown)
             scale = self._filling.scale(shown, dtype)
-        return LinearMap(components, decoder, scale[0].astype(dtype), len(samples))
+        return LinearMap(components, decoder, narrowed(scale[0], dtype), len(samples))
 
     def sample_visible(self, n_samples: int, random_state: RandomState = None) -> BoolArray:
         """Draw what is visible of `n_samples` samples, as this model's training hides it.
@@ -661,9 +663,10 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
                     counts[rows] = seen.sum(axis=1)
                     errors[rows] = _errors_of_seen(problem, np.where(seen, block, 0), seen, components, decoder)
         if weights is not None:
-            errors, counts, weights = errors[weights > 0], counts[weights > 0], weights[weights > 0]
+            errors, counts = errors[weights > 0], counts[weights > 0]
         if not np.isfinite(errors).all():
             samples.check_bounded(weights, squares=True)
+        weights = None if weights is None else weights[weights > 0]
         if not counts.any():
             raise ValueError("All of X is NaN or masked: score has nothing to compare with.")
         return -float(np.average(errors, weights=weights) / np.average(counts, weights=weights))

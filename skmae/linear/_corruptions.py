@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from scipy.linalg.blas import dgemm
 
 from skmae._grid import PatchGrid
+from skmae._samples import naming
 from skmae._typing import Array, FloatArray, IntArray
 from skmae.masking import GroupSampler, Sampled, Sampler, moments_of
 
@@ -415,7 +416,9 @@ def _read_only(values: ArrayLike, dtype: DTypeLike) -> Array:
 
 def _check_weight(name: str, value: Any) -> None:
     is_list = name == "within" and isinstance(value, list | tuple | np.ndarray)
-    if not all(isinstance(each, Real) for each in (np.ravel(np.array(value, object)) if is_list else [value])):
+    with naming(name, "one number, or one for each group"):
+        parts = np.ravel(np.array(value, object)) if is_list else [value]
+    if not all(isinstance(each, Real) for each in parts):
         or_list = ", or one for each group" if name == "within" else ""
         raise TypeError(f"{name} of a Corruption must be a number{or_list}; got {value!r}.")
     with np.errstate(over="ignore"):

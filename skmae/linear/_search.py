@@ -120,6 +120,8 @@ class LinearMAESearchCV(GridSearchCV):
                 f"{type(self.estimator).__name__}{_beginning(first, self.estimator)}. For other estimators use "
                 f"sklearn.model_selection.GridSearchCV."
             )
+        if hasattr(self.cv, "split") and not hasattr(self.cv, "get_n_splits"):  # str is refused by scikit-learn
+            raise TypeError(f"cv={self.cv!r} is no splitter. Pass a number of folds, a splitter, or a list of splits.")
         self._check_comparable(first)
         samples = read_samples(X, self, may_have_gaps=True)
         if samples.library is not None or samples.frame is not None or not samples.rows_at_hand:
@@ -193,12 +195,17 @@ class _SharedFolds:
             return list(cv.split(X, y, **params))
         table, everything = X.table, np.arange(len(X))
         original = table.samples.original()
-        splits = [
-            (everything[np.asarray(train)], everything[np.asarray(test)])
-            for train, test in cv.split(original, y, **params)
-        ]
+        splits = [(_rows(everything, a), _rows(everything, b)) for a, b in cv.split(original, y, **params)]
         table.share([train for train, _ in splits], search._problems(table), search.verbose)
         return splits
+
+
+def _rows(everything: np.ndarray, part: Any) -> np.ndarray:
+    """Indices of a training or test set, whatever says which samples are in it."""
+    rows: np.ndarray = everything[np.asarray(part)]
+    if rows.ndim != 1:
+        raise TypeError(f"cv must give pairs of training and test indices, each of shape (n_rows,); got {part!r}.")
+    return rows
 
 
 def _first_step(estimator: Any) -> Any:

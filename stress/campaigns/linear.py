@@ -127,7 +127,7 @@ def draw_model(trial: Trial, shape: Shape, samples: Samples, n: int) -> Setting:
     if masking == "LinearDAE":
         spread = float(np.abs(samples.values).max()) or 1.0
         std = float(trial.choose(0.0, 1.0)) if trial.chance(0.2) else spread * 10 ** rng.uniform(-4, 1)
-        if trial.chance(0.05):  # far below, or far above, what the samples have
+        if trial.chance(0.05) and spread > 1e-60:  # far below, or far above, what the samples have
             std = spread * 10 ** rng.uniform(-50, 80)
         std = min(std, 1e150)
         return Setting(LinearDAE(**common, noise_std=std), masking, np.arange(d), noise=float(std) ** 2)
@@ -373,6 +373,8 @@ def _check_rank(setting: Setting, truth: Reference, values: np.ndarray, weights:
         raise Failure(f"n_components={wanted} kept a direction without signal")
     n_rows = len(truth.values) if weights is None else int(np.count_nonzero(weights))
     limit = min(n_rows - 1, int((truth.S.diagonal() > 0).sum()))
+    if setting.masking in ("LinearAE", "LinearDAE") and blur(truth) < 1e-15:  # exact zeros are told from signal
+        limit = min(limit, int((truth.explained > 1e-20 * truth.explained[0]).sum()))
     if k > limit and not setting.noise and not setting.hidden_loss:
         raise Failure(f"{k} components of samples of rank {limit}")
     if setting.hidden_loss:

@@ -274,3 +274,8 @@ def test_an_archive_of_something_else_is_told(tmp_path, monkeypatch, content):
     monkeypatch.setattr(_cifar10, "_MD5", hashlib.md5(content).hexdigest())
     with pytest.raises(OSError, match=r"cifar-10-binary\.tar\.gz is not the archive of CIFAR-10 .*Delete it and call"):
         fetch_cifar10(tmp_path, subset="test")
+
+
+def test_an_empty_name_is_no_folder():
+    with pytest.raises(ValueError, match=r"data_home='' names no folder. Pass its path, or None"):
+        fetch_cifar10("", download_if_missing=False)

@@ -1,8 +1,11 @@
 """Displays: what is drawn is what the model holds."""
 
+from io import BytesIO
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 from matplotlib.colors import CenteredNorm, LogNorm
 from numpy.testing import assert_allclose
 from sklearn.datasets import load_digits
@@ -130,6 +133,12 @@ def test_errors(rng):
             ReconstructionDisplay.from_estimator(model, X, n_samples=number)
     with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got 'weights'"):
         ComponentsDisplay.from_estimator(model, which="weights")
+    with pytest.raises(ValueError, match="visible cannot be read: detach Pass an array of bool"):
+        ReconstructionDisplay.from_estimator(model, X, visible=BytesIO())
+    with pytest.raises((TypeError, ValueError), match=r"[Ss]parse"):
+        ReconstructionDisplay.from_estimator(model, torch.eye(24).to_sparse())
+    with pytest.raises(ValueError, match="Expected 2D array, got scalar array"):
+        ReconstructionDisplay.from_estimator(model, np.array(0.5))
     with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got array"):
         ComponentsDisplay.from_estimator(model, which=np.ones(3))
 

@@ -123,6 +123,7 @@ def test_statistics_of_samples_of_any_scale(scale, images):
 def test_scales_whose_squares_float64_cannot_hold(images):
     model = LinearMAE(5, patch=2).fit(images)
     assert_allclose(linearized_loss(model, images * 1e140), -model.score(images * 1e140))
+    assert_allclose(linearized_loss(model, images * 1e-308), -model.score(images * 1e-308))
     with pytest.raises(ValueError, match=r"The loss, .* is beyond the range of float64. Divide X by its largest value"):
         linearized_loss(model, images * 1e200)
     small, one = (MaskSpectrumDisplay.from_samples(images * scale).power_ for scale in (1e-100, 1))
@@ -256,6 +257,20 @@ def test_bins_as_narrow_as_one_likes(images):
         ),
         (SpatialEntropyDisplay([1.0], 0), "n_pixels=0 must be a whole number >= 1"),
         (SpatialEntropyDisplay(["a"], 4), "entropies holds no numbers"),
+        (SpatialEntropyDisplay(["1.5"], 4), r"entropies holds no numbers \(but <U3\)"),
+        (SpatialEntropyDisplay([], 4), r"entropies holds no number, but \[\]. Pass what SpatialEntropy gives"),
+        (
+            ComponentsDisplay(np.ones((2, 36), complex), image_shape=SHAPE),
+            "components holds complex128 numbers beyond those of float64",
+        ),
+        (
+            ComponentsDisplay([np.ones((6, 6)), np.ones((5, 6))], image_shape=SHAPE),
+            "components holds no numbers .*inhomogeneous",
+        ),
+        (
+            JacobianDisplay(np.ones((2, 36)), np.ones((2, 1, 36)), [0], image_shape=SHAPE, channel_axis=-1),
+            "maps has shape .* without the channels of channel_axis",
+        ),
     ],
 )
 def test_displays_refuse_what_they_cannot_draw(display, message):

@@ -170,6 +170,18 @@ def test_noise_that_float64_cannot_weigh_against_samples():
         LinearDAE(2, noise_std=1e78, solver="eigh").fit(X * 1e-100)
 
 
+def test_weighted_scores_of_samples_beyond_float64_are_refused():
+    model, weights = LinearDAE(2).fit(X), np.arange(30.0)
+    with pytest.raises(ValueError, match=r"The largest absolute value of X is 1.e\+200, and its square is beyond"):
+        model.score(np.full(X.shape, 1e200), sample_weight=weights)
+
+
+def test_columns_of_dates_are_not_decoded():
+    dates = pd.DataFrame({"a": pd.date_range("2024", periods=3), "b": [1.0, 2.0, 3.0]})
+    with pytest.raises(ValueError, match=r"X has columns that are not numbers: \['a'\]. inverse_transform takes"):
+        LinearDAE(2).fit(X).inverse_transform(dates)
+
+
 def test_features_that_are_no_numbers_are_not_decoded():
     with pytest.raises(ValueError, match="X cannot be read: could not convert string to float: 'a' Pass features of"):
         LinearDAE(2).fit(X).inverse_transform(np.full((3, 2), "a", dtype=object))

@@ -406,3 +406,10 @@ def test_bad_data(digits):
         search.fit(pd.DataFrame(X).add_prefix("p").assign(c="a"), y)
     with pytest.raises(ValueError, match=r"sample_weight\[0\] is -1.0"):
         search.fit(X, y, linearmae__sample_weight=-np.ones(N))
+
+
+def test_what_splits_but_is_no_splitter_is_refused(digits):
+    with pytest.raises(TypeError, match=r"cv=b'3' is no splitter. Pass a number of folds, a splitter, or a list"):
+        LinearMAESearchCV(LinearAE(), {"n_components": [1, 2]}, cv=b"3").fit(digits[0])
+    with pytest.raises(TypeError, match=r"cv must give pairs of training and test indices, .* got 1"):
+        LinearMAESearchCV(LinearAE(), {"n_components": [1, 2]}, cv=[(1, 2)]).fit(digits[0])
