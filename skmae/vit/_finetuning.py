@@ -213,15 +213,15 @@ class ClassificationLoss(nn.Module):
 
     def __init__(self, weights: list[float], smoothing: float):
         super().__init__()
-        self.weight: Tensor
-        self.register_buffer("weight", torch.tensor(weights))  # on the device, which copies would have to wait for
+        self.weights: Tensor
+        self.register_buffer("weights", torch.tensor(weights))  # on the device, which copies would have to wait for
         self.smoothing = smoothing
 
     def forward(self, logits: Tensor, target: Tensor, share: float = 1.0) -> Tensor:
         """Scalar, from (n, C) and numbers of classes (n,), a share of which is the flipped batch's."""
         shares = F.one_hot(target, logits.shape[1]).to(logits.dtype)  # (n, C)
         return F.cross_entropy(
-            logits, _mix(shares, share), self.weight.to(logits.dtype), label_smoothing=self.smoothing
+            logits, _mix(shares, share), self.weights.to(logits.dtype), label_smoothing=self.smoothing
         )
 
 

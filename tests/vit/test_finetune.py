@@ -255,8 +255,8 @@ def test_class_weights_are_of_mean_one_and_move_the_decision(mae, digits):
     X, y = digits
     rare = (y == 0).astype(int)
     balanced = classifier(mae, class_weight="balanced").fit(X, rare)
-    weights = balanced.net_.criterion_.weights
-    assert np.mean(np.array(weights)[rare]) == pytest.approx(1)
+    weights = balanced.net_.criterion_.weights.numpy()
+    assert np.mean(weights[rare]) == pytest.approx(1)
     assert weights[1] / weights[0] == pytest.approx((rare == 0).sum() / rare.sum())
     heavy = classifier(mae, class_weight={0: 1.0, 1: 100.0}).fit(X, rare)
     assert heavy.predict(X).mean() > classifier(mae).fit(X, rare).predict(X).mean()
