@@ -11,6 +11,7 @@ from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import process_routing
 
 from skmae._reading import read_samples
+from skmae._samples import naming
 from skmae.linear._base import LinearAutoencoder
 from skmae.linear._folds import RowView, Table
 from skmae.linear._problem import Problem
@@ -128,6 +129,9 @@ class LinearMAESearchCV(GridSearchCV):
             super().fit(X, y, **params)
             return self
         samples.check_bounded()
+        if hasattr(y, "__array__"):
+            with naming("y", "an array of (n_samples,) or (n_samples, n_outputs)"):
+                np.asarray(y)
         table = Table(samples.with_nan(), samples.check_weights(self._weights(params)))
         super().fit(table.view(), y, **params)
         return self

@@ -413,3 +413,10 @@ def test_what_splits_but_is_no_splitter_is_refused(digits):
         LinearMAESearchCV(LinearAE(), {"n_components": [1, 2]}, cv=b"3").fit(digits[0])
     with pytest.raises(TypeError, match=r"cv must give pairs of training and test indices, .* got 1"):
         LinearMAESearchCV(LinearAE(), {"n_components": [1, 2]}, cv=[(1, 2)]).fit(digits[0])
+
+
+def test_targets_that_numpy_cannot_read_are_refused_by_name(digits):
+    torch = pytest.importorskip("torch")
+    search = LinearMAESearchCV(Pipeline([("mae", LinearMAE(2, patch=2)), ("ridge", Ridge())]), {"mae__mask": [0.5]})
+    with pytest.raises((TypeError, ValueError), match=r"y cannot be read: .* Pass an array of \(n_samples,\)"):
+        search.fit(digits[:20], torch.ones(20).to_sparse())
