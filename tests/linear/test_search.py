@@ -419,4 +419,4 @@ def test_targets_that_numpy_cannot_read_are_refused_by_name(digits):
     torch = pytest.importorskip("torch")
     search = LinearMAESearchCV(Pipeline([("mae", LinearMAE(2, patch=2)), ("ridge", Ridge())]), {"mae__mask": [0.5]})
     with pytest.raises((TypeError, ValueError), match=r"y cannot be read: .* Pass an array of \(n_samples,\)"):
-        search.fit(digits[:20], torch.ones(20).to_sparse())
+        search.fit(digits[0][:20], torch.ones(20).to_sparse())
