@@ -14,10 +14,9 @@ from numbers import Integral
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import qr
 from scipy.linalg.blas import dgemm, dsyrk, dtrsm
-from scipy.linalg.lapack import dlange, dpocon, dpotrf, stfsm, strttf
+from scipy.linalg.lapack import dlange, dpocon, dpotrf
 
 from skmae._linalg import EPS, carries_signal, mirror_lower, symmetric_eigen, unit_of
 from skmae._typing import BoolArray, FloatArray
@@ -89,8 +88,6 @@ class Factor:
     solver: str
     rcond: float
     span: FloatArray | None = None
-    narrow: Callable[[], "NarrowFactor"] | None = None
-    """What is left of it in float32; None where it is no triangle."""
 
     def apply_any(self, B: FloatArray) -> FloatArray:
         """R Rᵀ B; overwrites B."""
@@ -108,7 +105,6 @@ class Factor:
             whiten=lambda B: self.whiten(dgemm(1.0, Q, B, trans_a=1)),
             unwhiten=lambda B: dgemm(1.0, Q, self.unwhiten(B)),
             span=None if self.span is None else Q @ self.span,
-            narrow=None,
         )
 
     def from_remainder(self, remainder: Remainder, Q: FloatArray, product: FloatArray) -> FloatArray:
@@ -125,29 +121,6 @@ class Factor:
         """V⁺ cross E = (E − V⁺ D E) / across, of E in the range of V; overwrites DE."""
         within = E if self.span is None else self.span @ (self.span.T @ E)
         return (within - self.apply_inverse(DE)) / remainder.across
-
-
-@dataclass(frozen=True)
-class NarrowFactor:
-    """A `Factor` in float32, a quarter of its memory, of `scale`, (a,), and a packed triangle; or else a diagonal."""
-
-    scale: FloatArray
-    triangle: NDArray[np.float32] | None = None
-
-    def whiten(self, B: FloatArray) -> NDArray[np.float32]:
-        """RᵀB, a new array in Fortran order."""
-        out = np.empty(B.shape, np.float32, order="F")
-        with np.errstate(over="ignore", invalid="ignore"):  # for whoever takes it to see
-            scale = self.scale.astype(B.dtype)[:, np.newaxis]
-            scaled = np.multiply(B, scale, out=out, casting="same_kind")  # before it is rounded
-        return scaled if self.triangle is None else stfsm(1.0, self.triangle, scaled, uplo="L", overwrite_b=1)
-
-    def apply_any(self, B: FloatArray) -> FloatArray:
-        """R Rᵀ B, a new array."""
-        Z = self.whiten(B)
-        if self.triangle is not None:
-            Z = stfsm(1.0, self.triangle, Z, uplo="L", trans="T", overwrite_b=1)
-        return Z * self.scale[:, np.newaxis]
 
 
 def reduced_rank_regression(
@@ -313,7 +286,6 @@ def factorise(second: FloatArray, how: Factorisation) -> Factor:
             unwhiten=lambda B: _scaled(scale, dtrsm(1.0, L, B, lower=1, trans_a=1, overwrite_b=1)),
             solver="cholesky",
             rcond=float(rcond),
-            narrow=lambda: NarrowFactor(scale, strttf(L.astype(np.float32), uplo="L")[0]),
         )
     if how == "cholesky":
         raise ValueError(
