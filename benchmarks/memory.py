@@ -24,7 +24,11 @@ PCA = "from sklearn.decomposition import PCA; model = PCA(64, svd_solver='{}', r
 CASES = {
     "LinearMAE uint8": MAE + "model.fit(np.load(sys.argv[1] + '/u1.npy')); print(peak())",
     "LinearMAE uint8 memmap": MAE + "model.fit(np.load(sys.argv[1] + '/u1.npy', mmap_mode='r')); print(peak())",
+    "LinearMAE uint8 beside PyTorch": "import torch;"
+    + MAE
+    + "model.fit(np.load(sys.argv[1] + '/u1.npy')); print(peak())",
     "LinearMAE imports alone": MAE + "model.fit(np.random.rand(100, 64)); print(peak())",
+    "LinearMAE and PyTorch imports alone": "import torch;" + MAE + "model.fit(np.random.rand(100, 64)); print(peak())",
     "PCA randomized float32": PCA.format("randomized") + "model.fit(np.load(sys.argv[1] + '/f4.npy')); print(peak())",
     "PCA covariance_eigh float32": PCA.format("covariance_eigh")
     + "model.fit(np.load(sys.argv[1] + '/f4.npy')); print(peak())",

@@ -1,7 +1,8 @@
 """Batches of 500 through LinearMAE.partial_fit and IncrementalPCA, and transform against PCA's: ratios in one run.
 
-CIFAR-10, 64 components, from the folder that SKMAE_DATA names (or the official archive). The stream counts the solution
-at its end.
+CIFAR-10, 64 components, from the folder that SKMAE_DATA names (or the official archive). The stream of 20,000 counts
+the solution at its end. PyTorch is imported first, as whoever trains networks beside has it: rows say in which
+arithmetic 8-bit samples were multiplied.
 """
 
 from statistics import median
@@ -13,9 +14,11 @@ from _provenance import save
 from sklearn.decomposition import PCA, IncrementalPCA
 
 from skmae import LinearMAE
+from skmae._compat import import_optional
+from skmae._gram import takes_eight_bit
 from skmae.datasets import fetch_cifar10
 
-K, BATCH, N_STREAM, REPEATS = 64, 500, 10_000, 3
+K, BATCH, N_STREAM, REPEATS = 64, 500, 20_000, 5
 
 
 def stream(model: Any, X: np.ndarray) -> float:
@@ -33,6 +36,7 @@ def transform(model: Any, X: np.ndarray) -> float:
 
 
 def main() -> None:
+    import_optional("torch", extra="deep", purpose="8-bit arithmetic")
     X = fetch_cifar10().data
     X32 = X.astype(np.float32)
     mae, pca = LinearMAE(K).fit(X[:5000]), PCA(K, svd_solver="randomized", random_state=0).fit(X32[:5000])
@@ -54,7 +58,11 @@ def main() -> None:
         what, _, dtype = name.partition(":")[0], *name.rpartition(" ")[1:]
         peers = [other for other in medians if other.startswith(what) and "PCA" in other]
         peer = next((other for other in peers if other.endswith(dtype)), peers[-1])
-        rows.append({"what": name, "median_s": round(value, 3), "peer": peer, "ratio": round(value / medians[peer], 3)})
+        arithmetic = ""
+        if name == "partial_fit: LinearMAE uint8":
+            arithmetic = "int8" if takes_eight_bit(BATCH, X.shape[1]) else "float32"
+        row = {"what": name, "arithmetic": arithmetic, "median_s": round(value, 3), "repeats": REPEATS}
+        rows.append({**row, "peer": peer, "ratio": round(value / medians[peer], 3)})
         print(rows[-1])
     save("stream", rows)
 

@@ -25,7 +25,6 @@ EIGHT_BIT_ROWS = 2**16
 _EXACT_FLOAT32 = 2.0**24  # whole numbers up to here are exact in float32
 _FLOAT32_ENERGY = (1e-20, 1e30)  # sums of squares beyond these leave float32's range
 _PANEL = 256  # columns of a triangle handled at a time
-_EIGHT_BIT_PANEL = 768  # columns of a triangle multiplied at a time
 _REPAYS_IMPORT = 1e12  # multiplications above which 8 bits save the 2.5 s that importing PyTorch takes
 _FAST = 0.6  # of the time in float32
 
@@ -85,9 +84,12 @@ class GramSum:
         self._energy = 0.0
 
     def _add_eight_bit(self, block: NDArray[np.int8]) -> None:
-        for start in range(0, block.shape[1], _EIGHT_BIT_PANEL):
-            columns = slice(start, start + _EIGHT_BIT_PANEL)
-            self._target[start:, columns].T[...] += products(block[:, columns], block[:, start:])
+        import torch
+
+        for start in range(0, block.shape[1], _PANEL):
+            columns = slice(start, start + _PANEL)
+            product = products(block[:, columns], block[:, start:])
+            torch.from_numpy(self._target[start:, columns].T).add_(torch.from_numpy(product))  # NumPy has one thread
 
 
 def products(A: Array, B: Array) -> Array:
