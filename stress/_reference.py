@@ -252,14 +252,13 @@ class Reference:
 
     def condition(self) -> float:
         """Reciprocal condition of V, scaled to a unit diagonal, constant features left out."""
-        V = (self.S * self.Q + self.sigma2 * np.eye(len(self.S))).astype(np.float64)
-        varies = self.S.diagonal() > 0
-        if not varies.any():
-            return 0.0
-        V = V[np.ix_(varies, varies)]
-        size = np.sqrt(V.diagonal())
-        values = np.linalg.eigvalsh(V / np.outer(size, size))
-        return max(float(values[0] / values[-1]), 0.0)
+        return _condition(self.S * self.Q + self.sigma2 * np.eye(len(self.S)))
+
+    def condition_while_hidden(self) -> float:
+        """The least one of S and of what the other patches show while one is hidden."""
+        q, labels, masks = self.masks.one, self.labels, self.masks
+        pairs = [((masks.two - three) / np.outer(q, q))[np.ix_(labels, labels)] for three in masks.three]
+        return min(_condition(self.S), *(_condition(self.S * pair) for pair in pairs))
 
     def optimum_hidden(self) -> float:
         """The least loss of hidden features without a limit of rank: each patch regressed on the others."""
@@ -282,6 +281,18 @@ class Reference:
             error += float((1 - q[a]) * self.S[rows][:, rows].trace()) - (found**2).sum()
             count += float(1 - q[a]) * rows.sum()
         return max(error, 0.0) / count
+
+
+def _condition(V: np.ndarray) -> float:
+    """Reciprocal condition of a second moment scaled to a unit diagonal, constant features left out."""
+    V = V.astype(np.float64)
+    varies = V.diagonal() > 0
+    if not varies.any():
+        return 0.0
+    V = V[np.ix_(varies, varies)]
+    size = np.sqrt(V.diagonal())
+    values = np.linalg.eigvalsh(V / np.outer(size, size))
+    return max(float(values[0] / values[-1]), 0.0)
 
 
 def _unit_rows(F: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from skmae.masking import GroupSampler, Sampled, Sampler, moments_of
 
 _FEATURES_AT_A_TIME = 96
 _COLUMNS_AT_A_TIME = 256
-_ROUNDING = 1e-9  # of Q, below which two of its entries are the same
+_ROUNDING = 1e-13  # of Q, below which two of its entries are the same; masks of 1e-9 leave no more than ten times this
 
 
 class WhileHidden(NamedTuple):

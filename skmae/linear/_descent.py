@@ -27,7 +27,7 @@ from scipy.linalg.lapack import dposv
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from skmae._linalg import EPS, symmetric_eigen
+from skmae._linalg import EPS, carries_signal, symmetric_eigen
 from skmae._typing import Array, FloatArray, IntArray
 from skmae.linear._corruptions import WhileHidden
 from skmae.linear._primal import Factorisation, Minimiser, Rank, factorise, no_signal, reduced_rank_regression, signs
@@ -400,7 +400,14 @@ def solve_hidden(
         found.append(_split(W1, W2, V, truncated))
     losses = [expected_loss(moments, s.encoder, s.decoder) for s in found]
     best = int(np.argmin(losses))
-    return found[best], losses[best]
+    return found[best] if isinstance(n_components, Integral) else _with_signal(found[best]), losses[best]
+
+
+def _with_signal(minimiser: Minimiser) -> Minimiser:
+    """The same without directions that carry no signal: the descent may need fewer than it was started with."""
+    some = carries_signal(minimiser.eigenvalues, len(minimiser.decoder))
+    encoder, decoder, eigenvalues = minimiser.encoder[some], minimiser.decoder[:, some], minimiser.eigenvalues[some]
+    return replace(minimiser, encoder=encoder, decoder=decoder, eigenvalues=eigenvalues)
 
 
 def _nothing_to_learn(S: FloatArray, n_components: Rank) -> Minimiser:

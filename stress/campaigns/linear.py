@@ -224,7 +224,7 @@ def check_refusal(setting: Setting, samples: Samples, truth: Reference, weights:
         "n_components=": isinstance(k, int) and k > limit,
         "carries no signal": not isinstance(k, int) and nothing,
         'solver="dual"': model.solver == "dual",
-        'solver="cholesky" needs': model.solver == "cholesky" and truth.condition() < 1e-12,
+        'solver="cholesky" needs': model.solver == "cholesky" and is_singular(setting, truth),
         'loss="hidden" needs': setting.hidden_loss and n_units(setting) == 1,
         "nothing to learn": setting.hidden_loss and len(np.unique(setting.labels[truth.S.diagonal() > 0])) < 2,
         "never shows patch": setting.masking == "Sampled" and not np.all(setting.masks.one),
@@ -232,6 +232,11 @@ def check_refusal(setting: Setting, samples: Samples, truth: Reference, weights:
     }
     if not any(part in text and when for part, when in due.items()):
         raise Failure(f"refused without cause: {text}")
+
+
+def is_singular(setting: Setting, truth: Reference) -> bool:
+    """Whether a second moment that is to be factorised has no Cholesky factor."""
+    return truth.condition() < 1e-12 or (setting.hidden_loss and truth.condition_while_hidden() < 1e-12)
 
 
 def n_units(setting: Setting) -> int:

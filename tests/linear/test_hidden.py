@@ -506,3 +506,12 @@ def test_a_regression_on_dependent_features_is_of_the_least_norm(rng):
     C = rng.normal(size=(3, 5)) @ M
     assert_allclose(_descent._regressed(C, M), C @ np.linalg.pinv(M, 1e-10, hermitian=True), atol=1e-8)
     assert not _descent._regressed(C, np.zeros((5, 5))).any()
+
+
+def test_a_share_of_the_variance_keeps_no_direction_without_signal(rng):
+    """The descent needs no more directions than samples have, whatever it is started with."""
+    X = rng.normal(size=(30, 2)) @ rng.normal(size=(2, 6))
+    model = hidden(0.95, patch=2, image_shape=(6,), mask=0.5).fit(X)
+    assert model.n_components_ == 2
+    assert (model.eigenvalues_ > 1e-9).all()
+    assert hidden(3, patch=2, image_shape=(6,), mask=0.5).fit(X).n_components_ == 3

@@ -448,3 +448,14 @@ def test_corruptions_that_make_no_sense_are_refused(options, match):
         Corruption(**options)
     with pytest.raises(ValueError, match=r"groups of 3 features, but X has 4"):
         Corruption(within=1.0, groups=[0, 1, 1]).second(np.eye(4))
+
+
+def test_a_rare_mask_keeps_its_digits():
+    """Of patches that are nearly always hidden together, the rest decides what can be learned from each."""
+    sampler, mask = Blocks((3, 2)), 1e-9
+    grid = PatchGrid.build((3, 2), None, 1)
+    corruption = Corruption.of_masks(sampler, grid, mask)
+    one, two = sampler.moments(grid, mask)
+    excess = corruption.second(np.ones((6, 6))) - 1
+    assert_allclose(excess, two / np.outer(one, one) - 1, rtol=0, atol=1e-15)
+    assert len(np.unique(excess.round(11))) > 3
