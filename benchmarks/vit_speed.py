@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +24,19 @@ from skmae.vit._masking import patch_numbers
 from skmae.vit._precision import multiplies_bfloat16
 from skmae.vit._training import ReconstructionLoss
 
-SIDE, PATCH, DIM, LAYERS, HEADS, BATCH, STEPS = 32, 4, 96, 6, 6, 256, 8
+SIDE, PATCH, BATCH, STEPS = 32, 4, 256, 8
+
+
+class Size(NamedTuple):
+    """Of a network: width, blocks of the encoder, heads."""
+
+    dim: int
+    layers: int
+    heads: int
+
+
+SMALL = Size(96, 6, 6)
+SIZES = {"96 wide, 6 blocks": SMALL, "ViT-tiny: 192 wide, 12 blocks": Size(192, 12, 3)}
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -32,14 +44,14 @@ def images(n: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (n, SIDE, SIDE, 3)).astype(np.uint8)
 
 
-def estimator(**changes: Any) -> ViTMAE:
+def estimator(size: Size, **changes: Any) -> ViTMAE:
     settings = {
         "patch": PATCH,
-        "embed_dim": DIM,
-        "encoder_layers": LAYERS,
-        "encoder_heads": HEADS,
+        "embed_dim": size.dim,
+        "encoder_layers": size.layers,
+        "encoder_heads": size.heads,
         "decoder_layers": 1,
-        "decoder_heads": HEADS,
+        "decoder_heads": size.heads,
         "augment": None,
         "max_epochs": 1000,
         "batch_size": BATCH,
@@ -49,19 +61,19 @@ def estimator(**changes: Any) -> ViTMAE:
     return ViTMAE(**{**settings, **changes})
 
 
-def reference(mask: float = 0.75) -> ViTMAEForPreTraining:
+def reference(size: Size, mask: float = 0.75) -> ViTMAEForPreTraining:
     return ViTMAEForPreTraining(
         ViTMAEConfig(
             image_size=SIDE,
             patch_size=PATCH,
-            hidden_size=DIM,
-            num_hidden_layers=LAYERS,
-            num_attention_heads=HEADS,
-            intermediate_size=4 * DIM,
-            decoder_hidden_size=DIM,
+            hidden_size=size.dim,
+            num_hidden_layers=size.layers,
+            num_attention_heads=size.heads,
+            intermediate_size=4 * size.dim,
+            decoder_hidden_size=size.dim,
             decoder_num_hidden_layers=1,
-            decoder_num_attention_heads=HEADS,
-            decoder_intermediate_size=4 * DIM,
+            decoder_num_attention_heads=size.heads,
+            decoder_intermediate_size=4 * size.dim,
             mask_ratio=mask,
         )
     ).to(DEVICE)
@@ -114,21 +126,21 @@ def in_turns(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str,
     return {name: min(values[1:]) for name, values in times.items()}
 
 
-def speed(repeats: int) -> list[dict[str, Any]]:
+def speed(size: Size, repeats: int) -> list[dict[str, Any]]:
     X = images(BATCH * STEPS)
     pixels = torch.randn(BATCH, 3, SIDE, SIDE, device=DEVICE)
-    model, mae = reference(), estimator()
+    model, mae = reference(size), estimator(size)
     mae.partial_fit(X)
     contenders: dict[str, Callable[[], Any]] = {
         "transformers": steps_of(model, lambda batch: model(batch).loss, [pixels] * STEPS),
-        "bare": bare_loop(estimator().partial_fit(X), X),
+        "bare": bare_loop(estimator(size).partial_fit(X), X),
         "skmae": lambda: mae.partial_fit(X),
     }
     if multiplies_bfloat16(DEVICE):
-        narrow = estimator(precision="auto").partial_fit(X)
+        narrow = estimator(size, precision="auto").partial_fit(X)
         contenders["bfloat16"] = lambda: narrow.partial_fit(X)
     training = in_turns(contenders, repeats)
-    encoder = reference(mask=0.0).vit.eval()
+    encoder = reference(size, mask=0.0).vit.eval()
 
     def encode() -> None:
         with torch.inference_mode():
@@ -171,9 +183,9 @@ def train_alone(which: str) -> None:
     """Train for two epochs, and print the process's peak memory in MiB."""
     X = images(BATCH * STEPS)
     if which == "skmae":
-        estimator(max_epochs=2).fit(X)
+        estimator(SMALL, max_epochs=2).fit(X)
     else:
-        model = reference()
+        model = reference(SMALL)
         pixels = torch.from_numpy(X).float().movedim(-1, 1).div(255)
         epoch = steps_of(model, lambda batch: model(batch.to(DEVICE)).loss, list(pixels.split(BATCH)))
         epoch(), epoch()
@@ -206,9 +218,10 @@ def main() -> None:
     if options.alone:
         train_alone(options.alone)
         return
-    rows = [*speed(options.repeats), memory()]
+    rows = [{"network": name, **row} for name, size in SIZES.items() for row in speed(size, options.repeats)]
+    rows.append({"network": "96 wide, 6 blocks", **memory()})
     for row in rows:
-        who = f"{row['what']:>40} {row['precision']}"
+        who = f"{row['network']:>30} {row['what']:>40} {row['precision']}"
         print(f"{who} {row['skmae']:>14}  {row['peer']:>18} {row['other']:>14}  {row['ratio']}")
     save("vit_speed", rows)
 
