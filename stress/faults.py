@@ -107,7 +107,7 @@ FAULTS: list[Fault] = [
     line(
         "dual: decoders mixed by rounding",
         "linear",
-        "skmae.linear._dual:_orthonormal",
+        "skmae.linear._dual:orthonormalise",
         "    if n_kept:",
         "    if False:",
     ),

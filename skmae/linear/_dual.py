@@ -73,13 +73,12 @@ def solve_dual(
         projected = dgemm(1.0, columns, both)  # X_jᵀ [A C], (p, 2k)
         decoder[features], XjTC = projected[:, :k], np.asfortranarray(projected[:, k:])
         encoder[:, features] = (blocks.factor(number, columns).apply_inverse(XjTC) if blocks.has_factors else XjTC).T
-    encoder, decoder = _orthonormal(encoder, decoder, int(np.count_nonzero(values)))
+    orthonormalise(encoder, decoder, int(np.count_nonzero(values)))
     if multiple is not None:
         encoder = decoder.T * (values > 0)[:, np.newaxis] / multiple
-    orientation = signs(decoder)
     minimiser = Minimiser(
-        encoder=encoder * orientation[:, np.newaxis],
-        decoder=decoder * orientation,
+        encoder=encoder,
+        decoder=decoder,
         eigenvalues=values,
         solver="dual",
         rcond=np.nan,
@@ -244,18 +243,22 @@ def _warn_if_pca(kappa: FloatArray) -> None:
         )
 
 
-def _orthonormal(encoder: FloatArray, decoder: FloatArray, n_kept: int) -> tuple[FloatArray, FloatArray]:
-    """The same with orthonormal columns in the decoder: rounding mixes them where λ spans many orders.
+def orthonormalise(encoder: FloatArray, decoder: FloatArray, n_kept: int) -> None:
+    """Make the columns of the decoder orthonormal, in place: rounding mixes them where λ spans many orders.
 
-    Those beyond `n_kept`, without signal, become anything.
+    Those beyond `n_kept`, without signal, become anything. Signs are chosen, too.
     """
     kept = decoder[:, :n_kept]
     if n_kept:
         R = cholesky(kept.T @ kept, check_finite=False)
-        decoder[:, :n_kept] = solve_triangular(R, kept.T, trans=1, check_finite=False).T
-        encoder[:n_kept] = solve_triangular(R, encoder[:n_kept], trans=1, check_finite=False)
+        for features in _runs(len(kept)):  # which takes no second decoder
+            kept[features] = solve_triangular(R, kept[features].T, trans=1, check_finite=False).T
+            of_kept = encoder[:n_kept, features]
+            of_kept[...] = solve_triangular(R, of_kept, trans=1, check_finite=False)
     random = np.random.RandomState(0).standard_normal((len(decoder), decoder.shape[1] - n_kept))
     for _ in range(2):
-        random -= decoder[:, :n_kept] @ (decoder[:, :n_kept].T @ random)
+        random -= kept @ (kept.T @ random)
     decoder[:, n_kept:] = np.linalg.qr(random)[0]
-    return encoder, decoder
+    orientation = signs(decoder)
+    encoder *= orientation[:, np.newaxis]
+    decoder *= orientation

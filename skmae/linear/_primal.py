@@ -259,7 +259,7 @@ def rank_of(eigenvalues: FloatArray, n_components: Rank) -> int:
 
 def signs(E: FloatArray) -> FloatArray:
     """svd_flip's convention: the largest entry of each eigenvector becomes positive."""
-    largest = np.abs(E).argmax(axis=0)
+    largest = [np.abs(column).argmax() for column in E.T]  # one at a time, without a second E
     return np.where(E[largest, np.arange(E.shape[1])] < 0, -1.0, 1.0)
 
 

@@ -29,8 +29,8 @@ from skmae._linalg import EPS, mirror_lower, symmetric_eigen, unit_of, variance_
 from skmae._samples import BLOCK_ROWS, Samples, Weights
 from skmae._typing import Array, BoolArray, DType, FloatArray, IntArray
 from skmae.linear._corruptions import Corruption, joined
-from skmae.linear._dual import _orthonormal
-from skmae.linear._primal import Factor, Minimiser, checked_total, factorise, no_signal, signs
+from skmae.linear._dual import orthonormalise
+from skmae.linear._primal import Factor, Minimiser, checked_total, factorise, no_signal
 
 #: Numbers of X in a block.
 NUMBERS_AT_A_TIME = 2**26
@@ -422,11 +422,5 @@ def _in_order(minimiser: Minimiser, k: int, rows: _Rows) -> Minimiser:
     encoder, decoder, eigenvalues = np.zeros((k, d)), np.zeros((d, k)), np.zeros(k)
     encoder[:kept], decoder[:, :kept] = minimiser.encoder[:kept], minimiser.decoder[:, :kept]
     eigenvalues[:kept] = values[:kept] * rows.unit
-    encoder, decoder = _orthonormal(encoder, decoder, kept)
-    orientation = signs(decoder)
-    return replace(
-        minimiser,
-        encoder=encoder * orientation[:, np.newaxis],
-        decoder=decoder * orientation,
-        eigenvalues=eigenvalues,
-    )
+    orthonormalise(encoder, decoder, kept)
+    return replace(minimiser, encoder=encoder, decoder=decoder, eigenvalues=eigenvalues)
