@@ -385,9 +385,11 @@ class Moments:
             progress=partial(with_progress, total=len(samples), verbose=verbose),
         )
         diagonal = self._scatter.diagonal()
-        if not (np.isfinite(diagonal.sum()) and np.isfinite(first.sum()) and diagonal.max(initial=0) > _LEAST):
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+            total, total_first = diagonal.sum(), first.sum()
+        if not (np.isfinite(total) and np.isfinite(total_first) and diagonal.max(initial=0) > _LEAST):
             samples.check_bounded(weights, squares=True)
-            if not np.isfinite(diagonal.sum()):
+            if not np.isfinite(total):
                 raise ValueError("The sums of squares of X are beyond the range of float64. Divide X by a constant.")
         self._first = self._first + first
         self._exact &= exact

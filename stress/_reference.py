@@ -252,13 +252,20 @@ class Reference:
 
     def condition(self) -> float:
         """Reciprocal condition of V, scaled to a unit diagonal, constant features left out."""
-        return _condition(self.S * self.Q + self.sigma2 * np.eye(len(self.S)))
+        values = _relative_eigenvalues(self.S * self.Q + self.sigma2 * np.eye(len(self.S)))
+        return max(float(values[0]), 0.0)
+
+    def rounding(self) -> float:
+        """What rounding of S may change of λ, over tr S: where V is singular, V⁺ magnifies it."""
+        values = _relative_eigenvalues(self.S * self.Q + self.sigma2 * np.eye(len(self.S)))
+        signal = values[values > 1e-14]
+        return 1e-16 / signal[0] if len(signal) < len(values) else 0.0
 
     def condition_while_hidden(self) -> float:
         """The least one of S and of what the other patches show while one is hidden."""
         q, labels, masks = self.masks.one, self.labels, self.masks
         pairs = [((masks.two - three) / np.outer(q, q))[np.ix_(labels, labels)] for three in masks.three]
-        return min(_condition(self.S), *(_condition(self.S * pair) for pair in pairs))
+        return min(float(_relative_eigenvalues(V)[0]) for V in (self.S, *(self.S * pair for pair in pairs)))
 
     def optimum_hidden(self) -> float:
         """The least loss of hidden features without a limit of rank: each patch regressed on the others."""
@@ -283,16 +290,16 @@ class Reference:
         return max(error, 0.0) / count
 
 
-def _condition(V: np.ndarray) -> float:
-    """Reciprocal condition of a second moment scaled to a unit diagonal, constant features left out."""
+def _relative_eigenvalues(V: np.ndarray) -> np.ndarray:
+    """Of a second moment scaled to a unit diagonal, ascending, over the largest; constant features are left out."""
     V = V.astype(np.float64)
     varies = V.diagonal() > 0
     if not varies.any():
-        return 0.0
+        return np.zeros(1)
     V = V[np.ix_(varies, varies)]
     size = np.sqrt(V.diagonal())
     values = np.linalg.eigvalsh(V / np.outer(size, size))
-    return max(float(values[0] / values[-1]), 0.0)
+    return np.asarray(values / values[-1])
 
 
 def _unit_rows(F: np.ndarray) -> np.ndarray:

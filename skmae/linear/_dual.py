@@ -93,31 +93,32 @@ class _Rows:
         self.X = X
         self.weights = weights
         self.root = None if weights is None else np.sqrt(weights * (len(X) / weights.sum()))
-        self.mean, self.variance = self._mean_and_variance()
+        self._shift, self._offset, self.variance = self._about_the_mean()
+        self.mean = self._shift + self._offset
 
     @np.errstate(over="ignore", invalid="ignore")  # what overflows is refused
-    def _mean_and_variance(self) -> tuple[FloatArray, FloatArray]:
-        """Of each feature, (d,); the variance of a constant one is exactly zero."""
+    def _about_the_mean(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """A centre near the mean of each feature, what the mean is beyond it, and the variance, zero if constant."""
         d = self.X.shape[1]
-        mean, variance = np.empty(d), np.empty(d)
+        shift, offset, variance = np.empty(d), np.empty(d), np.empty(d)
         for features in _runs(d):
             block = self.X[:, features].astype(np.float64)
-            shift = np.average(block, axis=0, weights=self.weights)
-            block -= shift
-            offset = np.average(block, axis=0, weights=self.weights)  # what rounding left of the mean
-            mean[features] = shift + offset
+            centre = shift[features] = np.average(block, axis=0, weights=self.weights)
+            block -= centre
+            rest = offset[features] = np.average(block, axis=0, weights=self.weights)  # what rounding left of the mean
             if self.root is not None:
                 block *= self.root[:, np.newaxis]
-            found = np.einsum("nd,nd->d", block, block) / len(block) - offset**2
-            variance[features] = np.where(found <= variance_of_rounding(offset**2, mean[features]), 0, found)
+            found = np.einsum("nd,nd->d", block, block) / len(block) - rest**2
+            variance[features] = np.where(found <= variance_of_rounding(rest**2, centre + rest), 0, found)
         if not np.isfinite(variance.sum()):
             refuse_not_finite(self.X)
-        return mean, variance
+        return shift, offset, variance
 
     def centred(self, features: IntArray) -> FloatArray:
         """X_jᵀ, (p, n), float64 in Fortran order."""
         centred = self.X[:, features].astype(np.float64, order="C")
-        centred -= self.mean[features]
+        centred -= self._shift[features]
+        centred -= self._offset[features]  # by itself: far from zero, the mean is rounded to less than samples differ
         if self.root is not None:
             centred *= self.root[:, np.newaxis]
         return centred.T

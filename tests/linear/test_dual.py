@@ -105,6 +105,17 @@ def test_the_number_of_components_is_found_as_well(n_components, rng):
     assert dual.n_components_ == primal.n_components_ <= 19
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_samples_far_from_zero_are_centred_with_all_their_digits(weighted, rng):
+    """Where float64 rounds the mean to less than samples differ, what is left of it is no direction of its own."""
+    X = images(rng, 11, (4, 6)).reshape(11, -1) + 2.0**37
+    weights = rng.random(11) if weighted else None
+    rows = _dual._Rows(X, weights)
+    left = np.average(rows.centred(np.arange(24)) / (1 if rows.root is None else rows.root), axis=1, weights=weights)
+    assert_allclose(left, 0, atol=1e-10)
+    assert not np.allclose(np.average(X - rows.mean, axis=0, weights=weights), 0, atol=1e-10)
+
+
 def test_directions_without_signal_are_completed(rng):
     X = images(rng, 10, (6, 8))
     model = LinearMAE(10, patch=2, solver="dual").fit(X)  # rank 9

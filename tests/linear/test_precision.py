@@ -289,3 +289,9 @@ def test_what_is_singular_in_float32_need_not_be_in_float64():
     rng = np.random.default_rng(0)
     X = (rng.normal(size=(500, 1)) + 1e-4 * rng.normal(size=(500, 6))).astype(np.float32)
     assert LinearAE(2, solver="cholesky").fit(X).solver_ == "cholesky"
+
+
+def test_squares_that_overflow_only_together_are_refused():
+    X = np.array([[1.2e154, 0.0], [0.0, 1.2e154], [1.0, 1.0]])
+    with pytest.raises(ValueError, match=r"beyond the range of float64. Divide X by a constant"):
+        Moments.from_data(X)
