@@ -515,7 +515,7 @@ def _searches() -> list[Entry]:
                 ],
                 "X": ["inconsistent numbers of samples"],
                 "refit": ["best_index_"],
-                "param_grid": ["candidates", "Parameter grid"],
+                "param_grid": ["candidates", "Parameter grid", "Invalid parameter"],
                 "cv": ["split", "fold", "cross-validation", "indices", "unpack", "iterat"],
                 "scoring": ["score", "scorer"],
             },
