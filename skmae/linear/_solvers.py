@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skmae._linalg import unit_of
+from skmae._linalg import EPS_FLOAT32, unit_of
 from skmae._typing import FloatArray
 from skmae.linear._corruptions import Corruption
 from skmae.linear._dual import solve_dual
@@ -22,9 +22,11 @@ from skmae.linear._problem import Data, FromSummary, Problem, Solution, Summary,
 from skmae.linear._randomized import NUMBERS_AT_A_TIME, solve_randomized
 
 # Products summed in float32 are good to 1e-7 or so of the largest variance. They do where the smallest eigenvalue
-# asked for has at least this share of the largest, and V is no worse conditioned than this
+# asked for has at least this share of the largest, V still has a Cholesky factor, and their rounding changes Σ λ by no
+# more than this share of the variance
 _EIGENVALUE_FOR_FLOAT32 = 1e-4
-_RCOND_FOR_FLOAT32 = 1e-7
+_RCOND_FOR_FLOAT32 = 1e-8
+_ERROR_FOR_FLOAT32 = 1e-6
 
 # Of solver="randomized": passes over X, and arrays of (d, k)
 _TYPICAL_PASSES, _ARRAYS = 10, 16
@@ -129,7 +131,11 @@ class Primal(Solver):
         S, corruption = S / unit if unit != 1 else S, problem.corruption.in_units(unit)
         minimiser, error = problem.loss.minimise(corruption, S, problem.n_components, how)
         values = minimiser.eigenvalues
-        is_exact = minimiser.rcond > _RCOND_FOR_FLOAT32 and values[-1] > _EIGENVALUE_FOR_FLOAT32 * values[0]
+        is_exact = (
+            minimiser.rcond > _RCOND_FOR_FLOAT32
+            and values[-1] > _EIGENVALUE_FOR_FLOAT32 * values[0]
+            and _error_of_float32(minimiser, S) < _ERROR_FOR_FLOAT32
+        )
         minimiser = replace(minimiser, eigenvalues=values * unit)
         return _solution(problem, summary, minimiser, error * unit), bool(is_exact)
 
@@ -145,6 +151,18 @@ class Primal(Solver):
         found = AllFeatures().minimise_together(corruptions, S, first.n_components, self._how, workspace)
         pairs = zip(problems, found, strict=True)
         return [_solution(problem, summary, minimiser, error) for problem, (minimiser, error) in pairs]
+
+
+def _error_of_float32(minimiser: Minimiser, S: FloatArray) -> float:
+    """By what Σ λ may be wrong, over tr S, if products were rounded to float32.
+
+    λ = 2 wᵀSe − wᵀVw is stationary in its row w of the encoder and column e of the decoder, so that to first order it
+    changes by what rounding changes of S and V alone.
+    """
+    size = np.sqrt(S.diagonal())
+    w = np.linalg.norm(minimiser.encoder * size, axis=1)
+    e = np.linalg.norm(minimiser.decoder.T * size, axis=1)
+    return float(EPS_FLOAT32 * (2 * w @ e + w @ w) / np.trace(S))
 
 
 class Dual(Solver):

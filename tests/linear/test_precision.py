@@ -14,6 +14,7 @@ from sklearn.base import clone
 from skmae import LinearAE, LinearDAE, LinearMAE, Moments
 from skmae.linear import Corruption, LinearAutoencoder
 from skmae.linear._primal import reduced_rank_regression
+from skmae.masking import Blocks
 
 CONDITIONS = [1, 1e4, 1e8, 1e12, 1e14]
 SHAPE, D, RANK = (2, 4), 8, 3  # two patches of 2 × 2
@@ -283,6 +284,16 @@ def test_float32_sums_do_for_ordinary_images(monkeypatch):
     assert asked == ["float32"]
     LinearMAE(8, patch=2, image_shape=(6, 6)).fit(with_common_factor(30))
     assert asked == ["float32", "float32", "float64"]
+
+
+@pytest.mark.parametrize("seed", [62, 99, 128, 209])
+def test_an_encoder_that_magnifies_rounding_is_found_in_float64(seed):
+    """Redundant features that are rounded to float16: float32 sums would change the loss by 2e-5 of the variance and more."""
+    rng = np.random.default_rng(seed)
+    X = (rng.normal(size=(10, 4)) @ rng.normal(size=(4, 14))).astype(np.float16)
+    model = LinearMAE(4, image_shape=(14,), mask=0.55, mask_sampling=Blocks(size=3), solver="cholesky")
+    found, exact = (clone(model).fit(Y).expected_loss_ for Y in (X, X.astype(np.float64)))
+    assert_allclose(found, exact, rtol=0, atol=1e-6 * X.astype(np.float64).var(axis=0).mean())
 
 
 def test_what_is_singular_in_float32_need_not_be_in_float64():
