@@ -136,7 +136,7 @@ ARRAYS: dict[str, Callable[[], Any]] = {
     "transposed": lambda: np.arange(192.0).reshape(16, 12),
     "NaN": lambda: np.full((12, 16), np.nan),
     "one NaN": lambda: np.where(np.arange(192).reshape(12, 16) == 50, np.nan, 1.0),
-    "inf": lambda: np.where(np.arange(192).reshape(12, 16) == 50, np.inf, 1.0),
+    "inf": lambda: np.where(np.arange(192).reshape(12, 16) == 5, np.inf, 1.0),
     "NaN weights": lambda: np.full(12, np.nan),
     "inf weights": lambda: np.full(12, np.inf),
     "zero weights": lambda: np.zeros(12),

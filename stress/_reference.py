@@ -292,13 +292,12 @@ class Reference:
 
 def _relative_eigenvalues(V: np.ndarray) -> np.ndarray:
     """Of a second moment scaled to a unit diagonal, ascending, over the largest; constant features are left out."""
-    V = V.astype(np.float64)
     varies = V.diagonal() > 0
     if not varies.any():
         return np.zeros(1)
     V = V[np.ix_(varies, varies)]
     size = np.sqrt(V.diagonal())
-    values = np.linalg.eigvalsh(V / np.outer(size, size))
+    values = np.linalg.eigvalsh((V / size / size[:, np.newaxis]).astype(np.float64))
     return np.asarray(values / values[-1])
 
 

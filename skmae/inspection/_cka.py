@@ -203,7 +203,11 @@ class CKADisplay(ImageDisplay):
             if representations is not None and not representations:
                 raise ValueError(f"{name} is empty: pass one representation at least, as in {{'pca': X_pca}}.")
         rows = {name: read_rows(values, "X") for name, values in features.items()}
-        compared = rows if others is None else {name: read_rows(values, "Y") for name, values in others.items()}
+        compared = (
+            rows
+            if others is None
+            else {name: read_rows(values, f"others[{name!r}]") for name, values in others.items()}
+        )
         similarities = np.array(
             [[_similarity(x, y, unbiased, batch_size) for y in compared.values()] for x in rows.values()]
         )

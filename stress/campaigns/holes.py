@@ -123,7 +123,8 @@ def _check_moments(trial: Trial, samples: Samples, seen: np.ndarray, weights: np
         axis=0
     )
     error = np.abs(found.second / float(unit) ** 2 - second)
-    offset = (np.abs(samples.values).max(axis=0) / float(unit)) * 4e-15
+    taken = len(seen) / len(kept)
+    offset = (np.abs(samples.values).max(axis=0) / float(unit)) * 4e-15 * taken
     allowed = 1e-11 * np.outer(reach, reach) + np.add.outer(offset, offset) * reach.max()
     constant = np.sqrt(np.abs(second.diagonal())) < 1e-7 * reach + 1e-14
     allowed = allowed + np.where(constant | constant[:, np.newaxis], np.abs(second), 0)
@@ -131,7 +132,7 @@ def _check_moments(trial: Trial, samples: Samples, seen: np.ndarray, weights: np
         at = tuple(int(i) for i in np.unravel_index(np.argmax(error - allowed), error.shape))
         raise Failure(f"second{list(at)} is {found.second[at] / float(unit) ** 2:.9g}, not {float(second[at]):.9g}")
     if not (np.abs(found.mean / float(unit) - mean) <= 1e-11 * reach + offset).all():
-        raise Failure("mean differs")
+        raise Failure(f"mean differs: {found.mean / float(unit) - mean}, allowed {1e-11 * reach + offset}")
 
 
 def _check_refusal(setting: linear.Setting, seen: np.ndarray, weights: np.ndarray | None, text: str) -> None:
@@ -174,7 +175,8 @@ def _check_fitted(
         return  # float64 cannot tell what is negative of small features from the rounding of large ones
     size = np.sqrt(np.where(variance > 0, variance, 1)).astype(np.float64) if values[0] >= 0 else np.ones(d)
     values, U = np.linalg.eigh((second / np.outer(size, size)).astype(np.float64))  # small features keep their digits
-    root = (U * np.sqrt(np.maximum(values, 0))).T * size * np.sqrt(d)
+    values = np.where(values > 1e-15 * d * values[-1], values, 0)  # or rounding would be directions of its own
+    root = (U * np.sqrt(values)).T * size * np.sqrt(d)
     root[:, variance == 0] = 0  # rounding would be features, as good as any
     truth = Reference(
         np.vstack([root, -root]),
@@ -188,7 +190,7 @@ def _check_fitted(
     W1, W2 = (np.asarray(a).astype(Wide) for a in (model.components_, model.decoder_))
     found = float(truth.loss_all(W2 @ W1)) * to_scale
     best = truth.optimum(model.n_components_) * to_scale
-    near = (1e-4 if narrow else 1e-8) * scale / d
+    near = ((1e-4 if narrow else 1e-8) + truth.rounding()) * scale / d
     if not -near <= found - best <= near:
         raise Failure(f"loss {found * d / scale:.9g} of the variance, the optimum {best * d / scale:.9g}")
     excess = float((truth.S.diagonal() * to_scale - variance).sum())

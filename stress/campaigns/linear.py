@@ -348,7 +348,7 @@ def check_optimum(
     if not setting.hidden_loss:
         best = truth.optimum(k)
         weakest = truth.explained[:k].min() if k else 0.0
-        allowed = min(near * scale, 1e-3 * weakest + 1e-12 * scale + blur(truth) * scale) / d
+        allowed = min(near * scale, 1e-3 * weakest + 1e-12 * scale + (blur(truth) + truth.rounding()) * scale) / d
         if not -near * scale / d <= found - best <= allowed:
             raise Failure(f"loss {found * d / scale:.12g} of the variance, the optimum {best * d / scale:.12g}")
         error = np.abs(np.asarray(model.eigenvalues_) / float(truth.unit) ** 2 - truth.explained[:k]).max(initial=0)

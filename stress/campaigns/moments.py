@@ -122,7 +122,8 @@ def _check(moments: Moments, samples: Samples, weights: np.ndarray | None, rows:
     error = np.abs(moments.second.astype(Wide) / unit / unit - second)
     allowed = lost * np.outer(reach, reach) + np.add.outer(last_digit, last_digit) * (reach + last_digit).max()
     spread = np.sqrt(second.diagonal())
-    constant = spread < 1e-7 * reach * np.sqrt(taken) + 1e-14 * np.abs(mean)  # may count as such
+    least = (2e-3 if narrow else 1e-7) * np.sqrt(taken)
+    constant = spread < least * reach + 1e-14 * np.abs(mean)  # may count as such
     allowed = allowed + np.where(constant | constant[:, np.newaxis], np.outer(spread, spread), 0)
     tiny = np.finfo(np.float64).tiny / unit / unit
     if not (error <= allowed + tiny).all():

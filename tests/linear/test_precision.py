@@ -288,7 +288,7 @@ def test_float32_sums_do_for_ordinary_images(monkeypatch):
 
 @pytest.mark.parametrize("seed", [62, 99, 128, 209])
 def test_an_encoder_that_magnifies_rounding_is_found_in_float64(seed):
-    """Redundant features that are rounded to float16: float32 sums would change the loss by 2e-5 of the variance and more."""
+    """Redundant features, rounded to float16: sums in float32 would change the loss by 2e-5 of the variance."""
     rng = np.random.default_rng(seed)
     X = (rng.normal(size=(10, 4)) @ rng.normal(size=(4, 14))).astype(np.float16)
     model = LinearMAE(4, image_shape=(14,), mask=0.55, mask_sampling=Blocks(size=3), solver="cholesky")
