@@ -280,8 +280,13 @@ class Blocks:
         three = self._shared(grid, high - low)  # that cover patch `patch` and both of two others
         with_patch = two[patch]
         covering = 3 - two - with_patch[:, np.newaxis] - with_patch + three  # of any of the three, over those of one
-        rates = (q - q ** (2 - with_patch)) / (1 - q)
-        return 1 - q, rates, (q ** (2 - two) - q**covering) / (1 - q)
+
+        def hidden_too(few: FloatArray, more: FloatArray) -> FloatArray:
+            """(q^few − q^more) / mask, without the difference of what is nearly one."""
+            difference: FloatArray = -(q**few) * np.expm1((more - few) * np.log1p(-mask)) / mask
+            return difference
+
+        return mask, hidden_too(np.ones(n), 2 - with_patch), hidden_too(2 - two, covering)
 
     def _extent(self, grid: PatchGrid, patch: int) -> tuple[IntArray, IntArray]:
         """Lowest and highest place along each axis of `patch` and every two others; (axes, N, N) each."""

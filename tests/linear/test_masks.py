@@ -459,3 +459,13 @@ def test_a_rare_mask_keeps_its_digits():
     excess = corruption.second(np.ones((6, 6))) - 1
     assert_allclose(excess, two / np.outer(one, one) - 1, rtol=0, atol=1e-15)
     assert len(np.unique(excess.round(11))) > 3
+
+
+def test_what_is_hidden_beside_a_patch_keeps_its_digits():
+    """Of rare masks, q^a − q^b over mask comes near b − a, and not near rounding over mask."""
+    sampler, grid = Blocks(2), PatchGrid.build((2, 3), None, 1)
+    chance, rates, pairs = sampler.moments_given_hidden(0, grid, 1e-13)
+    _, near, pairs_near = sampler.moments_given_hidden(0, grid, 1e-6)
+    assert chance == 1e-13
+    assert_allclose(rates, near, atol=1e-5)
+    assert_allclose(pairs, pairs_near, atol=1e-5)
