@@ -517,7 +517,7 @@ def _searches() -> list[Entry]:
                 "refit": ["best_index_"],
                 "param_grid": ["candidates", "Parameter grid", "Invalid parameter"],
                 "cv": ["split", "fold", "cross-validation", "indices", "unpack", "iterat"],
-                "scoring": ["score", "scorer"],
+                "scoring": ["score", "scorer", "positional arguments"],
             },
         )
     ]

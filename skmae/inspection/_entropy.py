@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _BINS = 40  # of a histogram
+_ROUNDING = 1e-9  # nats, by which an entropy of zero may be below it
 
 
 class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
@@ -292,6 +293,9 @@ class SpatialEntropyDisplay(CurveDisplay):
         values = np.minimum(read_numbers(self.entropies, "entropies").ravel(), most)
         if not np.isfinite(values).any():
             raise ValueError(f"entropies holds no number, but {self.entropies!r}. Pass what SpatialEntropy gives.")
+        if np.nanmin(values) < -_ROUNDING:
+            least = f"{np.nanmin(values):.3g}"
+            raise ValueError(f"entropies holds {least}, but no entropy is below 0. Pass what SpatialEntropy gives.")
         self.patches_ = self.ax_.hist(values, **{**defaults, **style})[2]
         if not drawn:
             self.ax_.axvline(most, color="0.4", linestyle="--", linewidth=1, label="uniform")
