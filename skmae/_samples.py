@@ -171,10 +171,11 @@ class Samples:
         """The same less `centre`, as `dtype`, in one buffer used again and again. NaN stays, and so does infinity."""
         centre = centre.astype(dtype)
         buffer = np.empty((min(size, len(self)), self.n_features), dtype)
+        digits = np.result_type(self.dtype, dtype)  # what is far from zero is subtracted before it is rounded
         for rows, values in self.blocks(size):
             block = buffer[: len(values)] if len(values) <= len(buffer) else np.empty(values.shape, dtype)
             with np.errstate(over="ignore", invalid="ignore"):  # whoever finds infinity in the end says so
-                np.subtract(values, centre, out=block, casting="unsafe", dtype=np.dtype(dtype))
+                np.subtract(values, centre, out=block, casting="unsafe", dtype=digits)
             yield rows, block
 
     def eight_bit_blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, Array]]:

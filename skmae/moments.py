@@ -389,8 +389,7 @@ class Moments:
             total, total_first = diagonal.sum(), first.sum()
         if not (np.isfinite(total) and np.isfinite(total_first) and diagonal.max(initial=0) > _LEAST):
             samples.check_bounded(weights, squares=True)
-            if not np.isfinite(total):
-                raise ValueError("The sums of squares of X are beyond the range of float64. Divide X by a constant.")
+            _require_finite(total)
         self._first = self._first + first
         self._exact &= exact
         if dtype == np.float32 and not exact:
@@ -421,7 +420,9 @@ class Moments:
         moved_first, moved_scatter, moved_pairs = other._about(base._shift)
         result._first = self._first + sign * moved_first
         result._scatter = self._scatter.copy(order="F")
-        (np.add if sign > 0 else np.subtract)(result._scatter, moved_scatter, out=result._scatter)
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+            (np.add if sign > 0 else np.subtract)(result._scatter, moved_scatter, out=result._scatter)
+            _require_finite(result._scatter.diagonal().sum())
         result._eps = max(self._eps, other._eps)
         result._pairs = _combined(self._pairs, moved_pairs, sign)
         if sign < 0 and result._pairs is not None:
@@ -507,6 +508,11 @@ class Moments:
                 f"{what} has {n_features} features, but these moments have n_features={self.n_features}. Moments "
                 f"of different widths cannot be combined."
             )
+
+
+def _require_finite(squares: float) -> None:
+    if not np.isfinite(squares):
+        raise ValueError("The sums of squares of X are beyond the range of float64. Divide X by a constant.")
 
 
 def _combined(ours: PairSums | None, theirs: PairSums | None, sign: int) -> PairSums | None:

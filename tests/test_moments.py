@@ -262,3 +262,17 @@ def test_a_copy_is_a_copy(rng):
     copied = copy.copy(moments).update(rng.normal(size=(30, 4)))
     assert (moments.n, copied.n) == (30, 60)
     np.testing.assert_array_equal(moments.second, before)
+
+
+def test_float32_sums_of_wider_samples_are_about_their_centre(rng):
+    """float32 holds none of these values to less than a thousand, but all of their differences."""
+    X = 1e10 + 100 * rng.normal(size=(50, 4))
+    assert_allclose(Moments.from_data(X, dtype=np.float32).second, np.cov(X.T, bias=True), rtol=1e-5, atol=1e-2)
+
+
+def test_a_sum_beyond_float64_is_refused():
+    half = Moments.from_data(np.array([[1e154], [-1e154], [0.0]]))
+    with pytest.raises(
+        ValueError, match=r"sums of squares of X are beyond the range of float64. Divide X by a constant"
+    ):
+        half + half
