@@ -231,6 +231,15 @@ class Reference:
         if self.masks is None and not self.speckle and self.sigma2 > 1e4 * self.total:  # beyond what F tells apart
             s = np.linalg.svd(R, compute_uv=False).astype(Wide) ** 2
             return np.concatenate([s * s / (s + self.sigma2), np.zeros(len(self.S))])[: len(self.S)].astype(np.float64)
+        sizes, Wt = self._rows_of_F
+        Wt = Wt[sizes > 1e-8]  # what is cut off and what rounding adds are 1e-16 alike
+        values = np.linalg.svd(Wt[:, : len(R)] @ R, compute_uv=False) ** 2
+        return np.concatenate([values, np.zeros(max(len(self.S) - len(values), 0))])[: len(self.S)]
+
+    @cached_property
+    def _rows_of_F(self) -> tuple[np.ndarray, np.ndarray]:
+        """Singular values of F over the largest, and W transposed; a small feature counts like a large one."""
+        R = self._root
         excess, roots = np.linalg.eigh((self.Q - 1).astype(np.float64))
         large = excess > 1e-12 * max(excess[-1], 1)
         parts = [R.T] + [
@@ -238,13 +247,8 @@ class Reference:
         ]
         if self.noise:
             parts.append(np.eye(R.shape[1]) * float(np.sqrt(self.sigma2)))
-        F = _unit_rows(
-            np.hstack(parts)
-        )  # which spans the same rows, and in which a small feature counts like a large one
-        _, sizes, Wt = np.linalg.svd(F, full_matrices=False)
-        Wt = Wt[sizes > 1e-8 * max(sizes[0], 1e-300)]  # what is cut off and what rounding adds are 1e-16 alike
-        values = np.linalg.svd(Wt[:, : len(R)] @ R, compute_uv=False) ** 2
-        return np.concatenate([values, np.zeros(max(len(self.S) - len(values), 0))])[: len(self.S)]
+        _, sizes, Wt = np.linalg.svd(_unit_rows(np.hstack(parts)), full_matrices=False)
+        return sizes / max(sizes[0], 1e-300), Wt
 
     def optimum(self, k: int) -> float:
         """The least loss of all features at rank k, per feature."""
@@ -256,10 +260,10 @@ class Reference:
         return max(float(values[0]), 0.0)
 
     def rounding(self) -> float:
-        """What rounding of S may change of λ, over tr S: where V is singular, V⁺ magnifies it."""
-        values = _relative_eigenvalues(self.S * self.Q + self.sigma2 * np.eye(len(self.S)))
-        signal = values[values > 1e-14]
-        return 1e-16 / signal[0] if len(signal) < len(values) else 0.0
+        """What rounding of S and V may change of λ, over tr S, where V is nearly singular."""
+        sizes = self._rows_of_F[0]
+        least = float(sizes[sizes > 1e-13].min(initial=1.0)) ** 2
+        return min(1e-16 / least, 0.01) if least < 1e-10 else 0.0
 
     def condition_while_hidden(self) -> float:
         """The least one of S and of what the other patches show while one is hidden."""
