@@ -1,8 +1,8 @@
 """How the time of LinearMAE.fit grows with samples n, features d, components k and patches, beside its flop count.
 
 Photograph-like noise (a cumulated Gaussian field, uint8). Each series varies one of n, d, k or the number of patches;
-the last columns are the slope of log time against log size since the row above, and that of the leading terms: n d² + d³
-for the primal solver, n² d + n³ + (n + d / patches) d² / patches for the dual one.
+the last columns are the slope of log time against log size since the row above, and that of the leading terms: n d² +
+d³ for the primal solver, n² d + n³ + (n + d / patches) d² / patches for the dual one.
 """
 
 from math import isqrt, log
