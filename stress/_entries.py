@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from skmae import (
@@ -72,6 +73,8 @@ class Entry:
         More patterns by which a text may name a parameter.
     weight : float
         How often it is drawn: less for what takes longer.
+    peer : callable or None
+        Of scikit-learn, which reads the same arguments: what it raises itself may be raised as it is.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Entry:
     owner: Any = None
     also: dict[str, list[str]] = field(default_factory=dict)
     weight: float = 1.0
+    peer: Callable[..., Any] | None = None
 
     def arguments(self) -> dict[str, Any]:
         return self.make()
@@ -491,33 +495,19 @@ def _searches() -> list[Entry]:
     pipe = Pipeline([("mae", LinearMAE(2, patch=2)), ("ridge", Ridge())])
     right = {"estimator": pipe, "param_grid": {"mae__mask": [0.5, 0.75]}, "scoring": None, "cv": 2, "refit": True}
 
-    def search(X: Any = X, y: Any = y, **parameters: Any) -> Any:
-        return LinearMAESearchCV(**parameters, error_score="raise").fit(X, y)
+    def by(search: Any) -> Callable[..., Any]:
+        def fit(X: Any = X, y: Any = y, **parameters: Any) -> Any:
+            return search(**parameters, error_score="raise").fit(X, y)
+
+        return fit
 
     return [
         Entry(
             "LinearMAESearchCV",
-            search,
+            by(LinearMAESearchCV),
             lambda: {**right, "X": X, "y": y},
             (*right, "X", "y"),
             weight=0.05,
-            also={
-                "y": [
-                    "target",
-                    "labels",
-                    "Expected",
-                    "Found",
-                    "continuous",
-                    "class",
-                    "samples",
-                    "could not convert",
-                    "Input",
-                ],
-                "X": ["inconsistent numbers of samples"],
-                "refit": ["best_index_"],
-                "param_grid": ["candidates", "Parameter grid", "Invalid parameter"],
-                "cv": ["split", "fold", "cross-validation", "indices", "unpack", "iterat"],
-                "scoring": ["score", "scorer", "positional arguments"],
-            },
+            peer=by(GridSearchCV),
         )
     ]

@@ -160,6 +160,8 @@ def as_pictures(rows: ArrayLike, image_shape: Shape, channel_axis: int | None, n
     shape = check_shape(image_shape)
     image_shape, channel_axis = resolve_shape(shape, channel_axis, n_features=prod(shape), sample_shape=None)
     pictures = to_numpy(rows)
+    if not pictures.size:
+        raise ValueError(f"{name} has shape {pictures.shape}: nothing to draw. Pass one row at least.")
     if pictures.ndim < 2 or pictures[0].size != prod(image_shape):
         raise ValueError(
             f"{name} have shape {pictures.shape[1:]} each, but image_shape={tuple(image_shape)} has "

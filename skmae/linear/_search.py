@@ -206,7 +206,12 @@ class _SharedFolds:
 
 def _rows(everything: np.ndarray, part: Any) -> np.ndarray:
     """Indices of a training or test set, whatever says which samples are in it."""
-    rows: np.ndarray = everything[np.asarray(part)]
+    try:
+        rows: np.ndarray = everything[np.asarray(part)]
+    except IndexError as error:
+        raise ValueError(
+            f"cv must give indices of the {len(everything)} samples, but gave {part!r}: {error}."
+        ) from error
     if rows.ndim != 1:
         raise TypeError(f"cv must give pairs of training and test indices, each of shape (n_rows,); got {part!r}.")
     return rows

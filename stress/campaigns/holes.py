@@ -124,7 +124,9 @@ def _check_moments(trial: Trial, samples: Samples, seen: np.ndarray, weights: np
     )
     error = np.abs(found.second / float(unit) ** 2 - second)
     offset = (np.abs(samples.values).max(axis=0) / float(unit)) * (2e-14 if kind == "difference" else 4e-15)
-    allowed = 1e-11 * np.outer(reach, reach) + np.add.outer(offset, offset) * reach.max()
+    allowed = (1e-10 if kind == "difference" else 1e-11) * np.outer(reach, reach) + np.add.outer(
+        offset, offset
+    ) * reach.max()
     constant = np.sqrt(np.abs(second.diagonal())) < 1e-7 * reach + 1e-14
     allowed = allowed + np.where(constant | constant[:, np.newaxis], np.abs(second), 0)
     if not (error <= allowed).all():

@@ -171,7 +171,7 @@ def _entropy(trial: Trial, shape: Shape, samples: Samples) -> None:
 
 def _cka(trial: Trial, shape: Shape, samples: Samples) -> None:
     X = samples.values
-    Y = X[:, :2] + trial.rng.standard_normal((len(X), 2)) * X.std()
+    Y = X[:, :2] + trial.rng.standard_normal((len(X), 2)) * np.abs(X).max() / 2
     unbiased = trial.chance(0.5)
     if any(np.ptp(Z, axis=0).max() <= 1e-6 * np.abs(Z).max() for Z in (X, Y)):
         return

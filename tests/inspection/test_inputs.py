@@ -260,6 +260,7 @@ def test_bins_as_narrow_as_one_likes(images):
         (SpatialEntropyDisplay(["1.5"], 4), r"entropies holds no numbers \(but <U3\)"),
         (SpatialEntropyDisplay([], 4), r"entropies holds no number, but \[\]. Pass what SpatialEntropy gives"),
         (SpatialEntropyDisplay([1.0, -1.0], 4), r"entropies holds -1, but no entropy is below 0"),
+        (ComponentsDisplay(np.ones((0, 36)), image_shape=SHAPE), r"components has shape \(0, 36\): nothing to draw"),
         (
             ComponentsDisplay(np.ones((2, 36), complex), image_shape=SHAPE),
             "components holds complex128 numbers beyond those of float64",

@@ -413,6 +413,9 @@ def test_what_splits_but_is_no_splitter_is_refused(digits):
         LinearMAESearchCV(LinearAE(), {"n_components": [1, 2]}, cv=b"3").fit(digits[0])
     with pytest.raises(TypeError, match=r"cv must give pairs of training and test indices, .* got 1"):
         LinearMAESearchCV(LinearAE(), {"n_components": [1, 2]}, cv=[(1, 2)]).fit(digits[0])
+    for wrong in ([0.5, 1.5], [0, 10**6]):
+        with pytest.raises(ValueError, match=rf"cv must give indices of the {len(digits[0])} samples, but gave"):
+            LinearMAESearchCV(LinearAE(), {"n_components": [1, 2]}, cv=[(wrong, [1])]).fit(digits[0])
 
 
 def test_targets_that_numpy_cannot_read_are_refused_by_name(digits):
