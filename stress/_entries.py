@@ -430,6 +430,7 @@ def _displays() -> list[Entry]:
             n_samples=2,
         ),
         entry("MaskSpectrumDisplay", i.MaskSpectrumDisplay, spectrum=np.ones((4, 4))),
+        entry("OutlierDisplay", i.OutlierDisplay, originals=np.ones((2, 16)), scores=np.ones((2, 4, 4)), **shown),
         entry("MaskSpectrumDisplay.from_mask", i.MaskSpectrumDisplay.from_mask, image_shape=(4, 4), patch=2, mask=0.5),
         entry("MaskSpectrumDisplay.from_samples", i.MaskSpectrumDisplay.from_samples, X=X, patch=2, mask=0.5),
         entry(

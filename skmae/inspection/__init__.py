@@ -17,6 +17,7 @@ from skmae.inspection._influence import (
 )
 from skmae.inspection._jacobian import JacobianBasis
 from skmae.inspection._jacobian_display import JacobianDisplay
+from skmae.inspection._outliers import OutlierDisplay
 from skmae.inspection._reconstruction import ReconstructionDisplay
 from skmae.inspection._search import SearchDisplay
 from skmae.inspection._spectrum import MaskSpectrumDisplay, mask_power_spectrum
@@ -32,6 +33,7 @@ __all__ = [
     "JacobianBasis",
     "JacobianDisplay",
     "MaskSpectrumDisplay",
+    "OutlierDisplay",
     "ReconstructionDisplay",
     "SearchDisplay",
     "SpatialEntropy",

@@ -3,7 +3,7 @@
 Displays are as scikit-learn's: arrays in ``__init__``, and the drawing in ``plot``, which a frame provides.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
@@ -145,6 +145,14 @@ class ImageDisplay:
             colour = "black" if shades[row, column] > 0.5 else "white"
             self.text_[row, column] = self.ax_.text(column, row, text, ha="center", va="center", color=colour)
 
+    def _name_bands(self, labels: Sequence[str]) -> None:
+        """Name the rows of `picture_of_bands`."""
+        step = (self.im_.get_size()[0] + 1) / len(labels)  # of a band, and the line below it
+        middles = [(step - 1) / 2 + step * band for band in range(len(labels))]
+        self.ax_.set(xticks=[], yticks=middles, yticklabels=labels)
+        self.ax_.tick_params(length=0)
+        self.ax_.spines[:].set_visible(False)
+
     def _name_cells(self, rows: Iterable[Any], columns: Iterable[Any], **style: Any) -> None:
         for set_ticks, names, of_axis in ((self.ax_.set_xticks, columns, style), (self.ax_.set_yticks, rows, {})):
             labels = [str(name) for name in names]
@@ -178,6 +186,18 @@ def as_pictures(rows: ArrayLike, image_shape: Shape, channel_axis: int | None, n
     if n_axes == 3:
         return pictures[:, pictures.shape[1] // 2]
     return pictures
+
+
+def picture_of_bands(bands: list[Array], style: dict[str, Any]) -> Picture:
+    """Bands of n pictures (n, height, width) each, one below the other; of signals, bands of n lines."""
+    n, height, width = bands[0].shape[:3]
+    style = {"interpolation": "nearest", **style}
+    if height == 1:
+        lines = np.stack([band[:, 0] for band in bands])
+        return Picture(montage(lines, 1, fill=1.0), (6.0, 1.0 + len(bands)), style | {"aspect": "auto"})
+    longer = max(height, width)
+    size = (1.2 * n * width / longer + 1, 1.2 * len(bands) * height / longer + 0.2)
+    return Picture(montage(np.concatenate(bands), n, fill=1.0), size, style | {"aspect": "equal"})
 
 
 def montage(pictures: Array, n_columns: int, fill: float) -> FloatArray:

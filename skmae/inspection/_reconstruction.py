@@ -13,7 +13,14 @@ from skmae._grid import PatchGrid
 from skmae._samples import naming, to_numpy
 from skmae._typing import RandomState, Shape
 from skmae.inspection._inputs import as_taken_by, read_first, read_numbers
-from skmae.inspection._plotting import HIDDEN_GREY, ImageDisplay, Picture, as_pictures, between_black_and_white, montage
+from skmae.inspection._plotting import (
+    HIDDEN_GREY,
+    ImageDisplay,
+    Picture,
+    as_pictures,
+    between_black_and_white,
+    picture_of_bands,
+)
 from skmae.inspection._protocol import Reconstructor
 from skmae.masking import read_visible
 
@@ -154,18 +161,7 @@ class ReconstructionDisplay(ImageDisplay):
             as_pictures(rows, self.image_shape, self.channel_axis)
             for rows in (originals, np.where(to_numpy(self.visible), originals, HIDDEN_GREY), reconstructions)
         ]
-        n, height, width = bands[0].shape[:3]
-        style = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
-        if height == 1:  # signals: a band of n lines each
-            lines = np.stack([band[:, 0] for band in bands])
-            return Picture(montage(lines, 1, fill=1.0), (6.0, 4.0), style | {"aspect": "auto"})
-        longer = max(height, width)
-        size = (1.2 * n * width / longer + 1, 3.6 * height / longer + 0.2)
-        return Picture(montage(np.concatenate(bands), n, fill=1.0), size, style | {"aspect": "equal"})
+        return picture_of_bands(bands, {"cmap": "gray", "vmin": 0, "vmax": 1})
 
     def _annotate(self) -> None:
-        step = (self.im_.get_size()[0] + 1) / len(_LABELS)  # of a band, and the line below it
-        middles = [(step - 1) / 2 + step * band for band in range(len(_LABELS))]
-        self.ax_.set(xticks=[], yticks=middles, yticklabels=_LABELS)
-        self.ax_.tick_params(length=0)
-        self.ax_.spines[:].set_visible(False)
+        self._name_bands(_LABELS)

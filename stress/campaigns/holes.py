@@ -123,7 +123,7 @@ def _check_moments(trial: Trial, samples: Samples, seen: np.ndarray, weights: np
         axis=0
     )
     error = np.abs(found.second / float(unit) ** 2 - second)
-    offset = (np.abs(samples.values).max(axis=0) / float(unit)) * (2e-14 if kind == "difference" else 4e-15)
+    offset = (np.abs(samples.values).max(axis=0) / float(unit)) * (2e-14 if kind == "difference" else 1e-14)
     allowed = (1e-10 if kind == "difference" else 1e-11) * np.outer(reach, reach) + np.add.outer(
         offset, offset
     ) * reach.max()

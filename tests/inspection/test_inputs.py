@@ -6,7 +6,7 @@ import pytest
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skmae import JacobianBasis, LinearMAE, Moments, SpatialEntropy
+from skmae import JacobianBasis, LinearMAE, Moments, PatchOutlierDetector, SpatialEntropy
 from skmae.datasets import make_gabor_targets
 from skmae.inspection import (
     AutocorrelationDisplay,
@@ -15,6 +15,7 @@ from skmae.inspection import (
     InfluenceDisplay,
     JacobianDisplay,
     MaskSpectrumDisplay,
+    OutlierDisplay,
     ReconstructionDisplay,
     SearchDisplay,
     SpatialEntropyDisplay,
@@ -58,6 +59,9 @@ OF_SAMPLES = {
     "InfluenceDisplay": lambda model, X: InfluenceDisplay.from_estimator(model, X[:1]).line_.get_ydata(),
     "SpatialEntropyDisplay": lambda model, X: SpatialEntropyDisplay.from_estimator(model, X[:1]).entropies,
     "AutocorrelationDisplay": lambda _, X: AutocorrelationDisplay.from_samples(X).line_.get_ydata(),
+    "OutlierDisplay": lambda _, X: canvas(
+        OutlierDisplay.from_estimator(PatchOutlierDetector(patch=2, regularization=0.1).fit(X), X)
+    ),
     "MaskSpectrumDisplay": lambda _, X: MaskSpectrumDisplay.from_samples(X).line_.get_ydata(),
     "CKADisplay": lambda _, X: CKADisplay.from_features({"a": X, "b": X[:, ::2]}).similarities,
 }
@@ -171,7 +175,7 @@ def test_masked_entries_are_refused_and_a_mask_of_nothing_is_not(name, images):
     masked = np.ma.masked_array(images, images > 4)
     masked[:, 2, 2] = np.ma.masked
     if name != "make_gabor_targets":
-        with pytest.raises(ValueError, match=r"has masked entries.* Fill them first, with .*.filled\(0\)"):
+        with pytest.raises(ValueError, match=r"masked.* [Ff]ill (them|the gaps) first"):
             OF_SAMPLES[name](model, masked)
     whole = np.ma.masked_array(images, np.zeros(images.shape, bool))
     assert_allclose(OF_SAMPLES[name](model, whole), OF_SAMPLES[name](model, images))
