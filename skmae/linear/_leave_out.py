@@ -7,6 +7,9 @@ With P = (S + ε (tr S / d) I)⁻¹ and y = x − μ, any features j of a sample
 so that q = (P y)_jᵀ P_jj⁻¹ (P y)_j is χ² with |j| degrees of freedom where samples are Gaussian and ε is small. One P
 serves every patch at every place. Real q have longer tails: c times a χ² with ν degrees of freedom has the mean and the
 variance of their logarithm, ψ(ν/2) + log 2c and ψ′(ν/2).
+
+A training sample has drawn P towards itself. Without it, S is S − y yᵀ / n, and by Sherman and Morrison, with
+c = n − yᵀ P y, its q is n² q / (c (c + q)): what a sample has that is new.
 """
 
 from collections.abc import Iterator
@@ -112,8 +115,8 @@ def precision_of(S: FloatArray, regularization: float) -> FloatArray:
     return precision
 
 
-def log_scores(Y: Floats, precision: FloatArray, windows: Windows) -> Floats:
-    """log q of each window of centred samples.
+def log_scores(Y: Floats, precision: FloatArray, windows: Windows) -> tuple[Floats, Floats]:
+    """log q of each window of centred samples, and yᵀ P y of the whole.
 
     Parameters
     ----------
@@ -123,7 +126,7 @@ def log_scores(Y: Floats, precision: FloatArray, windows: Windows) -> Floats:
 
     Returns
     -------
-    ndarray of shape (m, n_windows)
+    ndarrays of shape (m, n_windows) and (m,)
         In the type of Y.
     """
     dtype = Y.dtype
@@ -136,7 +139,14 @@ def log_scores(Y: Floats, precision: FloatArray, windows: Windows) -> Floats:
         whitened = whiten @ G[features]  # (w, p, m)
         q = np.einsum("wpm,wpm->wm", whitened, whitened)
         out[:, some] = np.log(np.maximum(q, np.finfo(dtype).tiny)).T
-    return out
+    return out, np.einsum("md,dm->m", Y, G)
+
+
+def without_themselves(values: Floats, squares: Floats, n_training: int) -> Floats:
+    """What `log_scores` of training samples had been, had each not been among the `n_training`."""
+    rest = np.maximum(n_training - squares, np.finfo(values.dtype).eps)[:, np.newaxis]
+    scores: Floats = values + np.log(n_training**2 / rest) - np.log(rest + np.exp(values))
+    return scores
 
 
 def _chunks(windows: Windows, n_rows: int) -> Iterator[slice]:

@@ -1,8 +1,9 @@
 """The patch that does not belong."""
 
+from collections.abc import Iterator
 from copy import copy
 from numbers import Real
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +17,7 @@ from skmae._grid import PatchGrid, check_patch
 from skmae._parameters import GRID, GRID_DOCS, MASKING, shared_docs
 from skmae._samples import Samples
 from skmae._typing import Array, ChannelAxis, Constraints, FloatArray, IntArray, Patch, Shape
-from skmae.linear._leave_out import LogScores, Windows, log_scores, precision_of
+from skmae.linear._leave_out import LogScores, Windows, log_scores, precision_of, without_themselves
 from skmae.moments import Moments
 
 _ROWS = 4096  # scored at a time
@@ -48,8 +49,9 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
     Attributes
     ----------
     offset_ : float
-        Threshold of `score_samples`: of training samples, the share `contamination` lies below. Where `fit` has seen
-        none, that of Gaussian samples, with Bonferroni's correction for the number of places.
+        Threshold of `score_samples`: of training samples, the share `contamination` lies below; for "auto", had each
+        of them not been among them. Where `fit` has seen none, that of Gaussian samples, with Bonferroni's correction
+        for the number of places.
     mean_ : ndarray of shape (n_features,)
     precision_ : ndarray of shape (n_features, n_features)
         P of the notes.
@@ -76,7 +78,9 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
     (P y)_jᵀ P_jj⁻¹ (P y)_j, where y is the sample less its mean: the squared Mahalanobis distance of the patch from
     what the rest of the sample says of it, χ² where samples are Gaussian. Its logarithm is standardised at each place
     by that of training samples (10,000 of them, evenly spaced, if there are more; no rows are kept), so that smooth
-    and rough parts of a picture count alike. `score_samples` is minus the largest over all places.
+    and rough parts of a picture count alike. Each is taken as it would be had it not been among them, in closed form:
+    few samples of many features lie nearer to what they are compared with than new ones. `score_samples` is minus the
+    largest over all places.
 
     Fitting takes O(n d²) for S, O(d³) for P; scoring a sample takes O(d²) and O(p²) for each place of p features.
 
@@ -147,9 +151,12 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         windows = self._windows(samples.n_features, samples.sample_shape)
         self._learn(Moments._of(samples), windows)
         samples.record(self)
-        values = np.concatenate([scores for _, scores in self._log_scores(samples, _evenly(len(samples)))])
-        self._log_scores_of_training = LogScores.of(values)
-        scores = -self._log_scores_of_training.standardise(values).max(axis=1)
+        parts = [scores for _, *scores in self._log_scores(_some(samples))]
+        values, squares = map(np.concatenate, zip(*parts, strict=True))
+        fresh = without_themselves(values, squares, len(samples))
+        self._log_scores_of_training = LogScores.of(fresh)
+        judged = fresh if self.contamination == "auto" else values
+        scores = -self._log_scores_of_training.standardise(judged).max(axis=1)
         self.offset_ = float(np.percentile(scores, 100 * self._share_of_outliers))
         return self
 
@@ -297,7 +304,7 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         """
         samples = self._whole_samples(X)
         scores = np.empty(len(samples), samples.output_dtype)
-        for rows, values in self._log_scores(samples):
+        for rows, values, _ in self._log_scores(samples):
             scores[rows] = -self._log_scores_of_training.standardise(values).max(axis=1)
         return scores
 
@@ -355,7 +362,7 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         samples = self._whole_samples(X)
         windows, known = self._fitted_windows, self._log_scores_of_training
         out = np.empty((len(samples), *windows.grid.grid_shape), samples.output_dtype)
-        for rows, values in self._log_scores(samples):
+        for rows, values, _ in self._log_scores(samples):
             if kind == "score":
                 out[rows] = windows.largest_at_pixels(known.standardise(values))
             else:
@@ -367,12 +374,10 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         samples.check_finite()
         return samples
 
-    def _log_scores(self, samples: Samples, rows: IntArray | None = None) -> Any:
-        """Rows and their log scores (m, n_windows), some at a time; of all samples, or of some."""
-        if rows is not None:
-            samples = Samples(samples.read(rows))
-        for some, block in samples.centred_blocks(self.mean_, samples.output_dtype, _ROWS):
-            yield some, log_scores(block, self.precision_, self._fitted_windows)
+    def _log_scores(self, samples: Samples) -> Iterator[tuple[slice, Array, Array]]:
+        """Rows, their log scores (m, n_windows), and yᵀ P y of the whole, some at a time."""
+        for rows, block in samples.centred_blocks(self.mean_, samples.output_dtype, _ROWS):
+            yield rows, *log_scores(block, self.precision_, self._fitted_windows)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -380,8 +385,8 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         return tags
 
 
-def _evenly(n_rows: int) -> IntArray | None:
-    """Rows to standardise by, evenly spaced; None is all."""
-    if n_rows <= _CALIBRATION_ROWS:
-        return None
-    return np.linspace(0, n_rows - 1, _CALIBRATION_ROWS).astype(np.intp)
+def _some(samples: Samples) -> Samples:
+    """Samples to standardise by, evenly spaced."""
+    if len(samples) <= _CALIBRATION_ROWS:
+        return samples
+    return Samples(samples.read(np.linspace(0, len(samples) - 1, _CALIBRATION_ROWS).astype(np.intp)))

@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmae import Moments, PatchOutlierDetector
 from skmae.linear import _leave_out
-from skmae.linear._leave_out import LogScores, _inverse_trigamma, log_scores
+from skmae.linear._leave_out import LogScores, _inverse_trigamma, log_scores, without_themselves
 
 DETECTORS = [
     PatchOutlierDetector(),
@@ -60,7 +60,9 @@ def test_scores_are_those_of_regression_by_brute_force(shape, axis, patch, strid
     detector = PatchOutlierDetector(patch, stride=stride, channel_axis=axis).fit(X)
     windows, flat = detector._fitted_windows, X.reshape(80, -1)
     ridge = 1e-4 * flat.var(axis=0).mean()
-    found = log_scores(flat[:3] - detector.mean_, detector.precision_, windows)
+    found, squares = log_scores(flat[:3] - detector.mean_, detector.precision_, windows)
+    Y = flat[:3] - detector.mean_
+    assert_allclose(squares, np.einsum("nd,de,ne->n", Y, detector.precision_, Y))
     expected = [[np.log(left_out(flat, x, j, ridge)) for j in windows.features] for x in flat[:3]]
     if windows.features.shape[1] < flat.shape[1]:
         assert_allclose(found, expected, rtol=1e-8)
@@ -156,8 +158,30 @@ def test_a_stream_goes_on_from_fit(rng):
 
 def test_contamination_is_the_share_of_training_samples_below_the_threshold(rng):
     X = correlated(rng, 1000, (6, 6))
-    for contamination, share in (("auto", 0.01), (0.2, 0.2)):
-        assert (PatchOutlierDetector(2, contamination=contamination).fit_predict(X) < 0).mean() == share
+    assert (PatchOutlierDetector(2, contamination=0.2).fit_predict(X) < 0).mean() == 0.2
+
+
+@pytest.mark.parametrize("n", [80, 300])
+def test_few_samples_of_many_features_do_not_make_new_ones_odd(n, rng):
+    """64 features: training samples lie much nearer to what they are compared with than others do."""
+    X = correlated(rng, n + 2000, (8, 8))
+    detector = PatchOutlierDetector(2).fit(X[:n])
+    assert (detector.predict(X[n:]) < 0).mean() < 0.12  # all of them, or a third, by scores of training samples
+    assert_allclose(detector.patch_scores(X[n:]).mean(), detector.patch_scores(X[:50]).mean(), atol=3 * (64 / n))
+    p = detector.patch_scores(X[n:], kind="pvalue")
+    assert (p < 0.01).mean() < 0.08  # the least of the four patches that cover a pixel
+
+
+@pytest.mark.parametrize("n", [20, 200])
+def test_a_training_sample_is_scored_as_if_it_were_none(n, rng):
+    X = correlated(rng, n, (4, 5)).reshape(n, -1)
+    detector = PatchOutlierDetector(2, image_shape=(4, 5), regularization=1e-2).fit(X)
+    Y, windows = X - detector.mean_, detector._fitted_windows
+    A = np.linalg.inv(detector.precision_)
+    found = without_themselves(*log_scores(Y[:5], detector.precision_, windows), n)
+    for y, values in zip(Y[:5], found, strict=True):
+        without = np.linalg.inv(A - np.outer(y, y) / n)
+        assert_allclose(values, log_scores(y[np.newaxis], without, windows)[0][0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int32"])
@@ -174,7 +198,8 @@ def test_more_samples_than_are_scored_in_fit(rng, monkeypatch):
     monkeypatch.setattr("skmae.linear._outliers._CALIBRATION_ROWS", 100)
     detector = PatchOutlierDetector(2).fit(X)
     rows = np.linspace(0, 299, 100).astype(int)
-    values = log_scores(X.reshape(300, -1)[rows] - detector.mean_, detector.precision_, detector._fitted_windows)
+    found = log_scores(X.reshape(300, -1)[rows] - detector.mean_, detector.precision_, detector._fitted_windows)
+    values = without_themselves(*found, 300)
     assert_allclose(detector.log_score_mean_.ravel(), values.mean(axis=0))
 
 
