@@ -163,9 +163,9 @@ FAULTS: list[Fault] = [
     line(
         "squares beyond float64",
         "moments",
-        "skmae._samples:Samples.check_bounded",
-        "if squares and not (",
-        "if False and not (",
+        "skmae.moments:_require_finite",
+        "if not np.isfinite(squares):",
+        "if False:",
     ),
     line(
         "the mean is subtracted after the product",

@@ -167,7 +167,6 @@ def test_few_samples_of_many_features_do_not_make_new_ones_odd(n, rng):
     X = correlated(rng, n + 2000, (8, 8))
     detector = PatchOutlierDetector(2).fit(X[:n])
     assert (detector.predict(X[n:]) < 0).mean() < 0.12  # all of them, or a third, by scores of training samples
-    assert_allclose(detector.patch_scores(X[n:]).mean(), detector.patch_scores(X[:50]).mean(), atol=3 * (64 / n))
     p = detector.patch_scores(X[n:], kind="pvalue")
     assert (p < 0.01).mean() < 0.08  # the least of the four patches that cover a pixel
 
