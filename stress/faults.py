@@ -3,7 +3,7 @@
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -34,6 +34,19 @@ class Fault:
 def line(name: str, campaign: str, where: str, old: str, new: str) -> Fault:
     """A fault that is one line, or part of one: `old` as it is now, `new` as it was."""
     return Fault(name, campaign, partial(_edited, where, old, new))
+
+
+def lines(name: str, campaign: str, *edits: tuple[str, str, str]) -> Fault:
+    """A fault that one line after another guards against."""
+    return Fault(name, campaign, partial(_all_edited, edits))
+
+
+@contextmanager
+def _all_edited(edits: tuple[tuple[str, str, str], ...]) -> Iterator[None]:
+    with ExitStack() as stack:
+        for edit in edits:
+            stack.enter_context(_edited(*edit))
+        yield
 
 
 @contextmanager
@@ -160,12 +173,11 @@ FAULTS: list[Fault] = [
         "if self.n < self._eps**0.5 * self._heaviest",
         "if False",
     ),
-    line(
+    lines(
         "squares beyond float64",
         "moments",
-        "skmae.moments:_require_finite",
-        "if not np.isfinite(squares):",
-        "if False:",
+        ("skmae._samples:Samples.check_bounded", "if squares and not (", "if False and not ("),
+        ("skmae.moments:_require_finite", "if not np.isfinite(squares):", "if False:"),
     ),
     line(
         "the mean is subtracted after the product",
