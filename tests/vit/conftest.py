@@ -3,8 +3,10 @@
 import pytest
 
 
-@pytest.fixture(autouse=True)
-def float32_on_every_processor(monkeypatch):
+@pytest.fixture(scope="package", autouse=True)  # before the modules' own fixtures train anything
+def float32_on_every_processor():
     """Tolerances are those of float32: no processor multiplies bfloat16, but where a test says so."""
     torch = pytest.importorskip("torch")
-    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+        yield
