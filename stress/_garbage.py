@@ -271,6 +271,15 @@ def _picture() -> Any:
 ALL = {**SCALARS, **CONTAINERS, **ARRAYS, **FRAMES}
 
 
+_EDGES = ("0", "-1", "-0.5", "1e308", "5e-324", "nan", "inf")
+
+
+def draw_number(trial: Trial) -> tuple[str, Any]:
+    """A number at the edge of what floats are, and what it is called."""
+    name = str(trial.choose(*_EDGES))
+    return name, SCALARS[name]()
+
+
 def draw_garbage(trial: Trial) -> tuple[str, Any]:
     """What it is called, and the thing."""
     kind = trial.choose(SCALARS, SCALARS, CONTAINERS, ARRAYS, ARRAYS, FRAMES)

@@ -11,12 +11,12 @@ from sklearn.exceptions import NotFittedError
 
 from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 from stress._frame import Failure, Trial
-from stress._garbage import draw_garbage
+from stress._garbage import draw_garbage, draw_number
 from stress.campaigns.deep import world
 
 torch.set_num_threads(1)
 
-BUDGET = 5_000
+BUDGET = 12_000
 SLICE = 100
 
 _DOCUMENTED = (ValueError, TypeError, NotFittedError, OSError, ImportError, FloatingPointError)
@@ -59,7 +59,9 @@ def case(trial: Trial) -> None:
 def of_parameters(trial: Trial, kind: type) -> None:
     """A parameter, found out at `fit`; the model fitted before stays."""
     names = [name for name in signature(kind.__init__).parameters if name not in ("self", "device", "verbose")]
-    name, (what, thing) = str(trial.choose(*names)), draw_garbage(trial)
+    name = str(trial.choose(*names))
+    is_number = isinstance(signature(kind.__init__).parameters[name].default, int | float)
+    what, thing = draw_number(trial) if is_number and trial.chance(0.5) else draw_garbage(trial)
     if name == "random_state" and what == "None":  # scikit-learn's convention: NumPy's global generator draws
         return
     if what == "Fraction":  # numpy.isnan, which scikit-learn's checks of parameters ask, does not take it

@@ -25,7 +25,7 @@ from skmae.datasets import _cifar10, fetch_cifar10, load_depth
 from stress._frame import Failure, Trial
 from stress.campaigns.kills import SMALL, archive, images, small
 
-BUDGET = 4_000
+BUDGET = 10_000
 SLICE = 60
 
 
