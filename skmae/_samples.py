@@ -332,7 +332,7 @@ class Samples:
         values = self.read(first)
         seen = self.seen(first, values)
         counted = np.isfinite(values) if seen is None else seen & np.isfinite(values)
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             mean: FloatArray = np.mean(values, axis=0, dtype=np.float64, where=counted | ~counted.any(axis=0))
             if weights is not None and weights[first].any():
                 share = counted * weights[first, np.newaxis]

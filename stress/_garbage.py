@@ -271,12 +271,13 @@ def _picture() -> Any:
 ALL = {**SCALARS, **CONTAINERS, **ARRAYS, **FRAMES}
 
 
-_EDGES = ("0", "-1", "-0.5", "1e308", "5e-324", "nan", "inf")
+NUMBERS = ("0", "-1", "-0.5", "1e308", "5e-324", "nan", "inf")  # at the edges of what floats are
+FUNCTIONS = ("function", "lambda", "class", "module")
 
 
-def draw_number(trial: Trial) -> tuple[str, Any]:
-    """A number at the edge of what floats are, and what it is called."""
-    name = str(trial.choose(*_EDGES))
+def draw_like(trial: Trial, names: tuple[str, ...]) -> tuple[str, Any]:
+    """One of these scalars."""
+    name = str(trial.choose(*names))
     return name, SCALARS[name]()
 
 

@@ -315,6 +315,7 @@ def physical_memory() -> float:
         return float("inf")
 
 
+@np.errstate(under="ignore")  # products of small numbers may be zero
 def solve(problem: Problem, data: Data) -> Solution:
     """The solution of a problem, by the solver that is chosen for it."""
     check_rank(problem.n_components, data.n_rows, data.n_features)
@@ -331,6 +332,7 @@ def together_key(problem: Problem) -> Hashable:
     return problem.n_components, problem.solver, remainder_is_small(problem.corruption)
 
 
+@np.errstate(under="ignore")
 def solve_many(problems: list[Problem], summary: Summary, workspace: list[FloatArray]) -> list[Solution]:
     """The solutions of problems with one `together_key`, from moments; they share products with S.
 

@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 from stress._frame import Failure, Trial
-from stress._garbage import draw_garbage, draw_number
+from stress._garbage import FUNCTIONS, NUMBERS, draw_garbage, draw_like
 from stress.campaigns.deep import world
 
 torch.set_num_threads(1)
@@ -61,7 +61,8 @@ def of_parameters(trial: Trial, kind: type) -> None:
     names = [name for name in signature(kind.__init__).parameters if name not in ("self", "device", "verbose")]
     name = str(trial.choose(*names))
     is_number = isinstance(signature(kind.__init__).parameters[name].default, int | float)
-    what, thing = draw_number(trial) if is_number and trial.chance(0.5) else draw_garbage(trial)
+    near = NUMBERS if is_number else FUNCTIONS if name in ("mask_sampling", "augment") else ()
+    what, thing = draw_like(trial, near) if near and trial.chance(0.5) else draw_garbage(trial)
     if name == "random_state" and what == "None":  # scikit-learn's convention: NumPy's global generator draws
         return
     if what == "Fraction":  # numpy.isnan, which scikit-learn's checks of parameters ask, does not take it
