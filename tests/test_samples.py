@@ -21,7 +21,7 @@ NAMES = [f"pixel {i}" for i in range(24)]
 
 
 def in_file(images):
-    file = h5py.File("in memory", "w", driver="core", backing_store=False)
+    file = h5py.File.in_memory()
     return file.create_dataset("images", data=images)
 
 
