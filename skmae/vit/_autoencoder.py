@@ -576,14 +576,15 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
         standardize, noted = module.standardize, weights.origin
         if fitted is not None and fitted.grid.n_channels == n_channels:
             standardize.learn(*fitted.plain_module.standardize.statistics())
+        given = {"mean": mean, "scale": scale}
         with weights.named():
             has_decoder = self._load_state(module, weights)
-        if noted is not None and noted.mean is not None and noted.scale is not None:
-            standardize.learn(noted.mean, noted.scale)
-        known_mean, known_scale = standardize.statistics()
-        mean = known_mean if mean is None else mean
-        scale = known_scale if scale is None else scale
-        standardize.learn(per_channel("mean", mean, n_channels), per_channel("scale", scale, n_channels))
+            if noted is not None and noted.mean is not None and noted.scale is not None:
+                standardize.learn(noted.mean, noted.scale)
+            known = dict(zip(given, standardize.statistics(), strict=True))
+            learned = {name: per_channel(name, known[name], n_channels) for name in given if given[name] is None}
+        learned |= {name: per_channel(name, value, n_channels) for name, value in given.items() if value is not None}
+        standardize.learn(**learned)
         if self.image_shape is not None:
             self.__dict__.pop("feature_names_in_", None)
             self.n_features_in_ = prod(shape)
