@@ -605,3 +605,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, mae):
     for save in (mae.save_pretrained, mae.save_weights):
         with pytest.raises(OSError, match=r"file.* could not be written"):
             save(tmp_path / "file" / "w.safetensors")
+
+
+def test_a_damaged_scale_is_refused_with_the_files_name_unless_another_is_given(tmp_path, images):
+    mae, path = estimator().fit(images), tmp_path / "old.pth"
+    state = dict(mae.net_.plain_module.state_dict())
+    scale = state["standardize.scale"].clone()
+    torch.save({**state, "standardize.scale": -scale}, path, _use_new_zipfile_serialization=False)  # no checksums
+    with pytest.raises(ValueError, match=r"old.pth.*scale=tensor"):
+        estimator().load_weights(path)
+    assert_same(estimator().load_weights(path, scale=scale), mae, images)
