@@ -337,7 +337,7 @@ class Samples:
             if weights is not None and weights[first].any():
                 share = counted * weights[first, np.newaxis]
                 mean = np.asarray((np.where(counted, values, 0) * share).sum(axis=0) / share.sum(axis=0), np.float64)
-            mean = np.where(np.isfinite(mean), mean, 0)
+            mean = np.where(np.isfinite(mean) & counted.any(axis=0), mean, 0)  # what is masked is not looked at
             rounded = mean.astype(np.float32).astype(np.float64)
         return np.where(np.isfinite(rounded), rounded, mean) if dtype == np.float32 else mean
 

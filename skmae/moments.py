@@ -372,8 +372,8 @@ class Moments:
         batch_size: int = BLOCK_ROWS,
         verbose: bool = False,
     ) -> None:
-        if self.n_rows == 0:
-            self._shift = samples.choose_shift(dtype, weights)
+        if not self._counts.all():  # features that no sample has shown yet, or all
+            self._shift = np.where(self._counts > 0, self._shift, samples.choose_shift(dtype, weights))
         if not self._scatter.flags.writeable:  # read from a file that is mapped into memory
             self._scatter = self._scatter.copy(order="F")
         first, exact, pairs = samples.add_products(
@@ -416,8 +416,8 @@ class Moments:
         base = self if self.n_rows else other
         result.n_rows = self.n_rows + sign * other.n_rows
         result.n = self.n + sign * other.n
-        result._shift = base._shift.copy()
-        moved_first, moved_scatter, moved_pairs = other._about(base._shift)
+        result._shift = np.where(base._counts > 0, base._shift, other._shift)  # whoever knows a feature
+        moved_first, moved_scatter, moved_pairs = other._about(result._shift)
         result._first = self._first + sign * moved_first
         result._scatter = self._scatter.copy(order="F")
         with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
@@ -427,7 +427,7 @@ class Moments:
         result._pairs = _combined(self._pairs, moved_pairs, sign)
         if sign < 0 and result._pairs is not None:
             result._pairs = result._pairs.among(result.n, self.n)
-        same_shift = self.n_rows == 0 or other.n_rows == 0 or np.array_equal(self._shift, other._shift)
+        same_shift = self.n_rows == 0 or other.n_rows == 0 or np.array_equal(result._shift, other._shift)
         result._exact = self._exact and other._exact and same_shift
         result._peak = np.maximum.reduce(
             [self._peak, other._peak, moved_scatter.diagonal(), result._scatter.diagonal()]
@@ -436,6 +436,12 @@ class Moments:
         if sign < 0:
             result._require_a_rest()
         return result
+
+    @property
+    def _counts(self) -> FloatArray:
+        """Weight of the samples that know each feature, (d,)."""
+        counts = np.full(self.n_features, float(self.n))
+        return counts if self._pairs is None else counts - self._pairs.n_samples + self._pairs.n
 
     def _nothing_left(self, other: "Moments") -> "Moments":
         if not np.isclose(self.n, other.n):
@@ -447,9 +453,9 @@ class Moments:
 
     def _require_a_rest(self) -> None:
         """Refuse a difference that no samples have, or that is too small a part of all there was to be known."""
-        first, counts = self._first, np.full(self.n_features, self.n)
+        first, counts = self._first, self._counts
         if self._pairs is not None:
-            first, counts = first + self._pairs.first, counts - self._pairs.n_samples + self._pairs.n
+            first = first + self._pairs.first
         mean_square = np.divide(first**2, counts, out=np.zeros_like(first), where=counts > 0)
         variance = self._scatter.diagonal() - mean_square
         impossible = variance < -0.01 * self._eps**0.5 * (self._scatter.diagonal() + mean_square + self._peak)

@@ -346,3 +346,17 @@ def test_where_no_complete_sample_is_left_rounding_of_weights_is_none(weights, r
     assert left.n != rest.n  # rounding, which must not count as a sample
     with pytest.raises(ValueError, match="1 of 3 features are missing in every sample: 0"):
         left.second  # noqa: B018
+
+
+@pytest.mark.parametrize("centre", [0.0, 1e6])
+def test_samples_that_do_not_know_a_feature_do_not_say_where_its_sums_are_kept(centre, rng):
+    """What lies under a mask is not looked at, and costs the others no digits."""
+    X = centre + 1e-3 * rng.normal(size=(22, 3))
+    X[-1, 2] = 77.0
+    masked = np.ma.masked_array(X, np.zeros(X.shape, bool))
+    masked.mask[-1, 2] = True
+    known, unknown = Moments.from_data(X[:-1]), Moments.from_data(masked[-1:])
+    updated = Moments.from_data(masked[-1:]).update(X[:-1])
+    for moments in (known + unknown, unknown + known, updated, Moments.from_data(masked)):
+        assert_allclose(moments.second[2, 2], X[:-1, 2].var(), rtol=1e-12 if not centre else 1e-6)
+        assert_allclose(moments.mean[2], X[:-1, 2].mean(), rtol=1e-12)
