@@ -13,7 +13,7 @@ from skmae._grid import PatchGrid
 from skmae._typing import Shape
 from skmae.inspection._inputs import read_first, read_numbers
 from skmae.inspection._plotting import ImageDisplay, Picture, as_pictures, between_black_and_white, picture_of_bands
-from skmae.linear import PatchOutlierDetector
+from skmae.inspection._protocol import PatchScorer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,7 @@ class OutlierDisplay(ImageDisplay):
     )
     def from_estimator(
         cls,
-        estimator: PatchOutlierDetector,
+        estimator: PatchScorer,
         X: Any,
         *,
         n_samples: int = 8,
@@ -136,20 +136,17 @@ class OutlierDisplay(ImageDisplay):
         -------
         self
         """
-        cm = import_optional("matplotlib.cm", extra="plot", purpose="OutlierDisplay.plot")
-        colors = import_optional("matplotlib.colors", extra="plot", purpose="OutlierDisplay.plot")
-        scores = self._scores()
-        self._colours = cm.ScalarMappable(colors.Normalize(0, max(_ODD, float(scores.max()))), cmap)
-        return super().plot(ax=ax, **kwargs)
+        return self._show(self._picture(cmap), ax, kwargs)
 
-    def _scores(self) -> np.ndarray:
+    def _picture(self, cmap: Any = "inferno") -> Picture:
+        cm, colors = (
+            import_optional(f"matplotlib.{name}", extra="plot", purpose="OutlierDisplay.plot")
+            for name in ("cm", "colors")
+        )
         n = len(read_numbers(self.originals, "originals"))
         grid = PatchGrid.build(self.image_shape, self.channel_axis, 1).grid_shape
-        scores: np.ndarray = read_numbers(self.scores, "scores", (n, *grid), ", a number for each pixel of originals")
-        return scores
-
-    def _picture(self) -> Picture:
-        scores = self._scores()
+        scores = read_numbers(self.scores, "scores", (n, *grid), ", a number for each pixel of originals")
+        self._colours = cm.ScalarMappable(colors.Normalize(0, max(_ODD, float(scores.max()))), cmap)
         (shades,) = between_black_and_white(self.originals)
         samples = as_pictures(shades, self.image_shape, self.channel_axis, "originals")
         maps = as_pictures(scores.reshape(len(scores), -1), scores.shape[1:], None, "scores")

@@ -1,4 +1,4 @@
-"""What an autoencoder must offer to be inspected. Linear and deep ones do; `TorchAutoencoder` does it for others."""
+"""What a model must offer to be inspected. Linear and deep ones do; `TorchAutoencoder` does it for others."""
 
 from typing import Any, Protocol
 
@@ -44,6 +44,16 @@ class Linearization(Protocol):
 
     def vjp(self, vectors: Array, sample: int) -> Array:
         """J.T @ vectors for one sample; vectors and result are (d, k)."""
+
+
+class PatchScorer(Protocol):
+    """A fitted detector of patches that do not belong."""
+
+    image_shape_: Shape
+    channel_axis_: int | None
+
+    def patch_scores(self, X: ArrayLike) -> Array:
+        """How odd each pixel is, (n_samples, \\*grid)."""
 
 
 class Reconstructor(Protocol):
