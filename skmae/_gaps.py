@@ -5,12 +5,13 @@ needed of them is N = Σ w r rᵀ, B = Σ w y rᵀ and A = Σ w y yᵀ. All thre
 """
 
 import warnings
+from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
 
 from skmae._gram import products, takes_eight_bit
-from skmae._typing import Array, BoolArray, FloatArray
+from skmae._typing import Array, BoolArray, FloatArray, IntArray
 
 _NOTHING = 1e-12  # of a count that was: what rounding alone leaves of it
 
@@ -116,6 +117,15 @@ class PairSums:
     def first(self) -> FloatArray:
         """(d,) Σ w y of each feature."""
         return self.firsts.diagonal()
+
+
+def by_mask(seen: BoolArray) -> Iterator[tuple[BoolArray, IntArray]]:
+    """Each distinct mask (d,) of rows (n, d), and which rows have it."""
+    _, first, number = np.unique(np.packbits(seen, axis=1), axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(number.ravel(), kind="stable")
+    ends = np.cumsum(np.bincount(number.ravel(), minlength=len(first)))
+    for row, rows in zip(first, np.split(order, ends[:-1]), strict=True):
+        yield seen[row], rows
 
 
 def _combined(ours: float | FloatArray, theirs: float | FloatArray, sign: int) -> FloatArray:

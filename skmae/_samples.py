@@ -245,11 +245,7 @@ class Samples:
             with np.errstate(invalid="ignore"):
                 high = np.fmax.reduce(np.abs(counted), axis=None, initial=0)  # in its own type, which may be wider
             if np.isinf(high):
-                row, column = np.argwhere(np.isinf(block))[0]
-                raise ValueError(
-                    f"Input X contains infinity: X[{rows.start + row}, {column}] is {block[row, column]}. Every value "
-                    f"must be finite, or NaN where it is missing."
-                )
+                refuse_infinite(block, rows.start)
             largest = max(largest, np.longdouble(high))
         if squares and not (largest == 0 or _SQUARES[0] < largest < _SQUARES[1]):
             raise ValueError(
@@ -673,6 +669,17 @@ def refuse_not_finite(block: Array, first_row: int = 0) -> None:
     raise ValueError(
         f"Input X contains NaN or infinity: X[{first_row + row}, {column}] is {block[row, column]}. {_COMPLETE}"
     )
+
+
+def refuse_infinite(block: Array, first_row: int = 0) -> None:
+    """Refuse infinity among some rows, saying where the first one is."""
+    infinite = np.isinf(block) if block.dtype.kind == "f" else np.zeros(0, bool)
+    if infinite.any():
+        row, column = np.argwhere(infinite)[0]
+        raise ValueError(
+            f"Input X contains infinity: X[{first_row + row}, {column}] is {block[row, column]}. Every value must be "
+            f"finite, or NaN where it is missing."
+        )
 
 
 def _check_weights(sample_weight: Any, n_samples: int) -> FloatArray:

@@ -1,13 +1,43 @@
 """What stands where nothing is known of a sample."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from skmae._grid import PatchGrid
-from skmae._typing import Array, BoolArray, FloatArray
+from skmae._samples import Samples, refuse_infinite
+from skmae._typing import Array, BoolArray, DType, FloatArray
+from skmae.linear._conditional import Conditional
 from skmae.linear._corruptions import Masks
+from skmae.masking import read_visible
+
+FillMethod = Literal["linear", "conditional"]
+
+
+class Visible:
+    """Which entries of samples may be seen: those that `visible` shows and that are neither NaN nor masked.
+
+    Parameters
+    ----------
+    samples : Samples
+    grid : PatchGrid
+    visible : array-like of bool or None
+        As `read_visible` takes it.
+    """
+
+    def __init__(self, samples: Samples, grid: PatchGrid, visible: ArrayLike | None):
+        self._samples = samples
+        self._shown = None if visible is None else grid.per_feature(read_visible(grid, visible, len(samples)))
+
+    def of(self, rows: slice, block: Array) -> BoolArray | None:
+        """Of rows with these values, (m, d); None if all may be seen."""
+        seen = self._samples.seen(rows, block)
+        if self._shown is None:
+            return seen
+        shown = self._shown[rows] if len(self._shown) > 1 else np.broadcast_to(self._shown, block.shape)
+        return shown if seen is None else seen & shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +51,14 @@ class Filling:
         That the model was trained with.
     components : ndarray of shape (k, d)
     decoder : ndarray of shape (d, k)
+    mean : ndarray of shape (d,)
     """
 
     grid: PatchGrid
     masks: Masks | None
     components: FloatArray
     decoder: FloatArray
+    mean: FloatArray
 
     def __call__(self, block: Array, visible: BoolArray) -> Array:
         """Rows less the mean, zero where they are not visible, filled; (m, d) all three."""
@@ -46,3 +78,36 @@ class Filling:
         share = (visible @ self.grid.patch_shares.astype(dtype))[:, np.newaxis]
         scale: FloatArray = visible / np.where(share > 0, share, 1)
         return scale
+
+
+def fill_rows(
+    samples: Samples, visible: Visible, fill: Filling | Conditional, dtype: DType, std: Array | None = None
+) -> Array:
+    """Rows (n, d) in which what may not be seen is filled; what may be seen is as it was.
+
+    Parameters
+    ----------
+    samples : Samples
+    visible : Visible
+    fill : Filling or Conditional
+    dtype : dtype
+    std : ndarray of zeros of shape (n, d) or None
+        Takes how far entries may be from what fills them, which a `Conditional` knows.
+    """
+    out = np.empty((len(samples), samples.n_features), dtype)
+    for rows, block in samples.blocks():
+        seen = visible.of(rows, block)
+        if seen is None:
+            refuse_infinite(block, rows.start)
+            out[rows] = block
+            continue
+        refuse_infinite(np.where(seen, block, 0), rows.start)
+        centred = np.subtract(block, fill.mean, dtype=np.float64, casting="unsafe")
+        with np.errstate(over="ignore", invalid="ignore"):
+            filled = fill(np.where(seen, centred, 0), seen) + fill.mean
+            out[rows] = np.where(seen, block, filled)
+        if not np.isfinite(out[rows]).all():
+            raise ValueError(f"What is filled is beyond the range of {dtype}. Divide X by a constant first.")
+        if std is not None and isinstance(fill, Conditional):
+            std[rows] = fill.std(seen)
+    return out
