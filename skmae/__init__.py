@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmae.inspection import JacobianBasis, SpatialEntropy
-    from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, PatchOutlierDetector
+    from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, PatchImputer, PatchOutlierDetector
     from skmae.moments import Moments
     from skmae.planning import probe_layers, suggest_masking, training_cost
     from skmae.vit import ViTMAE, ViTMAEClassifier, ViTMAERegressor
@@ -20,6 +20,7 @@ __all__ = [
     "LinearMAE",
     "LinearMAESearchCV",
     "Moments",
+    "PatchImputer",
     "PatchOutlierDetector",
     "SpatialEntropy",
     "suggest_masking",
@@ -32,6 +33,7 @@ _MODULE_OF = {
     "LinearMAE": "skmae.linear",
     "LinearMAESearchCV": "skmae.linear",
     "Moments": "skmae.moments",
+    "PatchImputer": "skmae.linear",
     "PatchOutlierDetector": "skmae.linear",
     "SpatialEntropy": "skmae.inspection",
     "suggest_masking": "skmae.planning",

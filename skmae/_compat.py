@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from sklearn.utils._param_validation import Interval as _Interval
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import _num_samples
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "import_optional",
     "is_numpy_namespace",
     "namespace_and_device",
+    "output_is_frame",
     "validate_parameter_constraints",
     "widest_float",
 ]
@@ -67,6 +69,11 @@ def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[Method], Me
     """scikit-learn's decorator of `fit`, which checks the parameters, with the type of the method kept."""
     decorator: Callable[[Method], Method] = _fit_context(prefer_skip_nested_validation=prefer_skip_nested_validation)
     return decorator
+
+
+def output_is_frame(transformer: Any) -> bool:
+    """Whether scikit-learn will put what `transform` returns into a data frame."""
+    return bool(_get_output_config("transform", transformer)["dense"] != "default")
 
 
 is_numpy_namespace = _is_numpy_namespace

@@ -2,6 +2,7 @@
 
 from skmae.linear._base import LinearAutoencoder
 from skmae.linear._corruptions import Corruption
+from skmae.linear._imputer import PatchImputer
 from skmae.linear._losses import AllFeatures, HiddenFeatures, Loss
 from skmae.linear._models import LinearAE, LinearDAE, LinearMAE
 from skmae.linear._outliers import PatchOutlierDetector
@@ -22,6 +23,7 @@ __all__ = [
     "LinearMAESearchCV",
     "Loss",
     "Minimiser",
+    "PatchImputer",
     "PatchOutlierDetector",
     "Solution",
     "Solver",
