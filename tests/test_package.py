@@ -32,7 +32,7 @@ def test_without_torch_deep_names_are_not_listed_and_say_what_to_install():
         "sys.meta_path.insert(0, NoTorch())\n"
         "import skmae; assert 'ViTMAE' not in skmae.__all__ and 'ViTMAE' not in dir(skmae)\n"
         "from skmae import *; LinearMAE\n"
-        "from skmae import planning; assert planning.__all__ == ['suggest_masking']\n"
+        "from skmae import planning; assert planning.__all__ == ['HiddenPixelsScorer', 'suggest_masking']\n"
         "assert suggest_masking(np.eye(16), patches=(2,))['gflops'][0] > 0\n"
         "try: planning.training_cost(None, (8, 8))\n"
         "except ImportError as error: assert 'training_cost needs torch' in str(error)\n"
