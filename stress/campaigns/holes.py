@@ -213,6 +213,7 @@ def _check_uses(trial: Trial, setting: linear.Setting, samples: Samples, seen: n
     filled = np.where(seen, y, (y * scale) @ B.T)
     slack = 256 * eps * (np.abs(filled) + (np.abs(y) * scale) @ size.T + 1e-9 * np.abs(mean))
     _near(model.transform(samples.X), filled @ W1.T, slack @ np.abs(W1).T, "transform")
+    _check_fill(trial, setting, samples, seen, filled, slack)
     visible = trial.rng.random((len(seen), int(labels.max()) + 1)) < 0.6
     both = seen & visible[:, labels]
     scale = _scales(setting, both)
@@ -237,6 +238,54 @@ def _check_uses(trial: Trial, setting: linear.Setting, samples: Samples, seen: n
     reach = float((y**2).sum() / count) * (1 + float(np.abs(B).sum(axis=1).max() ** 2 * Q.max()))
     if abs(-model.score(samples.X) - exact) > 1e-9 * max(reach, abs(exact)) + (1e-14 * float(np.abs(mean).max())) ** 2:
         raise Failure(f"score {model.score(samples.X):.12g}, not {-exact:.12g}")
+
+
+def _check_fill(
+    trial: Trial, setting: linear.Setting, samples: Samples, seen: np.ndarray, filled: np.ndarray, slack: np.ndarray
+) -> None:
+    """By the model's own reconstruction, and by a system of equations for each sample; what is visible is untouched."""
+    model, X = setting.model, np.ma.getdata(samples.X).reshape(seen.shape)
+    dtype = X.dtype if X.dtype.kind == "f" else np.result_type(X.dtype, np.float32)
+    if dtype == np.float16:  # may be too narrow for what is filled, which is refused
+        return
+    mean, eps = np.asarray(model.mean_).astype(Wide), max(float(np.finfo(dtype).eps), 2.3e-16)
+    own = model.fill(samples.X, method="linear").reshape(seen.shape)
+    if own.dtype != dtype or not np.array_equal(own[seen], X[seen]):
+        raise Failure("fill changed what is visible, or its type")
+    _near(own, np.where(seen, X, filled + mean), np.where(seen, 0, slack + 8 * eps * np.abs(mean)), "fill")
+    if not hasattr(model, "moments_"):
+        return
+    trial.cell("fill by the conditional", samples.dtype, samples.layout)
+    answer, std = (a.reshape(seen.shape) for a in model.fill(samples.X, return_std=True))
+    if not np.array_equal(answer[seen], X[seen]) or std[seen].any() or not (std >= 0).all():
+        raise Failure("fill changed what is visible, or is not sure of it, or std is none")
+    again = model.fill(answer.reshape(samples.X.shape))
+    if not np.array_equal(again.reshape(seen.shape), answer):
+        raise Failure("whole samples were filled")
+    A = model._conditional._regular
+    if not A.diagonal().all():  # nothing varies
+        return
+    size = 1 / np.sqrt(A.diagonal())
+    condition = np.linalg.cond(A * np.outer(size, size))  # where little is hidden, A is inverted as a whole
+    for row, known, found in zip(X, seen, answer, strict=True):
+        if known.any() and not known.all():
+            y = row[known].astype(Wide) - mean[known]
+            weights = _solved(A[np.ix_(known, known)], y)
+            expected = A[np.ix_(~known, known)].astype(Wide) @ weights + mean[~known]
+            size = np.sqrt(A.diagonal()[~known]) * np.sqrt(np.abs(y @ weights)) + np.abs(expected)
+            _near(found[~known], expected, 8 * (eps + 1e-15 * condition) * size, "the conditional")
+
+
+def _solved(A: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A⁻¹ y, refined with residuals in wide numbers."""
+    scale = 1 / np.sqrt(A.diagonal())
+    scaled = A * np.outer(scale, scale)
+    x = np.zeros(len(y), Wide)
+    for _ in range(8):
+        rest = scale * (y - A.astype(Wide) @ x)
+        unit = np.abs(rest).max() or Wide(1)
+        x = x + scale * np.linalg.solve(scaled, (rest / unit).astype(np.float64)) * unit
+    return x
 
 
 def _scales(setting: linear.Setting, visible: np.ndarray) -> np.ndarray:
