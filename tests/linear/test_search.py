@@ -27,6 +27,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.fixes import parse_version
 
 from skmae import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, Moments
+from skmae._samples import Samples
 
 N = 500
 GRID = {"mae__mask": [0.25, 0.75], "mae__patch": [1, 2, (4, 2)]}
@@ -365,6 +366,23 @@ def test_the_data_is_read_once_for_all_folds_and_the_refit(digits, monkeypatch):
     assert own_passes(monkeypatch, LinearMAESearchCV(pipe, GRID, cv=5), X, y) == 0
     monkeypatch.undo()
     assert own_passes(monkeypatch, GridSearchCV(pipe, GRID, cv=5), X, y) == 6 * 4 * N
+
+
+def test_the_features_of_all_folds_come_of_one_pass(digits, monkeypatch):
+    X, y = digits[0] + np.linspace(0, 5, N)[:, np.newaxis], digits[1]  # each fold has a mean of its own
+    widths, encode = [], Samples.encode
+
+    def counted(self, components, *args):
+        widths.append(len(components))
+        return encode(self, components, *args)
+
+    pipe = Pipeline([("mae", LinearMAE(4)), ("ridge", Ridge(fit_intercept=False))])
+    options = {"cv": KFold(3), "refit": False}
+    peer = GridSearchCV(pipe, {"mae__mask": [0.25, 0.75]}, **options).fit(X, y)
+    monkeypatch.setattr(Samples, "encode", counted)
+    ours = LinearMAESearchCV(pipe, {"mae__mask": [0.25, 0.75]}, **options).fit(X, y)
+    assert widths == [3 * 2 * 4]
+    assert_same_results(peer, ours)
 
 
 def test_progress_is_shown_on_request(digits, capsys):
