@@ -23,7 +23,7 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from skmae import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, Moments
@@ -368,7 +368,8 @@ def test_the_data_is_read_once_for_all_folds_and_the_refit(digits, monkeypatch):
     assert own_passes(monkeypatch, GridSearchCV(pipe, GRID, cv=5), X, y) == 6 * 4 * N
 
 
-def test_the_features_of_all_folds_come_of_one_pass(digits, monkeypatch):
+@pytest.mark.parametrize(("grid", "n_solved"), [({"mae__mask": [0.25, 0.75]}, 2), ({"ridge__alpha": [0.1, 1, 10]}, 1)])
+def test_the_features_of_all_folds_come_of_one_pass(grid, n_solved, digits, monkeypatch):
     X, y = digits[0] + np.linspace(0, 5, N)[:, np.newaxis], digits[1]  # each fold has a mean of its own
     widths, encode = [], Samples.encode
 
@@ -376,12 +377,13 @@ def test_the_features_of_all_folds_come_of_one_pass(digits, monkeypatch):
         widths.append(len(components))
         return encode(self, components, *args)
 
-    pipe = Pipeline([("mae", LinearMAE(4)), ("ridge", Ridge(fit_intercept=False))])
-    options = {"cv": KFold(3), "refit": False}
-    peer = GridSearchCV(pipe, {"mae__mask": [0.25, 0.75]}, **options).fit(X, y)
+    pipe = Pipeline(
+        [("mae", LinearMAE(4)), ("scaler", StandardScaler(with_mean=False)), ("ridge", Ridge(fit_intercept=False))]
+    )
+    peer = GridSearchCV(pipe, grid, cv=KFold(3), refit=False).fit(X, y)
     monkeypatch.setattr(Samples, "encode", counted)
-    ours = LinearMAESearchCV(pipe, {"mae__mask": [0.25, 0.75]}, **options).fit(X, y)
-    assert widths == [3 * 2 * 4]
+    ours = LinearMAESearchCV(pipe, grid, cv=KFold(3), refit=False).fit(X, y)
+    assert widths == [3 * n_solved * 4]
     assert_same_results(peer, ours)
 
 
