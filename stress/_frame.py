@@ -8,7 +8,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pkgutil import iter_modules
@@ -119,9 +119,9 @@ def run(
 
 
 def _judge(case: object, trial: Trial, heard: object) -> str | None:
-    """What is wrong with a case; None if nothing is."""
+    """What is wrong with a case; None if nothing is. Where it runs is gone afterwards: garbage may name files."""
     try:
-        with warnings.catch_warnings():
+        with tempfile.TemporaryDirectory() as place, chdir(place), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", RuntimeWarning)
             warnings.simplefilter("ignore", FitFailedWarning)  # which is one, and says what was refused

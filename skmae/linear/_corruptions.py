@@ -321,9 +321,7 @@ class Corruption:
             for columns, weights in self._pairs_by_columns(len(S)):
                 np.multiply(S[:, columns], weights, out=V[:, columns])
         else:
-            np.copyto(V, S)
-            if self.across != 1:
-                V *= self.across
+            np.multiply(S, self.across, out=V)
             self._add_within(S, V)
         if self.noise:
             V[np.diag_indices_from(V)] += self.noise

@@ -60,18 +60,6 @@ class TrainingSet:
                 }
                 self.solutions[problem] = solution
 
-    def encode_all(self, samples: Samples) -> None:
-        """Features of all rows by every model; the rows are read once."""
-        if not self.solutions:
-            return
-        components = np.vstack([solution.components for solution in self.solutions.values()])
-        Z = samples.encode(components, next(iter(self.solutions.values())).mean)
-        first = 0
-        for problem, solution in self.solutions.items():
-            last = first + solution.n_components
-            self.features[problem] = np.ascontiguousarray(Z[:, first:last])
-            first = last
-
 
 class Table:
     """A data set, and the training sets that are made of it.
@@ -109,8 +97,7 @@ class Table:
         n_features = sum(s.n_components for fold in self.folds.values() for s in fold.solutions.values())
         is_small = n_features <= self.samples.n_features  # all features of all folds are no more than the data
         if is_small and self.is_complete:
-            for fold in self.folds.values():
-                fold.encode_all(self.samples)
+            self._encode()
 
     def _solve_fold(
         self, rows: IntArray, moments: Moments, problems: list[Problem], workspace: list[FloatArray]
@@ -119,6 +106,19 @@ class Table:
         fold.solve_all(problems, workspace)
         fold.summary = None  # it is large
         self.folds[rows.tobytes()] = fold
+
+    def _encode(self) -> None:
+        """Features of all rows by the models of all folds; the rows are read once."""
+        solved = [(fold, *each) for fold in self.folds.values() for each in fold.solutions.items()]
+        if not solved:
+            return
+        solutions = [solution for _, _, solution in solved]
+        centre = solutions[0].mean  # the means of other folds are near it
+        Z = self.samples.encode(np.vstack([solution.components for solution in solutions]), centre)
+        Z -= np.concatenate([s.components @ (s.mean - centre) for s in solutions]).astype(Z.dtype)
+        ends = np.cumsum([solution.n_components for solution in solutions])
+        for (fold, problem, _), features in zip(solved, np.split(Z, ends[:-1], axis=1), strict=True):
+            fold.features[problem] = features
 
 
 class RowView(NDArrayOperatorsMixin, Samples):

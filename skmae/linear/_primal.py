@@ -215,11 +215,14 @@ def _finish(
 ) -> Minimiser:
     """From eigenpairs and crossᵀ E to the minimiser: features that are not active have a weight of zero, the least."""
     encoder = np.zeros((E.shape[1], len(active)))
-    encoder[:, active] = factor.apply_inverse(product.copy(order="F")).T
+    is_small = np.zeros(E.shape[1], bool)
     if remainder is not None:
-        DE = np.asfortranarray(remainder.multiply(E)[active])
+        DE = remainder.multiply(E)[active]
         is_small = np.abs(DE).max(axis=0) < remainder.across * np.abs(product).max(axis=0)  # a square might overflow
-        encoder[np.ix_(is_small, active)] = factor.from_difference(remainder, E[active], DE).T[is_small]
+        small = np.asfortranarray(DE[:, is_small])
+        encoder[np.ix_(is_small, active)] = factor.from_difference(remainder, E[np.ix_(active, is_small)], small).T
+    if not is_small.all():
+        encoder[np.ix_(~is_small, active)] = factor.apply_inverse(np.asfortranarray(product[:, ~is_small])).T
     return Minimiser(
         encoder=np.where(eigenvalues[:, np.newaxis] > 0, encoder, 0),
         decoder=np.ascontiguousarray(E),

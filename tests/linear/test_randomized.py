@@ -138,9 +138,11 @@ def test_sums_of_many_8_bit_samples_are_exact(rng):
 
 
 def test_the_mean_is_subtracted_with_all_its_digits(rng):
-    X = smooth(rng, 300, 1, (12, 12)).astype(np.float32)
-    ours = [fitted(LinearMAE(5, patch=3), Y, solver="randomized") for Y in (X, (X + 1000).astype(np.float32))]
-    assert_allclose(*(model.expected_loss_ for model in ours), rtol=1e-3)  # of what float32 keeps of X + 1000
+    """Of whole numbers so far from zero that float32 holds them, but no mean of them."""
+    X = np.rint(8 * smooth(rng, 300, 1, (12, 12))).astype(np.float32)
+    near, far = (fitted(LinearMAE(5, patch=3), Y, solver="randomized") for Y in (X, X + np.float32(2**23)))
+    assert_allclose(far.mean_ - 2**23, near.mean_, rtol=1e-6)
+    assert_allclose(far.expected_loss_, near.expected_loss_, rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-100, 1e-16, 1e16, 1e120])
@@ -214,9 +216,9 @@ def test_float32_is_left_where_patches_are_too_smooth_for_it(rng):
 
 
 def test_what_was_found_in_float32_is_compared_with_float64(rng, monkeypatch):
+    """And is not taken for what it seems to be, where patches are so smooth that float32 is far off."""
     monkeypatch.setattr(_randomized, "_RCOND_FOR_FLOAT32", 0)
-    monkeypatch.setattr(_randomized, "_MAX_STEPS", 12)
-    X = smooth(rng, 300).astype(np.float32)
+    X = smooth(rng, 300, 3).astype(np.float32)
     model = fitted(LinearMAE(6, patch=4), X, solver="randomized")
     exact = fitted(LinearMAE(6, patch=4), X.astype(np.float64), solver="eigh")
     assert model.expected_loss_ < (1 + 1e-4) * exact.expected_loss_

@@ -23,10 +23,11 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from skmae import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, Moments
+from skmae._samples import Samples
 
 N = 500
 GRID = {"mae__mask": [0.25, 0.75], "mae__patch": [1, 2, (4, 2)]}
@@ -365,6 +366,25 @@ def test_the_data_is_read_once_for_all_folds_and_the_refit(digits, monkeypatch):
     assert own_passes(monkeypatch, LinearMAESearchCV(pipe, GRID, cv=5), X, y) == 0
     monkeypatch.undo()
     assert own_passes(monkeypatch, GridSearchCV(pipe, GRID, cv=5), X, y) == 6 * 4 * N
+
+
+@pytest.mark.parametrize(("grid", "n_solved"), [({"mae__mask": [0.25, 0.75]}, 2), ({"ridge__alpha": [0.1, 1, 10]}, 1)])
+def test_the_features_of_all_folds_come_of_one_pass(grid, n_solved, digits, monkeypatch):
+    X, y = digits[0] + np.linspace(0, 5, N)[:, np.newaxis], digits[1]  # each fold has a mean of its own
+    widths, encode = [], Samples.encode
+
+    def counted(self, components, *args):
+        widths.append(len(components))
+        return encode(self, components, *args)
+
+    pipe = Pipeline(
+        [("mae", LinearMAE(4)), ("scaler", StandardScaler(with_mean=False)), ("ridge", Ridge(fit_intercept=False))]
+    )
+    peer = GridSearchCV(pipe, grid, cv=KFold(3), refit=False).fit(X, y)
+    monkeypatch.setattr(Samples, "encode", counted)
+    ours = LinearMAESearchCV(pipe, grid, cv=KFold(3), refit=False).fit(X, y)
+    assert widths == [3 * n_solved * 4]
+    assert_same_results(peer, ours)
 
 
 def test_progress_is_shown_on_request(digits, capsys):

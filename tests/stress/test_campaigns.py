@@ -3,6 +3,7 @@
 import os
 import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,3 +63,18 @@ def test_a_case_is_the_same_whenever_it_is_run():
     assert Trial("linear", 3, 7).rng.random() == Trial("linear", 3, 7).rng.random()
     others = [Trial("linear", 3, 8), Trial("linear", 4, 7), Trial("moments", 3, 7)]
     assert Trial("linear", 3, 7).rng.random() not in [other.rng.random() for other in others]
+
+
+def test_a_case_writes_nothing_where_the_campaign_was_started(tmp_path, monkeypatch):
+    seen = []
+
+    def write():
+        seen.append(Path("last.pt").absolute())
+        seen[0].touch()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(_frame, "campaigns", lambda: {"planted": Planted(write)})
+    assert not run("planted").failures
+    assert Path.cwd() == tmp_path
+    assert not any(tmp_path.iterdir())
+    assert not seen[0].parent.exists()
