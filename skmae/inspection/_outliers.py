@@ -9,9 +9,8 @@ from sklearn.utils._param_validation import validate_params
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import Interval, import_optional
-from skmae._grid import PatchGrid
 from skmae._typing import Shape
-from skmae.inspection._inputs import read_first, read_numbers
+from skmae.inspection._inputs import grid_of, read_first, read_numbers
 from skmae.inspection._plotting import ImageDisplay, Picture, as_pictures, between_black_and_white, picture_of_bands
 from skmae.inspection._protocol import PatchScorer
 
@@ -143,9 +142,10 @@ class OutlierDisplay(ImageDisplay):
             import_optional(f"matplotlib.{name}", extra="plot", purpose="OutlierDisplay.plot")
             for name in ("cm", "colors")
         )
-        n = len(read_numbers(self.originals, "originals"))
-        grid = PatchGrid.build(self.image_shape, self.channel_axis, 1).grid_shape
-        scores = read_numbers(self.scores, "scores", (n, *grid), ", a number for each pixel of originals")
+        grid = grid_of(self.image_shape, self.channel_axis)
+        originals = read_numbers(self.originals, "originals", (None, grid.n_features), ", as image_shape says")
+        shape = (len(originals), *grid.grid_shape)
+        scores = read_numbers(self.scores, "scores", shape, ", a number for each pixel of originals and image_shape")
         self._colours = cm.ScalarMappable(colors.Normalize(0, max(_ODD, float(scores.max()))), cmap)
         (shades,) = between_black_and_white(self.originals)
         samples = as_pictures(shades, self.image_shape, self.channel_axis, "originals")

@@ -69,10 +69,29 @@ def test_axes_and_colours_are_the_users(rng):
     ("originals", "scores", "text"),
     [
         (np.ones((2, 36)), np.ones((2, 5, 6)), r"scores has shape \(2, 5, 6\); it must be \(2, 6, 6\)"),
-        (np.ones((2, 35)), np.ones((2, 6, 6)), r"originals have shape \(35,\) each, but image_shape=\(6, 6\)"),
+        (
+            np.ones((2, 35)),
+            np.ones((2, 6, 6)),
+            r"originals has shape \(2, 35\); it must be \(any, 36\), as image_shape says",
+        ),
+        (np.float64(1), np.ones((2, 6, 6)), r"originals has shape \(\); it must be \(any, 36\)"),
         ("a", np.ones((2, 6, 6)), "originals"),
     ],
 )
 def test_what_does_not_fit_is_refused(originals, scores, text):
     with pytest.raises(ValueError, match=text):
         OutlierDisplay(originals, scores, image_shape=(6, 6)).plot()
+
+
+@pytest.mark.parametrize(
+    ("where", "text"),
+    [
+        ({"image_shape": [(6, 6), (5,)]}, "image_shape"),
+        ({"image_shape": np.ones((2, 6))}, "image_shape"),
+        ({"image_shape": (6, 6), "channel_axis": "last"}, "channel_axis"),
+        ({"image_shape": (6, 6), "channel_axis": 1.5}, "channel_axis"),
+    ],
+)
+def test_the_shape_that_is_wrong_is_named(where, text):
+    with pytest.raises((ValueError, TypeError), match=text):
+        OutlierDisplay(np.ones((2, 36)), np.ones((2, 6, 6)), **where).plot()
