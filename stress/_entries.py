@@ -21,12 +21,15 @@ from skmae import (
     LinearMAE,
     LinearMAESearchCV,
     Moments,
+    PatchImputer,
+    PatchOutlierDetector,
     SpatialEntropy,
     datasets,
     inspection,
     masking,
 )
 from skmae.linear import Corruption
+from skmae.planning import HiddenPixelsScorer
 from stress._frame import Trial
 
 # What a text may call a parameter beside its name. scikit-learn's own texts about X are among them.
@@ -133,12 +136,13 @@ def _parameters(kind: type, names: tuple[str, ...], **given: Any) -> Entry:
 def _methods(model: Any) -> list[Entry]:
     """Methods of a fitted linear model."""
     X, flat = _images(), _images().reshape(12, 16)
-    visible = np.ones((12, 4), bool)
+    visible = np.ones((12, 4, 4), bool)
     name, k = type(model).__name__, model.n_components_
     make = {
         "transform": {"X": X},
         "inverse_transform": {"X": np.ones((12, k))},
         "reconstruct": {"X": X, "visible": visible},
+        "fill": {"X": X, "visible": visible, "method": "linear"},
         "score": {"X": X, "sample_weight": np.ones(12)},
         "linearize": {"X": X, "visible": visible[:1]},
         "sample_visible": {"n_samples": 3, "random_state": 0},
@@ -200,6 +204,19 @@ def _linear() -> list[Entry]:
         *_methods(LinearMAE(2, patch=2).fit(_images())),
         *_methods(LinearDAE(2).fit(_images())),
         *_methods(LinearAE(2).fit(_images())),
+        _parameters(PatchImputer, ("estimator", "method")),
+        _parameters(
+            PatchOutlierDetector,
+            ("patch", "stride", "contamination", "image_shape", "channel_axis", "regularization"),
+            regularization=0.1,
+        ),
+        Entry("PatchImputer.transform", PatchImputer().fit(_images()).transform, lambda: {"X": _images()}, ("X",)),
+        Entry(
+            "HiddenPixelsScorer",
+            lambda **k: HiddenPixelsScorer(**k)(LinearMAE(2, patch=2).fit(_images()), _images()),
+            lambda: {"patch": 2},
+            ("mask", "patch", "mask_sampling", "image_shape", "channel_axis", "random_state"),
+        ),
     ]
 
 

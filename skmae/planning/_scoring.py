@@ -133,7 +133,9 @@ def _explained(estimator: Any, rows: Array, visible: BoolArray, shape: Shape) ->
         )
     counts = ~visible & ~np.isnan(rows)
     if not counts.any():
-        raise ValueError("Nothing that is known of X is hidden: there is nothing to score. Pass a larger mask.")
+        raise ValueError(
+            "Nothing that is known of X is hidden: there is nothing to score. Pass a larger mask, or a smaller patch."
+        )
     X = rows.reshape(shape)
     made = np.reshape(estimator.reconstruct(X, visible.reshape(shape)), rows.shape).astype(np.float64)
     wrong = np.square(made - rows, where=counts, out=np.zeros(rows.shape)).sum()
