@@ -102,8 +102,8 @@ def fill_rows(
             out[rows] = block
             continue
         refuse_infinite(np.where(seen, block, 0), rows.start)
-        centred = np.subtract(block, fill.mean, dtype=np.float64, casting="unsafe")
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite in the end is refused
+            centred = np.subtract(block, fill.mean, dtype=np.float64, casting="unsafe")
             filled = fill(np.where(seen, centred, 0), seen) + fill.mean
             out[rows] = np.where(seen, block, filled)
         if not np.isfinite(out[rows]).all():

@@ -247,3 +247,12 @@ def test_what_is_filled_may_be_beyond_a_narrow_type(rng):
     X = images(rng) * 1e5
     with pytest.raises(ValueError, match="What is filled is beyond the range of float16"):
         fitted(X).fill(np.ones((2, 4, 6), np.float16), np.arange(24) > 3)
+
+
+def test_what_float64_does_not_hold_is_refused(rng):
+    X = images(rng, 5).astype(np.longdouble)
+    X[2, 0, 0] = np.longdouble("1e400")
+    visible = np.arange(24) != 5
+    with pytest.raises(ValueError, match="What is filled is beyond the range of"):
+        fitted(images(rng)).fill(X, visible)
+    assert np.isfinite(fitted(images(rng)).fill(X, visible & (np.arange(24) > 0))).all()

@@ -86,7 +86,12 @@ def test_what_is_missing_to_begin_with_does_not_count():
     ("scorer", "estimator", "kind", "text"),
     [
         (HiddenPixelsScorer(), PCA(), TypeError, "PCA has no reconstruct. Pass scoring, such as 'accuracy'"),
-        (HiddenPixelsScorer(mask=0), LinearMAE(), ValueError, "Nothing that is known of X is hidden"),
+        (
+            HiddenPixelsScorer(mask=0),
+            LinearMAE(),
+            ValueError,
+            "Nothing that is known of X is hidden: .* a smaller patch",
+        ),
         (HiddenPixelsScorer(mask=1), LinearMAE(), ValueError, "'mask' parameter of HiddenPixelsScorer"),
         (HiddenPixelsScorer(patch=(1, 1, 1)), LinearMAE(), ValueError, r"patch=\(1, 1, 1\) has 3 sizes"),
         (HiddenPixelsScorer("best"), LinearMAE(), ValueError, "'best'"),
