@@ -6,8 +6,9 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from math import prod
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -201,6 +202,14 @@ class Samples:
         else:
             return None
         return None if known.all() else known
+
+    def hiding(self, hidden: BoolArray) -> Self:
+        """The same samples, of which these entries, (n, d) or (1, d), are masked as well."""
+        shape = (len(self), self.n_features)
+        other = copy(self)
+        other.masked = np.broadcast_to(hidden, shape) if self.masked is None else self.masked | hidden
+        other._is_finite = False
+        return other
 
     def with_nan(self) -> "Samples":
         """The same samples, with NaN in place of masked entries."""
@@ -492,6 +501,8 @@ class DeviceSamples(Samples):
         return self._all_finite(self.values) or super().is_complete
 
     def project(self, components: FloatArray, mean: FloatArray, fill: Fill) -> Any:
+        if self.masked is not None:
+            return super().project(components, mean, fill)
         xp = self.library.xp
         dtype = xp.float64 if self.values.dtype == xp.float64 else xp.float32
         encoder, centre = xp.astype(self.adopt(components.T), dtype), xp.astype(self.adopt(mean), dtype)
@@ -598,6 +609,8 @@ class DaskSamples(Samples):
 
     def project(self, components: FloatArray, mean: FloatArray, fill: Fill) -> Any:
         """A Dask array of features, (n, k), in the same chunks; nothing is computed."""
+        if self.masked is not None:
+            raise ValueError("visible does not go with the transform of a Dask array. Hide by NaN, in its chunks.")
         return self.values.map_blocks(
             _project_chunk,
             components=components,

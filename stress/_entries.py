@@ -139,7 +139,7 @@ def _methods(model: Any) -> list[Entry]:
     visible = np.ones((12, 4, 4), bool)
     name, k = type(model).__name__, model.n_components_
     make = {
-        "transform": {"X": X},
+        "transform": {"X": X, "visible": visible},
         "inverse_transform": {"X": np.ones((12, k))},
         "reconstruct": {"X": X, "visible": visible},
         "fill": {"X": X, "visible": visible, "method": "linear"},

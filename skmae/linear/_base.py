@@ -22,7 +22,7 @@ from skmae._samples import Samples, Weights, floating_dtype, naming, narrowed, t
 from skmae._typing import Array, BoolArray, Constraints, DType, FloatArray, Floats, RandomState, Shape
 from skmae.linear._conditional import Conditional
 from skmae.linear._corruptions import Corruption, Masks
-from skmae.linear._filling import Filling, FillMethod, Visible, fill_rows
+from skmae.linear._filling import Filling, FillMethod, fill_rows
 from skmae.linear._linearization import LinearMap
 from skmae.linear._losses import AllFeatures, Loss
 from skmae.linear._problem import Problem, Solution, check_rank
@@ -330,27 +330,34 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
 
     # -- using ----------------------------------------------------------------------------------------------------
 
-    def _samples_for(self, X: Any, method: str) -> Samples:
-        """Samples for a fitted model, which takes arrays of the library that it was fitted on."""
+    def _samples_for(self, X: Any, method: str, visible: ArrayLike | None = None) -> Samples:
+        """Samples for a fitted model, which takes arrays of its own library; what is not `visible` is masked."""
         check_is_fitted(self)
         if not isinstance(X, Samples):
             check_same_namespace(X, self, attribute="components_", method=method)
-        return self._as_fitted_samples(X)
+        samples = self._as_fitted_samples(X)
+        if visible is None:
+            return samples
+        grid = self._problem.grid
+        return samples.hiding(~grid.per_feature(read_visible(grid, visible, len(samples))))
 
     def _on_host(self, *names: str) -> tuple[FloatArray, ...]:
         solution = self._solution
         return tuple(to_numpy(getattr(solution, name)) for name in names)
 
-    def transform(self, X: ArrayLike) -> Array:
+    def transform(self, X: ArrayLike, visible: ArrayLike | None = None) -> Array:
         """Encode whole samples: ``(X - mean_) @ components_.T``. Nothing is random.
 
-        What is NaN or masked is filled first, by what `reconstruct` makes of the rest of the sample. The best linear
+        What is hidden is filled first, by what `reconstruct` makes of the rest of the sample. The best linear
         answer for each mask is nearer to the features of the whole sample and takes longer: ``transform(fill(X))``
         where ``moments_`` are kept.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+            NaN and masked entries are hidden.
+        visible : array-like of bool, default=None
+            As in `reconstruct`; not of a Dask array.
 
         Returns
         -------
@@ -362,8 +369,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         ValueError
             If X has another width or sample shape than the training data, or holds infinity.
         """
-        samples = self._samples_for(X, "transform")
-        known = samples.recall_features(self._problem, self._solution)
+        samples = self._samples_for(X, "transform", visible)
+        known = samples.recall_features(self._problem, self._solution) if visible is None else None
         components, mean = self._on_host("components", "mean")
         return samples.project(components, mean, self._filling) if known is None else known
 
@@ -444,17 +451,16 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             If `visible` is not bool or fits neither patches, pixels nor features; for the same faults of X as
             `transform`.
         """
-        samples = self._samples_for(X, "reconstruct")
-        shown = Visible(samples, self._problem.grid, visible)
+        samples = self._samples_for(X, "reconstruct", visible)
         dtype = samples.output_dtype
         _checked(method, get_args(FillMethod))
         if method == "conditional":
-            out = fill_rows(samples, shown, self._conditional, dtype)
+            out = fill_rows(samples, self._conditional, dtype)
         else:
-            out = self._reconstruct(samples, shown, dtype)
+            out = self._reconstruct(samples, dtype)
         return cast(Floats, samples.adopt(out.reshape(samples.original_shape)))
 
-    def _reconstruct(self, samples: Samples, visible: Visible, dtype: DType) -> Array:
+    def _reconstruct(self, samples: Samples, dtype: DType) -> Array:
         """(n, d), by encoder and decoder."""
         filling = self._filling
         mean = filling.mean
@@ -464,7 +470,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             rest = narrowed(mean - narrowed(mean, dtype), dtype)  # what rounding leaves of the mean
             for rows, block in samples.centred_blocks(mean, dtype):
                 block -= rest
-                seen = visible.of(rows, block)
+                seen = samples.seen(rows, block)
                 if seen is not None:
                     block = np.where(seen, block, 0) * filling.scale(seen, dtype)
                 out[rows] = block @ components.T @ decoder.T + mean
@@ -538,18 +544,17 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         >>> bool((filled == X[1500:])[:, visible].all()), bool((std[:, visible] == 0).all())
         (True, True)
         """
-        samples = self._samples_for(X, "fill")
+        samples = self._samples_for(X, "fill", visible)
         _checked(method, ("auto", *get_args(FillMethod)))
         is_conditional = return_std or method == "conditional" or (method == "auto" and self._keeps_moments)
         if return_std and method == "linear":
             raise ValueError(
                 'return_std=True needs method="conditional" or "auto": "linear" does not know how sure it is.'
             )
-        shown = Visible(samples, self._problem.grid, visible)
         dtype = samples.dtype if samples.dtype.kind == "f" else samples.output_dtype
         fill = self._conditional if is_conditional else self._filling
         std = np.zeros((len(samples), samples.n_features), dtype) if return_std else None
-        filled = fill_rows(samples, shown, fill, dtype, std)
+        filled = fill_rows(samples, fill, dtype, std)
         shaped = [samples.adopt(a.reshape(samples.original_shape)) for a in (filled, std) if a is not None]
         return tuple(shaped) if return_std else shaped[0]
 

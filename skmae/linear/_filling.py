@@ -4,40 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from skmae._grid import PatchGrid
 from skmae._samples import Samples, refuse_infinite
 from skmae._typing import Array, BoolArray, DType, FloatArray
 from skmae.linear._conditional import Conditional
 from skmae.linear._corruptions import Masks
-from skmae.masking import read_visible
 
 FillMethod = Literal["linear", "conditional"]
-
-
-class Visible:
-    """Which entries of samples may be seen: those that `visible` shows and that are neither NaN nor masked.
-
-    Parameters
-    ----------
-    samples : Samples
-    grid : PatchGrid
-    visible : array-like of bool or None
-        As `read_visible` takes it.
-    """
-
-    def __init__(self, samples: Samples, grid: PatchGrid, visible: ArrayLike | None):
-        self._samples = samples
-        self._shown = None if visible is None else grid.per_feature(read_visible(grid, visible, len(samples)))
-
-    def of(self, rows: slice, block: Array) -> BoolArray | None:
-        """Of rows with these values, (m, d); None if all may be seen."""
-        seen = self._samples.seen(rows, block)
-        if self._shown is None:
-            return seen
-        shown = self._shown[rows] if len(self._shown) > 1 else np.broadcast_to(self._shown, block.shape)
-        return shown if seen is None else seen & shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +55,12 @@ class Filling:
         return scale
 
 
-def fill_rows(
-    samples: Samples, visible: Visible, fill: Filling | Conditional, dtype: DType, std: Array | None = None
-) -> Array:
-    """Rows (n, d) in which what may not be seen is filled; what may be seen is as it was.
+def fill_rows(samples: Samples, fill: Filling | Conditional, dtype: DType, std: Array | None = None) -> Array:
+    """Rows (n, d) in which what is hidden is filled; what may be seen is as it was.
 
     Parameters
     ----------
     samples : Samples
-    visible : Visible
     fill : Filling or Conditional
     dtype : dtype
     std : ndarray of zeros of shape (n, d) or None
@@ -96,7 +68,7 @@ def fill_rows(
     """
     out = np.empty((len(samples), samples.n_features), dtype)
     for rows, block in samples.blocks():
-        seen = visible.of(rows, block)
+        seen = samples.seen(rows, block)
         if seen is None:
             refuse_infinite(block, rows.start)
             out[rows] = block

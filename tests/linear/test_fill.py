@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 
@@ -256,3 +257,40 @@ def test_what_float64_does_not_hold_is_refused(rng):
     with pytest.raises(ValueError, match="What is filled is beyond the range of"):
         fitted(images(rng)).fill(X, visible)
     assert np.isfinite(fitted(images(rng)).fill(X, visible & (np.arange(24) > 0))).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+@pytest.mark.parametrize("shared", [False, True])
+def test_transform_takes_visible(dtype, shared, rng):
+    X = (20 * images(rng)).astype(dtype)
+    model, visible = fitted(X), rng.random((4, 6) if shared else X.shape) > 0.3
+    hidden = np.broadcast_to(~visible, X.shape)
+    holes = np.where(hidden, np.nan, X.astype(np.result_type(dtype, np.float32)))
+    features = model.transform(X, visible)
+    assert features.dtype == np.result_type(dtype, np.float32)
+    assert_allclose(features, model.transform(holes), rtol=1e-4, atol=1e-4)
+    assert np.abs(features - model.transform(X)).max() > 1
+    other = np.where(hidden, np.array(99).astype(dtype), X)
+    assert_allclose(model.transform(other, visible), features, rtol=1e-6, atol=1e-6)
+    if dtype == np.float64:
+        assert_array_equal(model.transform(np.where(hidden, np.inf, X), visible), features)
+        masked = np.ma.masked_array(X, hidden & (rng.random(X.shape) < 0.5))
+        assert_array_equal(model.transform(masked, visible), features)
+
+
+def test_visible_of_dask_arrays_and_tensors(rng):
+    dask, torch = pytest.importorskip("dask.array"), pytest.importorskip("torch")
+    X = images(rng)
+    model, visible = fitted(X), rng.random((4, 6)) > 0.3
+    chunks = dask.from_array(X.reshape(len(X), -1), chunks=(50, -1))
+    assert_allclose(model.fill(chunks, visible), model.fill(X, visible).reshape(len(X), -1))
+    with pytest.raises(ValueError, match="visible does not go with the transform of a Dask array"):
+        model.transform(chunks, visible)
+    with config_context(array_api_dispatch=True):
+        model = LinearMAE(4, mask=0.5, patch=2).partial_fit(torch.asarray(X))
+        filled, std = model.fill(torch.asarray(X), visible, return_std=True)
+        assert isinstance(filled, torch.Tensor)
+        assert_allclose(filled.numpy(), fitted(X).fill(X, visible), rtol=1e-8)
+        assert not std[:, visible].any()
+        features = model.transform(torch.asarray(X), visible)
+    assert_allclose(np.abs(features.numpy()), np.abs(fitted(X).transform(X, visible)), rtol=1e-6, atol=1e-8)
