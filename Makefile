@@ -75,6 +75,13 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/dask_workers.py
 	$(BIN)/python benchmarks/cifar10_probe.py
+	$(BIN)/python benchmarks/holes.py cifar10
+	$(BIN)/python benchmarks/holes.py fixed
+	$(BIN)/python benchmarks/holes.py digits
+	$(BIN)/python benchmarks/filling.py
+	$(BIN)/python benchmarks/holes_training.py
+	$(BIN)/python benchmarks/outliers.py
+	$(BIN)/python benchmarks/outliers_kinds.py
 	$(BIN)/python benchmarks/vit_speed.py
 	$(BIN)/python benchmarks/vit_probe.py
 	$(BIN)/python benchmarks/jacobian.py
