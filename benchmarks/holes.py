@@ -5,10 +5,10 @@ is chosen on the last quarter of the training images, with three quarters of the
 and patch of LinearMAE, and whether its features are scaled or filled; the rank of PPCA, which fills for PCA. The test
 images are used once. Intervals: 95 %, paired bootstrap over test images.
 
-    python benchmarks/holes.py cifar10   # 20,000 training images, 10,000 test images; 500 for the conditional
+    python benchmarks/holes.py cifar10   # 20,000 training images, 5,000 test images; 500 for the conditional
     python benchmarks/holes.py digits    # 1,000 and 797; KNNImputer and IterativeImputer too
     python benchmarks/holes.py images64  # 64 x 64 x 3, 200 classes: 10,000 and 1,000
-    python benchmarks/holes.py fixed     # CIFAR-10, 16 features, mask=0.9, patch=4, set beforehand
+    python benchmarks/holes.py fixed     # CIFAR-10, 16 features, mask=0.9, patch=4, set beforehand; 10,000 test images
 """
 
 import argparse
@@ -36,10 +36,9 @@ from skmae._grid import PatchGrid
 from skmae.datasets import fetch_cifar10
 from skmae.masking import Blocks, ExactCount, Stripes
 
-SHARES = (0.25, 0.5, 0.75, 0.9)
 CHOOSING = ("patches", 0.75)
-SITUATIONS = [("nothing", 0.0), ("square", 0.5)]
-SITUATIONS += [(kind, share) for kind in ("patches", "blocks", "stripes", "pixels") for share in SHARES]
+SITUATIONS = [("nothing", 0.0), ("square", 0.5), *(("patches", share) for share in (0.25, 0.5, 0.75, 0.9))]
+SITUATIONS += [(kind, share) for kind in ("blocks", "stripes", "pixels") for share in (0.5, 0.75)]
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]  # images (n, d) and what is visible of them, to features (n, k)
 
 
@@ -61,7 +60,7 @@ def cifar10() -> Data:
     train, test = fetch_cifar10(), fetch_cifar10(subset="test")
     X, y = train.data[:20_000], train.target[:20_000]
     ranks, masks = (8, 16, 64, 256), (0.5, 0.75, 0.9)
-    return Data("cifar10", (32, 32, 3), X, y, test.data, test.target, ranks, masks, (2, 4, 8), 4, 500)
+    return Data("cifar10", (32, 32, 3), X, y, test.data[:5000], test.target[:5000], ranks, masks, (2, 4, 8), 4, 500)
 
 
 def digits() -> Data:
@@ -119,7 +118,7 @@ def hide(data: Data, n: int, kind: str, share: float) -> np.ndarray:
     grid = PatchGrid.build(data.shape, channel_axis, 1 if kind in ("pixels", "square") else data.patch)
     random = np.random.RandomState(1)
     if kind in ("square", "block"):  # one, of about half of the area; a block is of whole patches
-        height, width = grid.grid_shape
+        height, width = grid.patches_per_axis
         side = round(height * 0.5**0.5)
         first = random.randint(0, height - side + 1, (2, n, 1, 1))
         at = np.indices((height, width))[:, np.newaxis] - first  # (2, n, h, w)
@@ -162,9 +161,14 @@ class Fitted:
         return probe().fit(encode(self.X - self.mean), self.y)
 
 
+def share_of(visible: np.ndarray) -> np.ndarray:
+    """(n, 1) what is visible of each image; of none, anything."""
+    return np.maximum(visible.mean(axis=1, keepdims=True, dtype=np.float32), np.float32(1e-6))
+
+
 def scaled(model: LinearMAE, Y: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Features of what is visible, over its share."""
-    return Y @ model.components_.T.astype(np.float32) / visible.mean(axis=1, keepdims=True, dtype=np.float32)
+    return Y @ model.components_.T.astype(np.float32) / share_of(visible)
 
 
 def candidates(fitted: Fitted, k: int, chosen: dict[str, Any]) -> dict[str, tuple[Any, Fill]]:
@@ -182,7 +186,7 @@ def candidates(fitted: Fitted, k: int, chosen: dict[str, Any]) -> dict[str, tupl
     return {
         "LinearMAE": (of_mae, by_model if chosen["features"] == "filled" else lambda Y, v: scaled(model, Y, v)),
         "PCA, mean": (of_pca, lambda Y, _: Y @ E),
-        "PCA, scaled": (of_pca, lambda Y, v: Y @ E / np.maximum(v.mean(axis=1, keepdims=True), 1e-9)),
+        "PCA, scaled": (of_pca, lambda Y, v: Y @ E / share_of(v)),
         "PPCA": (of_ppca, ppca.posterior),
         "PCA, filled by PPCA": (of_pca, lambda Y, v: fitted.filled(chosen["rank_of_ppca"], Y, v) @ E),
     }
@@ -294,11 +298,14 @@ def study(data: Data, settings: dict[int, dict[str, Any]], situations: list[tupl
         for row in whole.rows(kind, share):
             rows.append(row)
             print({name: row[name] for name in ("hidden", "share", "k", "who", "accuracy", "low", "high")}, flush=True)
-    save(f"holes_{data.name}", rows)
+        save(f"holes_{data.name}", rows)
 
 
 def fixed() -> None:
-    data = cifar10()._replace(name="cifar10_fixed", ranks=(16,), n_conditional=1000)
+    test = fetch_cifar10(subset="test")
+    data = cifar10()._replace(
+        name="cifar10_fixed", X_test=test.data, y_test=test.target, ranks=(16,), n_conditional=1000
+    )
     settings = {16: {"mask": 0.9, "patch": 4, "features": "filled", "rank_of_ppca": 256}}
     study(data, settings, [("nothing", 0.0), ("patches", 0.75), ("block", 0.5), ("square", 0.5)])
 

@@ -268,6 +268,12 @@ class Moments:
         return self._centred(self._scatter.copy(order="F"))
 
     @property
+    def _count_of_pairs(self) -> float:
+        """Weight of the samples that know both features of a pair, on average over all pairs."""
+        pairs = self._known_pairs()
+        return float(self.n if pairs is None else pairs.counts.mean())
+
+    @property
     def _has_gaps(self) -> bool:
         """Whether some sample was known in part only."""
         return self._pairs is not None

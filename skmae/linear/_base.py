@@ -507,8 +507,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             float32 would round them. Where nothing is visible of a sample, the mean.
         std : ndarray
             Only if `return_std`: the standard deviation of what an entry is from what fills it, in units of X; zero
-            where it is visible. Of Gaussian samples, 95 % of all entries lie within 1.96 of it; of CIFAR-10 93 to 95 %
-            do.
+            where it is visible. Of Gaussian samples, about 95 % of all entries lie within 1.96 of it, if it was learned
+            from thirty samples or more; of CIFAR-10 94 % do.
 
         Raises
         ------
@@ -521,10 +521,12 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         -----
         "conditional" is ``mean_[h] + S[h, o] @ inv(S[o, o] + λ I) @ (x[o] - mean_[o])``, with o the visible features,
         h the hidden ones and S the second moment. λ is chosen by generalised cross-validation [1]_ over masks that
-        hide half of the patches, from 1e-9 to 10 times the average variance; so is the factor by which the error in new
-        samples exceeds that in those that S is known from. It takes d × d floats of memory, and O(m³) for each
-        distinct mask, where m is the smaller of the numbers of visible and of hidden features: samples with one mask
-        are filled together.
+        hide half of the patches, from 1e-9 to 10 times the average variance; so is the factor by which the error in
+        new samples exceeds that in those that S is known from. If these have holes, more is allowed for, rather too
+        much. Features should be of one scale, as λ is one number for all of them.
+
+        It takes d × d floats of memory, and O(m³) for each distinct mask, where m is the smaller of the numbers of
+        visible and of hidden features: samples with one mask are filled together.
 
         References
         ----------
@@ -568,7 +570,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         if not isinstance(state, Streamed):
             raise NotFittedError(
                 'method="conditional" and return_std=True need the second moments, which fit does not keep. Fit with '
-                "fit_moments(Moments.from_data(X)), or with partial_fit."
+                'fit_moments(Moments.from_data(X)), or with partial_fit; a PatchImputer with method="conditional".'
             )
         return state.conditional
 

@@ -7,7 +7,9 @@ With O the visible features of a sample, H the hidden ones, y = x − μ, and A 
 The first form takes a factor of O × O, the second one of H × H, and P once. In the samples that S is known from, the
 error of feature h has the second moment S_hh − (K S_OH)_hh − λ ‖K_h‖². In others it is 1 / (1 − f / (n − 1))² times as
 large, where f = tr S_OO A_OO⁻¹ are the degrees of freedom that the answer uses: generalised cross-validation (Golub,
-Heath and Wahba, 1979), which chooses λ as well. (n samples, d features.)
+Heath and Wahba, 1979), which chooses λ as well. Where pairs of features are known from fewer than all samples, entries
+of S have errors of their own, of variance ν S_ii S_jj or so, ν = 1 / N − 1 / n. If these were independent, they would
+add ν (S_hh + Σ_o K_ho² S_oo) tr S A_OO⁻¹ to the error. (n samples, N that know a pair, d features.)
 """
 
 from collections.abc import Callable
@@ -27,6 +29,7 @@ from skmae.moments import Moments
 
 _SHARES = np.logspace(-9, 1, 61)  # of the average variance: what λ is chosen from
 _KEPT = 4  # answers to masks that may come again; one takes d × d at most
+_LEAST_REST = 1e-6  # of degrees of freedom: what rounding leaves of none
 
 
 class _Answer(NamedTuple):
@@ -52,10 +55,12 @@ class Conditional:
     mean : ndarray of shape (d,)
     S : ndarray of shape (d, d)
         It is overwritten.
-    n : float
+    n : Count
         Samples that it is known from.
     grid : PatchGrid
         λ is chosen for masks that hide half of its patches.
+    noise : float, default=0.0
+        ν: an entry of S has an error of variance ν S_ii S_jj beside that of n samples, as pairs are known from fewer.
 
     Attributes
     ----------
@@ -65,17 +70,19 @@ class Conditional:
     @classmethod
     def of(cls, moments: Moments, grid: PatchGrid) -> Self:
         check_rank(None, moments.n_rows, moments.n_features)
-        n_rows, mean, S = Summary.of(moments)
-        return cls(mean, S, max(n_rows, moments.n), grid)  # a weight of 2 counts as two; weights may be small as well
+        _, mean, S = Summary.of(moments)
+        n = max(moments.n_rows, moments.n)  # a weight of 2 counts as two; weights may be small as well
+        known = n * moments._count_of_pairs / moments.n
+        return cls(mean, S, Count(min(moments.n_rows, known), known), grid, max(1 / known - 1 / n, 0.0))
 
-    def __init__(self, mean: FloatArray, S: FloatArray, n: float, grid: PatchGrid):
-        self.mean, self._n = mean, n
+    def __init__(self, mean: FloatArray, S: FloatArray, n: "Count", grid: PatchGrid, noise: float = 0.0):
+        self.mean, self._n, self._noise = mean, n, noise
         self._variance = S.diagonal().copy()
         S = np.asfortranarray(S)
-        self._ridge = _choose_ridge(S, n, _half_visible(grid))
+        self._ridge = _choose_ridge(S, n, _half_visible(grid), noise)
         S[np.diag_indices_from(S)] += self._ridge
-        self._regular = S  # A
-        self._answer = lru_cache(_KEPT)(self._find_answer)
+        self._systems = _Systems(S, self._ridge)
+        self._answer = lru_cache(_KEPT)(self._systems.answer)
 
     def __call__(self, block: Array, visible: BoolArray) -> Array:
         """Rows less the mean, zero where they are not visible, filled; (m, d) all three."""
@@ -98,22 +105,44 @@ class Conditional:
             return np.sqrt(self._variance[~seen])
         rest, squares, trace = self._answer(seen.tobytes()).error()
         error = np.clip(rest - self._ridge * squares, 0, None)
-        return np.sqrt(error) / _rest(np.count_nonzero(seen) - self._ridge * trace, self._n)
+        n_visible = int(np.count_nonzero(seen))
+        left = max(1 - (n_visible - self._ridge * trace) / self._n.free(n_visible), _LEAST_REST)
+        average = self._variance.mean()
+        excess = self._noise * (self._variance[~seen] + average * squares) * average * trace
+        return np.asarray(np.sqrt(error / left**2 + excess))
 
     def _has_answer(self, seen: BoolArray) -> bool:
         """Whether something is known that says something of what is not."""
         return self._ridge > 0 and bool(seen.any() and not seen.all())
 
-    def _find_answer(self, mask: bytes) -> _Answer:
+
+class Count(NamedTuple):
+    """Samples: distinct ones, and as many as they count for."""
+
+    n_rows: float
+    n: float
+
+    def free(self, n_visible: int) -> float:
+        """n − 1, the degrees of freedom; where features are enough to tell all samples apart, repeats add none."""
+        return max((self.n if n_visible < self.n_rows - 1 else self.n_rows) - 1, 1)
+
+
+class _Systems:
+    """A (d, d), and answers from it."""
+
+    def __init__(self, regular: FloatArray, ridge: float):
+        self.regular, self.ridge = regular, ridge
+
+    def answer(self, mask: bytes) -> _Answer:
         seen = np.frombuffer(mask, bool)
         if np.count_nonzero(seen) > len(seen) / 2:
-            return _from_precision(self._precision, seen, self._ridge)
-        return _from_second(self._regular, seen, self._ridge)
+            return _from_precision(self.precision, seen, self.ridge)
+        return _from_second(self.regular, seen, self.ridge)
 
     @cached_property
-    def _precision(self) -> FloatArray:
+    def precision(self) -> FloatArray:
         """P, (d, d)."""
-        L, _ = dpotrf(self._regular, lower=1)
+        L, _ = dpotrf(self.regular, lower=1)
         P, _ = dpotrs(L, np.eye(len(L), order="F"), lower=1, overwrite_b=1)
         return np.asfortranarray(P)
 
@@ -125,25 +154,26 @@ def _half_visible(grid: PatchGrid) -> BoolArray:
     return ~np.isin(parts, hidden)
 
 
-def _choose_ridge(S: FloatArray, n: float, seen: BoolArray) -> float:
-    """λ of the least error in other samples under one mask; zero where nothing varies."""
+def _choose_ridge(S: FloatArray, n: Count, seen: BoolArray, noise: float) -> float:
+    """λ of the least error in other samples under one mask, at least `noise`; zero where nothing varies."""
     average = float(np.trace(S)) / len(S)
-    ridges = average * _SHARES
     values, U = symmetric_eigen(np.asfortranarray(S[np.ix_(seen, seen)]))
     if not values[0] > 0:
-        return float(ridges[0])
-    values = np.where(carries_signal(values, len(values)), values, 0)
-    squares = (dgemm(1.0, U, np.asfortranarray(S[np.ix_(seen, ~seen)]), trans_a=1) ** 2).sum(axis=1)
-    regular = values + ridges[:, np.newaxis]  # (61, |O|)
-    explained = ((values + 2 * ridges[:, np.newaxis]) / regular**2) @ squares
-    rest = _rest((values / regular).sum(axis=1), n)
-    errors = np.clip(S.diagonal()[~seen].sum() - explained, 0, None) / rest**2
-    return float(ridges[np.argmin(errors)])
-
-
-def _rest(used: FloatArray | float, n: float) -> Array:
-    """The share of degrees of freedom that is left: 1 − f / (n − 1)."""
-    return np.maximum(1 - used / (n - 1), 1 / n)
+        return average * float(_SHARES[0])
+    values = values[carries_signal(values, len(values))] / average
+    cross = np.asfortranarray(S[np.ix_(seen, ~seen)]) / average
+    squares = (dgemm(1.0, U[:, : len(values)], cross, trans_a=1) ** 2).sum(axis=1)
+    free, ridges = n.free(len(U)), _SHARES[:, np.newaxis]
+    total = S.diagonal()[~seen].sum() / average
+    # both shrink with λ where all samples are told apart: neither is taken as a difference of what is nearly the same
+    beyond = total - (squares / values).sum()
+    errors = (ridges**2 / (values * (values + ridges) ** 2)) @ squares
+    rest = (ridges / (values + ridges)).sum(axis=1)
+    if len(values) < free:
+        errors, rest = errors + max(beyond, 0.0), rest + free - len(values)
+    inverse = (1 / (values + ridges)).sum(axis=1) + (len(U) - len(values)) / _SHARES
+    excess = noise * (total + (1 / (values + ridges) ** 2) @ squares) * inverse
+    return average * float(_SHARES[np.argmin(errors / (rest / free) ** 2 + excess)])
 
 
 def _from_second(A: FloatArray, seen: BoolArray, ridge: float) -> _Answer:

@@ -1,9 +1,11 @@
 """Samples with holes in, whole samples out."""
 
+from copy import copy
 from typing import Any, Self, cast, get_args
 
 from numpy.typing import ArrayLike
 from sklearn.base import OneToOneFeatureMixin, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -20,6 +22,14 @@ def _can_go_on(imputer: Any) -> bool:
     if imputer.__sklearn_is_fitted__():
         imputer.estimator_.partial_fit  # noqa: B018 - says why not, if it cannot
     return True
+
+
+def _solved(estimator: Any) -> None:
+    """Refuse what a stream may begin with, but no fit: a single sample, a feature that none has shown."""
+    try:
+        estimator._conditional  # noqa: B018
+    except NotFittedError as error:
+        raise ValueError(str(error)) from error
 
 
 class PatchImputer(OneToOneFeatureMixin, ReadsOnce, GridEstimator):
@@ -105,8 +115,11 @@ class PatchImputer(OneToOneFeatureMixin, ReadsOnce, GridEstimator):
             For the same faults of X as `LinearMAE.fit`.
         """
         estimator, samples = self._new_estimator(), self._as_samples(X)
-        learn = estimator.partial_fit if self.method == "conditional" else estimator.fit
-        learn(samples, sample_weight=sample_weight)
+        if self.method == "conditional":
+            estimator.partial_fit(samples, sample_weight=sample_weight)
+            _solved(estimator)
+        else:
+            estimator.fit(samples, sample_weight=sample_weight)
         return self._learned(estimator, samples)
 
     @available_if(_can_go_on)
@@ -127,7 +140,7 @@ class PatchImputer(OneToOneFeatureMixin, ReadsOnce, GridEstimator):
 
         Raises
         ------
-        NotFittedError
+        AttributeError
             After `fit` with ``method="linear"``, which keeps no moments to go on from.
         ValueError
             For the same faults of X as `fit`. A batch that is refused leaves the imputer as it was.
@@ -149,6 +162,14 @@ class PatchImputer(OneToOneFeatureMixin, ReadsOnce, GridEstimator):
     def _fitted_estimator(self) -> LinearAutoencoder:
         check_is_fitted(self)
         return self.estimator_
+
+    def __copy__(self) -> Self:
+        """A copy whose `partial_fit` leaves this imputer alone."""
+        other = self.__class__.__new__(self.__class__)
+        other.__dict__.update(self.__dict__)
+        if self.__sklearn_is_fitted__():
+            other.estimator_ = copy(self.estimator_)
+        return other
 
     def __sklearn_is_fitted__(self) -> bool:
         return "estimator_" in self.__dict__

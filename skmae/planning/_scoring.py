@@ -1,9 +1,13 @@
 """How well estimators do where parts of samples are hidden: one mask for all of them, so that they can be compared."""
 
+import warnings
+from math import prod
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from skmae._compat import validate_parameter_constraints
@@ -11,7 +15,7 @@ from skmae._estimator import GridEstimator, store_parameters
 from skmae._grid import PatchGrid
 from skmae._parameters import GRID, GRID_DOCS, MASKING, shared_docs
 from skmae._samples import Samples
-from skmae._typing import Array, BoolArray, ChannelAxis, Patch, RandomState, Shape
+from skmae._typing import BoolArray, ChannelAxis, Patch, RandomState, Shape
 from skmae.masking import MaskSampling, draw_visible, resolve_sampler
 
 _DOCS = GRID_DOCS | {"mask_sampling": GRID_DOCS["mask_sampling"] % {"default": "exact"}}
@@ -107,37 +111,57 @@ class HiddenPixelsScorer(GridEstimator):
         """
         validate_parameter_constraints(self._parameter_constraints, self.get_params(deep=False), type(self).__name__)
         samples = self._as_samples(X)
-        rows = np.array(samples.with_nan().rows(), samples.output_dtype)
-        visible = self._visible(samples)
+        visible = self._visible(samples, estimator)
         if self.scoring is None:
-            return _explained(estimator, rows, visible, samples.original_shape)
-        rows[~visible] = np.nan
-        return float(get_scorer(self.scoring)(estimator, rows.reshape(samples.original_shape), y))
+            return _explained(estimator, samples, visible)
+        if hasattr(X, "iloc"):  # of pandas: names of columns count
+            holes = X.where(visible)
+        else:
+            rows = np.where(visible, samples.with_nan().rows().astype(samples.output_dtype), np.nan)
+            holes = rows.astype(samples.output_dtype).reshape(samples.original_shape)
+        return float(get_scorer(self.scoring)(estimator, holes, y))
 
-    def _visible(self, samples: Samples) -> BoolArray:
-        """(n, d)."""
-        shape = self._resolve_shape(samples.n_features, samples.sample_shape)
-        grid = PatchGrid.build(*shape, self.patch)
+    def _visible(self, samples: Samples, estimator: Any) -> BoolArray:
+        """(n, d). What a sample looks like is as the parameters say, else as the estimator does."""
+        fitted = _first_step(estimator)
+        shape = getattr(fitted, "image_shape_", None) if self.image_shape is None else None
+        if shape is None or samples.sample_shape is not None or prod(shape) != samples.n_features:
+            shape, axis = self._resolve_shape(samples.n_features, samples.sample_shape)
+        else:
+            axis = fitted.channel_axis_
+        grid = PatchGrid.build(shape, axis, self.patch)
         sampler = resolve_sampler(self.mask_sampling)
         return grid.per_feature(
             draw_visible(sampler, len(samples), grid, self.mask, check_random_state(self.random_state))
         )
 
 
-def _explained(estimator: Any, rows: Array, visible: BoolArray, shape: Shape) -> float:
+def _first_step(estimator: Any) -> Any:
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[0][1]
+    return estimator
+
+
+def _explained(estimator: Any, samples: Samples, visible: BoolArray) -> float:
     """R² of hidden entries, all of them as one."""
     if not hasattr(estimator, "reconstruct"):
         raise TypeError(
             f"scoring=None scores what reconstruct makes of hidden pixels, and {type(estimator).__name__} has no "
             f"reconstruct. Pass scoring, such as 'accuracy'."
         )
-    counts = ~visible & ~np.isnan(rows)
+    X = samples.with_nan().rows().astype(np.float64)
+    counts = ~visible & ~np.isnan(X)
     if not counts.any():
         raise ValueError(
-            "Nothing that is known of X is hidden: there is nothing to score. Pass a larger mask, or a smaller patch."
+            f"Nothing that is known of X, of {samples.original_shape}, is hidden: there is nothing to score. Pass a "
+            f"larger mask, a smaller patch, or image_shape."
         )
-    X = rows.reshape(shape)
-    made = np.reshape(estimator.reconstruct(X, visible.reshape(shape)), rows.shape).astype(np.float64)
-    wrong = np.square(made - rows, where=counts, out=np.zeros(rows.shape)).sum()
-    spread = np.square(rows - np.nanmean(rows, axis=0), where=counts, out=np.zeros(rows.shape)).sum()
+    if len(X) < 2:
+        warnings.warn("R² of one sample is not defined: the score is NaN.", UndefinedMetricWarning, stacklevel=3)
+        return float("nan")
+    made = np.reshape(estimator.reconstruct(samples.original(), visible.reshape(samples.original_shape)), X.shape)
+    known = ~np.isnan(X)
+    mean = np.where(known, X, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    wrong = np.square(made.astype(np.float64) - X, where=counts, out=np.zeros(X.shape)).sum()
+    spread = np.square(X - mean, where=counts, out=np.zeros(X.shape)).sum()
     return float(1 - wrong / spread) if spread else float(wrong == 0)

@@ -262,7 +262,7 @@ def _check_fill(
     again = model.fill(answer.reshape(samples.X.shape))
     if not np.array_equal(again.reshape(seen.shape), answer):
         raise Failure("whole samples were filled")
-    A = model._conditional._regular
+    A = model._conditional._systems.regular
     if not A.diagonal().all():  # nothing varies
         return
     size = 1 / np.sqrt(A.diagonal())

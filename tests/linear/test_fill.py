@@ -11,7 +11,7 @@ from sklearn.linear_model import Ridge
 
 from skmae import LinearAE, LinearDAE, LinearMAE, Moments
 from skmae.linear import _conditional
-from skmae.linear._conditional import Conditional
+from skmae.linear._conditional import _Systems
 
 
 def images(rng, n=200, shape=(4, 6), noise=0.3):
@@ -148,8 +148,8 @@ def test_samples_with_one_mask_are_solved_together(rng, monkeypatch):
     masks = rng.random((3, 24)) > 0.4
     visible = masks[rng.integers(0, 3, len(X))]
     model, solved = fitted(X), []
-    find = Conditional._find_answer
-    monkeypatch.setattr(Conditional, "_find_answer", lambda self, mask: solved.append(mask) or find(self, mask))
+    find = _Systems.answer
+    monkeypatch.setattr(_Systems, "answer", lambda self, mask: solved.append(mask) or find(self, mask))
     filled = model.fill(X, visible)
     assert len(solved) == 3
     assert_allclose(filled[:5], np.concatenate([model.fill(X[i : i + 1], visible[i]) for i in range(5)]))
@@ -294,3 +294,36 @@ def test_visible_of_dask_arrays_and_tensors(rng):
         assert not std[:, visible].any()
         features = model.transform(torch.asarray(X), visible)
     assert_allclose(np.abs(features.numpy()), np.abs(fitted(X).transform(X, visible)), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("n", [5, 12, 20, 40])  # of 48 features, half of them visible
+def test_few_samples_are_no_worse_than_the_mean(n, rng):
+    root = np.linalg.cholesky(0.9 ** np.abs(np.subtract.outer(np.arange(48), np.arange(48))) + 0.3 * np.eye(48))
+    errors = []
+    for _ in range(20):
+        X, new = (rng.standard_normal((m, 48)) @ root.T for m in (n, 100))
+        visible = np.repeat(rng.permutation(12) < 6, 4)
+        filled = LinearMAE(2, patch=4).fit_moments(Moments.from_data(X)).fill(new, visible)
+        errors.append([np.mean((a - new)[:, ~visible] ** 2) for a in (filled, X.mean(axis=0))])
+    conditional, mean = np.mean(errors, axis=0)
+    assert conditional < 1.1 * mean
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_what_was_learned_from_holes_knows_how_little_that_is(share, rng):
+    X, new = images(rng, 200), images(rng, 500)
+    holes = np.where(rng.random(X.shape) < share, np.nan, X)
+    visible = np.ones((4, 6), bool)
+    visible[1:3, 2:5] = False
+    filled, std = fitted(holes).fill(new, visible, return_std=True)
+    assert np.mean((filled - new)[:, ~visible] ** 2) < 0.5 * np.mean((X.mean(axis=0) - new)[:, ~visible] ** 2)
+    assert 0.85 < (np.abs(filled - new) < 1.96 * std)[:, ~visible].mean() < 0.99
+
+
+@pytest.mark.parametrize("scale", [1e-130, 1e-70, 1e70, 1e130])
+def test_the_unit_does_not_matter(scale, rng):
+    X, visible = images(rng), rng.random((4, 6)) > 0.5
+    filled, std = fitted(X * scale).fill(X * scale, visible, return_std=True)
+    expected = fitted(X).fill(X, visible, return_std=True)
+    assert_allclose(filled / scale, expected[0], rtol=1e-9)
+    assert_allclose(std / scale, expected[1], rtol=1e-9)

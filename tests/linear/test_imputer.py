@@ -1,5 +1,7 @@
 """Holes in, whole samples out, in a Pipeline."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -133,3 +135,21 @@ def test_a_batch_that_is_refused_leaves_it_as_it_was():
     with pytest.raises(ValueError, match=r"shape \(8, 5\), but PatchImputer was fitted on"):
         imputer.partial_fit(IMAGES[:, :, :5])
     assert_array_equal(imputer.transform(HOLES), before)
+
+
+def test_a_copy_leaves_it_alone():
+    imputer = PatchImputer(LinearMAE(patch=2)).fit(IMAGES[:500])
+    before = imputer.transform(HOLES)
+    assert np.abs(copy.copy(imputer).partial_fit(3 * IMAGES).transform(HOLES) - before).max() > 0.1
+    assert_array_equal(imputer.transform(HOLES), before)
+    assert not hasattr(copy.copy(PatchImputer()), "estimator_")
+
+
+@pytest.mark.parametrize("method", ["conditional", "linear"])
+def test_fit_refuses_what_nothing_can_be_learned_from(method):
+    never = IMAGES.copy()
+    never[:, 3, 3] = np.nan
+    for X, text in ((IMAGES[:1], "n_samples=1 is too few"), (never, "missing in every sample")):
+        with pytest.raises(ValueError, match=text) as refused:
+            PatchImputer(LinearMAE(patch=2), method=method).fit(X)
+        assert not isinstance(refused.value, NotFittedError)

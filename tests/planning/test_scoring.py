@@ -1,11 +1,15 @@
 """One mask for all candidates, so that mask and patch can be chosen."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
+from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -90,7 +94,7 @@ def test_what_is_missing_to_begin_with_does_not_count():
             HiddenPixelsScorer(mask=0),
             LinearMAE(),
             ValueError,
-            "Nothing that is known of X is hidden: .* a smaller patch",
+            "Nothing that is known of X, of .*, is hidden: .* a smaller patch",
         ),
         (HiddenPixelsScorer(mask=1), LinearMAE(), ValueError, "'mask' parameter of HiddenPixelsScorer"),
         (HiddenPixelsScorer(patch=(1, 1, 1)), LinearMAE(), ValueError, r"patch=\(1, 1, 1\) has 3 sizes"),
@@ -100,3 +104,36 @@ def test_what_is_missing_to_begin_with_does_not_count():
 def test_what_is_refused(scorer, estimator, kind, text):
     with pytest.raises(kind, match=text):
         scorer(estimator.fit(X.reshape(600, 64)), X)
+
+
+def test_large_float32_values_do_not_overflow():
+    large = (X * 1e25).astype(np.float32)
+    score = HiddenPixelsScorer(mask=0.5, patch=2)(LinearMAE(10, patch=2).fit(large), large)
+    assert_allclose(score, HiddenPixelsScorer(mask=0.5, patch=2)(LinearMAE(10, patch=2).fit(X), X), rtol=1e-3)
+
+
+def test_one_sample_has_no_r2():
+    with pytest.warns(UndefinedMetricWarning, match="R² of one sample is not defined"):
+        assert np.isnan(HiddenPixelsScorer(mask=0.5, patch=2)(LinearMAE(10, patch=2).fit(X), X[:1]))
+
+
+def test_names_of_columns_are_kept():
+    frame = pd.DataFrame(X.reshape(600, 64), columns=[f"pixel {i}" for i in range(64)])
+    pipe = make_pipeline(PatchImputer(LinearMAE(patch=2)), LogisticRegression(max_iter=5000)).fit(frame, Y)
+    scorer = HiddenPixelsScorer("accuracy", mask=0.5, patch=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        of_frame = scorer(pipe, frame, Y)
+    assert of_frame == scorer(pipe.fit(frame.to_numpy(), Y), frame.to_numpy(), Y)
+
+
+def test_flat_rows_look_as_the_estimator_says():
+    model = LinearMAE(10, patch=8, image_shape=(64,)).fit(X.reshape(600, 64))
+    seen = []
+    scorer = HiddenPixelsScorer(mask=0.5, patch=8)
+    reconstruct = model.reconstruct
+    model.reconstruct = lambda X, visible: seen.append(visible) or reconstruct(X, visible)
+    scorer(model, X.reshape(600, 64))
+    runs = seen[0].reshape(600, 8, 8)
+    assert (runs.all(axis=2) == runs.any(axis=2)).all()
+    assert_allclose(runs.mean(), 0.5)
