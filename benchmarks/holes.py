@@ -307,7 +307,7 @@ def fixed() -> None:
         name="cifar10_fixed", X_test=test.data, y_test=test.target, ranks=(16,), n_conditional=1000
     )
     settings = {16: {"mask": 0.9, "patch": 4, "features": "filled", "rank_of_ppca": 256}}
-    study(data, settings, [("nothing", 0.0), ("patches", 0.75), ("block", 0.5), ("square", 0.5)])
+    study(data, settings, [("nothing", 0.0), ("patches", 0.75), ("square", 0.5), ("block", 0.5)])
 
 
 def main() -> None:

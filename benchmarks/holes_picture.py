@@ -15,7 +15,6 @@ from _provenance import rows_of
 
 ROOT = Path(__file__).parents[1]
 LINES = {
-    "LinearMAE, conditional": ("o", "LinearMAE, filled by PatchImputer"),
     "LinearMAE": ("s", "LinearMAE"),
     "PPCA": ("^", "probabilistic PCA"),
     "PCA, mean": ("v", "PCA, filled by the mean"),
@@ -42,7 +41,8 @@ def main() -> None:
         points = [(100 * float(row["share"]), 100 * float(row["accuracy"])) for row in rows if row["who"] == who]
         ax.plot(*zip(*points, strict=True), marker=marker, label=label)
     ax.set_title("CIFAR-10, 16 features", fontsize=10)
-    ax.set(xlabel="Patches that are hidden (%)", ylabel="Accuracy (%)", ylim=(10, 40))
+    ax.axhline(10, color="0.6", linestyle=":", label="chance")
+    ax.set(xlabel="Patches that are hidden (%)", ylabel="Accuracy (%)", ylim=(0, 40))
     ax.legend(fontsize=7, loc="lower left")
     figure.savefig(ROOT / "docs" / "images" / "holes.png", dpi=110)
 
