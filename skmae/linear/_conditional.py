@@ -155,7 +155,7 @@ def _half_visible(grid: PatchGrid) -> BoolArray:
 
 
 def _choose_ridge(S: FloatArray, n: Count, seen: BoolArray, noise: float) -> float:
-    """λ of the least error in other samples under one mask, at least `noise`; zero where nothing varies."""
+    """λ of the least error in other samples under one mask; zero where nothing varies."""
     average = float(np.trace(S)) / len(S)
     values, U = symmetric_eigen(np.asfortranarray(S[np.ix_(seen, seen)]))
     if not values[0] > 0:
