@@ -114,7 +114,7 @@ class LinearMAESearchCV(GridSearchCV):
             If the corruption is searched with nothing that could compare (neither a predictor nor `scoring`); if X
             holds infinity; for all that `GridSearchCV` refuses.
         """
-        first = _first_step(self.estimator)
+        first = first_step(self.estimator)
         if not isinstance(first, LinearAutoencoder):
             raise TypeError(
                 f"estimator must be a linear autoencoder, or a Pipeline that begins with one; got "
@@ -176,7 +176,7 @@ class LinearMAESearchCV(GridSearchCV):
         problems = []
         for candidate in ParameterGrid(self.param_grid):
             try:
-                model = _first_step(clone(self.estimator).set_params(**clone(candidate, safe=False)))
+                model = first_step(clone(self.estimator).set_params(**clone(candidate, safe=False)))
                 if isinstance(model, LinearAutoencoder):
                     model._validate_params()
                     problems.append(model._pose(table.samples.n_features, table.samples.sample_shape)[0])
@@ -217,7 +217,8 @@ def _rows(everything: np.ndarray, part: Any) -> np.ndarray:
     return rows
 
 
-def _first_step(estimator: Any) -> Any:
+def first_step(estimator: Any) -> Any:
+    """What samples come to first."""
     while isinstance(estimator, Pipeline):
         estimator = estimator.steps[0][1]
     return estimator

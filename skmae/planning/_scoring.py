@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import get_scorer
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
 from skmae._compat import validate_parameter_constraints
@@ -16,6 +15,7 @@ from skmae._grid import PatchGrid
 from skmae._parameters import GRID, GRID_DOCS, MASKING, shared_docs
 from skmae._samples import Samples
 from skmae._typing import BoolArray, ChannelAxis, Patch, RandomState, Shape
+from skmae.linear._search import first_step
 from skmae.masking import MaskSampling, draw_visible, resolve_sampler
 
 _DOCS = GRID_DOCS | {"mask_sampling": GRID_DOCS["mask_sampling"] % {"default": "exact"}}
@@ -117,13 +117,14 @@ class HiddenPixelsScorer(GridEstimator):
         if hasattr(X, "iloc"):  # of pandas: names of columns count
             holes = X.where(visible)
         else:
-            rows = np.where(visible, samples.with_nan().rows().astype(samples.output_dtype), np.nan)
-            holes = rows.astype(samples.output_dtype).reshape(samples.original_shape)
+            rows = samples.with_nan().rows().astype(samples.output_dtype)
+            rows[~visible] = np.nan
+            holes = rows.reshape(samples.original_shape)
         return float(get_scorer(self.scoring)(estimator, holes, y))
 
     def _visible(self, samples: Samples, estimator: Any) -> BoolArray:
         """(n, d). What a sample looks like is as the parameters say, else as the estimator does."""
-        fitted = _first_step(estimator)
+        fitted = first_step(estimator)
         shape = getattr(fitted, "image_shape_", None) if self.image_shape is None else None
         if shape is None or samples.sample_shape is not None or prod(shape) != samples.n_features:
             shape, axis = self._resolve_shape(samples.n_features, samples.sample_shape)
@@ -134,12 +135,6 @@ class HiddenPixelsScorer(GridEstimator):
         return grid.per_feature(
             draw_visible(sampler, len(samples), grid, self.mask, check_random_state(self.random_state))
         )
-
-
-def _first_step(estimator: Any) -> Any:
-    while isinstance(estimator, Pipeline):
-        estimator = estimator.steps[0][1]
-    return estimator
 
 
 def _explained(estimator: Any, samples: Samples, visible: BoolArray) -> float:
