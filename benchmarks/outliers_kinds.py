@@ -2,8 +2,8 @@
 
 CIFAR-10, 20,000 training images, 1,000 test images with a patch and 1,000 without. Everybody looks for 4 × 4 patches,
 whatever the size of what is there. Novelty detectors learn from 5,000 such patches of training images, less their mean,
-and judge every window. Of ViTMAE's patch features the distance to the nearest of 20,000 of training images counts, as in
-PatchCore (Roth et al., 2022). Control: trained on one class, whole images of all others are to be told from it; no
+and judge every window. Of ViTMAE's patch features the distance to the nearest of 20,000 of training images counts, as
+in PatchCore (Roth et al., 2022). Control: trained on one class, whole images of all others are to be told from it; no
 detector of patches can be expected to. AUROC, 95 % bootstrap over images.
 """
 
@@ -19,10 +19,10 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import OneClassSVM
+from vit_probe import vit
 
 from skmae import PatchOutlierDetector
 from skmae.datasets import fetch_cifar10
-from vit_probe import vit
 
 N_TEST = 1000
 Score = Callable[[np.ndarray], np.ndarray]
