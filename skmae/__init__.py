@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, PatchImputer, PatchOutlierDetector
     from skmae.moments import Moments
     from skmae.planning import probe_layers, suggest_masking, training_cost
+    from skmae.tokens import LocalTokens
     from skmae.vit import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 
 __version__ = "0.1.0"
@@ -19,6 +20,7 @@ __all__ = [
     "LinearDAE",
     "LinearMAE",
     "LinearMAESearchCV",
+    "LocalTokens",
     "Moments",
     "PatchImputer",
     "PatchOutlierDetector",
@@ -32,6 +34,7 @@ _MODULE_OF = {
     "LinearDAE": "skmae.linear",
     "LinearMAE": "skmae.linear",
     "LinearMAESearchCV": "skmae.linear",
+    "LocalTokens": "skmae.tokens",
     "Moments": "skmae.moments",
     "PatchImputer": "skmae.linear",
     "PatchOutlierDetector": "skmae.linear",
@@ -46,7 +49,7 @@ _DEEP = {
     "probe_layers": "skmae.planning",
     "training_cost": "skmae.planning",
 }
-_SUBMODULES = ("datasets", "inspection", "linear", "masking", "moments", "planning", "vit")
+_SUBMODULES = ("datasets", "inspection", "linear", "masking", "moments", "planning", "tokens", "vit")
 
 if find_spec("torch") is not None:
     __all__ += ["ViTMAE", "ViTMAEClassifier", "ViTMAERegressor", "probe_layers", "training_cost"]

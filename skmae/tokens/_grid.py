@@ -1,0 +1,108 @@
+"""Where windows are cut from a sample, and which of them make up a token."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from typing import Self
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from skmae._grid import check_patch
+from skmae._typing import Array, FloatArray, IntArray, Patch, Shape
+
+
+@dataclass(frozen=True)
+class TokenGrid:
+    """Windows at every place of a sample, and a coarser grid of tokens, each an average over its share of the places.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Shape of one sample, channels included.
+    channel_axis : int or None
+    size, stride, pool : tuple of int
+        For each axis of the grid: pixels of a window, pixels from one window to the next, tokens.
+    """
+
+    image_shape: Shape
+    channel_axis: int | None
+    size: Shape
+    stride: Shape
+    pool: Shape
+
+    @classmethod
+    def build(cls, image_shape: Shape, channel_axis: int | None, *, size: Patch, stride: Patch, pool: Patch) -> Self:
+        """Check the sizes against the shape; what is larger than there is room for is clipped."""
+        pixels = tuple(n for axis, n in enumerate(image_shape) if axis != channel_axis)
+        sizes, strides, tokens = (
+            _for_each_axis(name, value, image_shape, channel_axis)
+            for name, value in (("size", size), ("stride", stride), ("pool", pool))
+        )
+        sizes = tuple(map(min, sizes, pixels))
+        grid = cls(image_shape, channel_axis, sizes, strides, tokens)
+        return cls(image_shape, channel_axis, sizes, strides, tuple(map(min, tokens, grid.places)))
+
+    @cached_property
+    def pixels(self) -> Shape:
+        """Along each axis of the grid."""
+        return tuple(n for axis, n in enumerate(self.image_shape) if axis != self.channel_axis)
+
+    @property
+    def n_channels(self) -> int:
+        return 1 if self.channel_axis is None else self.image_shape[self.channel_axis]
+
+    @cached_property
+    def places(self) -> Shape:
+        """Windows along each axis of the grid."""
+        return tuple(
+            (n - size) // stride + 1 for n, size, stride in zip(self.pixels, self.size, self.stride, strict=True)
+        )
+
+    @property
+    def n_places(self) -> int:
+        return prod(self.places)
+
+    @property
+    def n_tokens(self) -> int:
+        return prod(self.pool)
+
+    @property
+    def window_shape(self) -> Shape:
+        return (*self.size, self.n_channels)
+
+    @property
+    def n_window(self) -> int:
+        """Values of a window."""
+        return prod(self.window_shape)
+
+    @cached_property
+    def token_of_place(self) -> IntArray:
+        """(n_places,) the token that each window belongs to; the places are shared out as evenly as they can be."""
+        along = [np.arange(n) * tokens // n for n, tokens in zip(self.places, self.pool, strict=True)]
+        return np.ravel_multi_index(np.meshgrid(*along, indexing="ij"), self.pool).ravel()
+
+    @cached_property
+    def averaging(self) -> FloatArray:
+        """(n_tokens, n_places) weights of the average that each token is."""
+        members = np.arange(self.n_tokens)[:, np.newaxis] == self.token_of_place
+        averaging: FloatArray = members / members.sum(axis=1, keepdims=True)
+        return averaging
+
+    def channels_last(self, rows: Array) -> Array:
+        """View of flat samples as (n, \\*pixels, n_channels)."""
+        images = rows.reshape(len(rows), *self.image_shape)
+        return images[..., np.newaxis] if self.channel_axis is None else np.moveaxis(images, self.channel_axis + 1, -1)
+
+    def windows(self, images: Array) -> Array:
+        """View of (n, \\*pixels, n_channels) as (n, \\*places, \\*size, n_channels)."""
+        axes = tuple(range(1, 1 + len(self.size)))
+        views = sliding_window_view(images, self.size, axis=axes)[(slice(None), *(np.s_[::s] for s in self.stride))]
+        return np.moveaxis(views, 1 + len(self.size), -1)
+
+
+def _for_each_axis(name: str, value: Patch, image_shape: Shape, channel_axis: int | None) -> Shape:
+    try:
+        return check_patch(value, image_shape, channel_axis)
+    except ValueError as error:
+        raise ValueError(str(error).replace("patch", name)) from None
