@@ -341,6 +341,14 @@ class Samples:
         """What a function makes of the samples and their weights; of parts, if that is how they come, its sum."""
         return function(self, weights)
 
+    def recall_step(self, step: Any) -> Any:  # noqa: ARG002
+        """What a transformer has learned from these samples, where a search has fitted it before."""
+        return None
+
+    def recall_made(self, learned: Any) -> Any:  # noqa: ARG002
+        """What a transformer that has learned this makes of the samples, where a search knows."""
+        return None
+
     def recall(self, problem: Any, weights: Weights) -> Any:  # noqa: ARG002
         """What is the solution of a problem for these samples, where a search has solved it before."""
         return None

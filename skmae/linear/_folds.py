@@ -4,21 +4,25 @@
 an array.
 """
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from numbers import Integral
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+import joblib
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.lib.mixins import NDArrayOperatorsMixin
+from sklearn.base import clone
 
 from skmae._samples import Samples, Weights
 from skmae._typing import Array, FloatArray, IntArray, Shape
 from skmae.linear._problem import FromSummary, Problem, Solution, Summary, check_rank
 from skmae.linear._solvers import choose_solver, solve, solve_many, together_key
 from skmae.moments import Moments
+from skmae.tokens import LocalTokens
+from skmae.tokens._tokenizer import Tokenizer
 
 _TOGETHER = 4  # each takes a d × d array
 
@@ -69,14 +73,18 @@ class Table:
     samples : Samples
         Of arrays; NaN where something is not known.
     weights : ndarray of shape (n_samples,) or None
+    lazy : bool
+        Whether rows are made when they are read; nothing is missing then.
     """
 
-    def __init__(self, samples: Samples, weights: Weights):
+    def __init__(self, samples: Samples, weights: Weights, *, lazy: bool = False):
         self.samples = samples
+        self.values = samples.values if lazy else samples.rows()
         self.weights = weights
-        self.is_complete = samples.is_complete
+        self.is_complete = lazy or samples.is_complete
         self.whole = TrainingSet(None, weights)
         self.folds: dict[bytes, TrainingSet] = {}
+        self.made: dict[tuple[str, bytes], Made] = {}
 
     def view(self) -> "RowView":
         """All rows."""
@@ -97,7 +105,26 @@ class Table:
         n_features = sum(s.n_components for fold in self.folds.values() for s in fold.solutions.values())
         is_small = n_features <= self.samples.n_features  # all features of all folds are no more than the data
         if is_small and self.is_complete:
-            self._encode()
+            self._encode(self.samples)
+
+    def share_made(
+        self, step: LocalTokens, trainings: list[IntArray], pose: Callable[[Samples], list[Problem]], verbose: int
+    ) -> None:
+        """The same for what a transformer makes of the samples: it is fitted to each training set, and read once."""
+        Parallel(n_jobs=1, verbose=verbose)(delayed(self._make)(step, rows, pose) for rows in trainings)
+
+    def _make(self, step: LocalTokens, rows: IntArray, pose: Callable[[Samples], list[Problem]]) -> None:
+        learned = clone(step).fit(RowView(self, rows, None))._state
+        lazy = learned.lazily(self.samples)
+        table = Table(lazy, self.weights, lazy=True)
+        at_hand = Samples(lazy.rows(), lazy.sample_shape)  # for now
+        problems = [problem for problem in pose(lazy) if _can_solve(problem, len(rows))]
+        if problems:
+            weights = None if self.weights is None else self.weights[rows]
+            moments = Moments._of(Samples(at_hand.values[rows]), weights)
+            table._solve_fold(rows, moments, problems, [])
+            table._encode(at_hand)
+        self.made[parameters_hash(step), rows.tobytes()] = Made(learned, table)
 
     def _solve_fold(
         self, rows: IntArray, moments: Moments, problems: list[Problem], workspace: list[FloatArray]
@@ -107,18 +134,25 @@ class Table:
         fold.summary = None  # it is large
         self.folds[rows.tobytes()] = fold
 
-    def _encode(self) -> None:
-        """Features of all rows by the models of all folds; the rows are read once."""
+    def _encode(self, samples: Samples) -> None:
+        """Features of all rows, which are these samples, by the models of all folds; they are read once."""
         solved = [(fold, *each) for fold in self.folds.values() for each in fold.solutions.items()]
         if not solved:
             return
         solutions = [solution for _, _, solution in solved]
         centre = solutions[0].mean  # the means of other folds are near it
-        Z = self.samples.encode(np.vstack([solution.components for solution in solutions]), centre)
+        Z = samples.encode(np.vstack([solution.components for solution in solutions]), centre)
         Z -= np.concatenate([s.components @ (s.mean - centre) for s in solutions]).astype(Z.dtype)
         ends = np.cumsum([solution.n_components for solution in solutions])
         for (fold, problem, _), features in zip(solved, np.split(Z, ends[:-1], axis=1), strict=True):
             fold.features[problem] = features
+
+
+class Made(NamedTuple):
+    """What a transformer has learned from a training set, and the table of what it makes of all rows."""
+
+    learned: Tokenizer
+    table: Table
 
 
 class RowView(NDArrayOperatorsMixin, Samples):
@@ -134,7 +168,7 @@ class RowView(NDArrayOperatorsMixin, Samples):
     """
 
     def __init__(self, table: Table, index: IntArray | None, training: TrainingSet | None):
-        super().__init__(table.samples.rows(), table.samples.sample_shape)
+        super().__init__(table.values, table.samples.sample_shape)
         self.table = table
         self.index = index
         self.training = training
@@ -142,7 +176,7 @@ class RowView(NDArrayOperatorsMixin, Samples):
     # -- as samples -----------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self.values) if self.index is None else len(self.index)
+        return len(self.table.samples) if self.index is None else len(self.index)
 
     def read(self, rows: Any) -> Array:
         some: Array = self.values[rows] if self.index is None else self.values[self.index[rows]]
@@ -163,6 +197,17 @@ class RowView(NDArrayOperatorsMixin, Samples):
     def instead_of(self, X: object) -> "RowView":  # noqa: ARG002
         """Itself: an array in its place would share nothing."""
         return self
+
+    def recall_step(self, step: LocalTokens) -> Tokenizer | None:
+        made = None if self.index is None else self.table.made.get((parameters_hash(step), self.index.tobytes()))
+        return None if made is None else made.learned
+
+    def recall_made(self, learned: Tokenizer) -> "RowView | None":
+        made = next((made for made in self.table.made.values() if made.learned is learned), None)
+        if made is None:
+            return None
+        training = None if self.index is None else made.table.folds.get(self.index.tobytes())
+        return RowView(made.table, self.index, training)
 
     def recall(self, problem: Problem, weights: Weights) -> Solution | None:
         return None if self.training is None else self.training.solution(problem, weights)
@@ -197,7 +242,8 @@ class RowView(NDArrayOperatorsMixin, Samples):
         if copy is False and self.index is not None:
             raise ValueError("Rows of a table cannot be had without a copy.")
         array = np.asarray(self.rows(), dtype=dtype).reshape(self.shape)
-        return array.copy() if copy and np.shares_memory(array, self.values) else array
+        may_share = isinstance(self.values, np.ndarray) and np.shares_memory(array, self.values)
+        return array.copy() if copy and may_share else array
 
     def __iter__(self) -> Iterator[Any]:
         return iter(np.asarray(self))
@@ -264,6 +310,12 @@ def _groups(problems: Iterable[Problem]) -> Iterator[list[Problem]]:
     for group in alike.values():
         for first in range(0, len(group), _TOGETHER):
             yield group[first : first + _TOGETHER]
+
+
+def parameters_hash(step: LocalTokens) -> str:
+    """The same for transformers of the same parameters."""
+    name: str = joblib.hash(step.get_params())
+    return name
 
 
 def _same(a: Weights, b: Weights) -> bool:

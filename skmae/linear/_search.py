@@ -1,5 +1,8 @@
 """Grid search that reads the data once for all folds and all candidates."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -11,10 +14,11 @@ from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import process_routing
 
 from skmae._reading import read_samples
-from skmae._samples import naming
+from skmae._samples import Samples, naming
 from skmae.linear._base import LinearAutoencoder
-from skmae.linear._folds import RowView, Table
+from skmae.linear._folds import RowView, Table, parameters_hash
 from skmae.linear._problem import Problem
+from skmae.tokens import LocalTokens
 
 
 class LinearMAESearchCV(GridSearchCV):
@@ -27,7 +31,8 @@ class LinearMAESearchCV(GridSearchCV):
     Parameters
     ----------
     estimator : Pipeline or LinearMAE, LinearDAE, LinearAE
-        A pipeline that begins with a linear autoencoder; or one alone, compared by `score`.
+        A pipeline that begins with a linear autoencoder, or with `LocalTokens` and then one; or an autoencoder alone,
+        compared by `score`.
     param_grid : dict or list of dict
         Lists of values to try, as in `GridSearchCV`: ``{"mae__mask": [0.5, 0.75], "mae__patch": [2, 4, 8]}``.
     scoring : str, callable, list, tuple or dict, default=None
@@ -73,6 +78,10 @@ class LinearMAESearchCV(GridSearchCV):
     shared for arrays of other libraries than NumPy (``array_api_dispatch``), nor for data frames (pass
     ``X.to_numpy()``); and a pipeline's `memory` has to hash all that is shared.
 
+    Behind `LocalTokens`, filters are learned once for each training set, and for each setting of theirs in
+    `param_grid`; the tokens of all samples are made once for each of these, held in memory for as long, and encoded for
+    all candidates.
+
     `sample_weight` is shared, too, if it reaches the autoencoder.
 
     Examples
@@ -114,16 +123,16 @@ class LinearMAESearchCV(GridSearchCV):
             If the corruption is searched with nothing that could compare (neither a predictor nor `scoring`); if X
             holds infinity; for all that `GridSearchCV` refuses.
         """
-        first = first_step(self.estimator)
-        if not isinstance(first, LinearAutoencoder):
+        path, autoencoder = _autoencoder_of(self.estimator)
+        if not isinstance(autoencoder, LinearAutoencoder):
             raise TypeError(
-                f"estimator must be a linear autoencoder, or a Pipeline that begins with one; got "
-                f"{type(self.estimator).__name__}{_beginning(first, self.estimator)}. For other estimators use "
+                f"estimator must be a linear autoencoder, or a Pipeline that begins with one, or with LocalTokens and "
+                f"then one; got {type(self.estimator).__name__}{_beginning(self.estimator)}. For other estimators use "
                 f"sklearn.model_selection.GridSearchCV."
             )
         if hasattr(self.cv, "split") and not hasattr(self.cv, "get_n_splits"):  # str is refused by scikit-learn
             raise TypeError(f"cv={self.cv!r} is no splitter. Pass a number of folds, a splitter, or a list of splits.")
-        self._check_comparable(first)
+        self._check_comparable(path, autoencoder)
         samples = read_samples(X, self, may_have_gaps=True)
         if samples.library is not None or samples.frame is not None or not samples.rows_at_hand:
             super().fit(X, y, **params)
@@ -132,7 +141,7 @@ class LinearMAESearchCV(GridSearchCV):
         if hasattr(y, "__array__"):
             with naming("y", "an array of (n_samples,) or (n_samples, n_outputs)"):
                 np.asarray(y)
-        table = Table(samples.with_nan(), samples.check_weights(self._weights(params)))
+        table = Table(samples.with_nan(), samples.check_weights(self._weights(path, params)))
         super().fit(table.view(), y, **params)
         return self
 
@@ -147,11 +156,11 @@ class LinearMAESearchCV(GridSearchCV):
 
         super()._run_search(evaluate, **({} if callback_ctx is None else {"callback_ctx": callback_ctx}))
 
-    def _check_comparable(self, first: LinearAutoencoder) -> None:
+    def _check_comparable(self, path: str, autoencoder: LinearAutoencoder) -> None:
         if self.scoring is not None or hasattr(self.estimator, "predict"):
             return
         grids = [self.param_grid] if isinstance(self.param_grid, dict) else self.param_grid
-        path, corruption = _path_to_first(self.estimator), first._corruption_parameters()
+        corruption = autoencoder._corruption_parameters()
         searched = sorted({name for grid in grids for name in grid if name in {path + each for each in corruption}})
         if searched:
             raise ValueError(
@@ -160,29 +169,49 @@ class LinearMAESearchCV(GridSearchCV):
                 f"predictor to the pipeline, or pass scoring."
             )
 
-    def _weights(self, params: dict[str, Any]) -> Any:
-        """The sample weights that will reach the first step."""
+    def _weights(self, path: str, params: dict[str, Any]) -> Any:
+        """The sample weights that will reach the autoencoder."""
         if not get_config()["enable_metadata_routing"]:
-            return params.get(f"{_path_to_first(self.estimator)}sample_weight")
+            return params.get(f"{path}sample_weight")
         params, step = process_routing(self, "fit", **params).estimator.fit, self.estimator
-        while isinstance(step, Pipeline):
-            routed = process_routing(step, "fit", **params)[step.steps[0][0]]
-            step = step.steps[0][1]
+        for name in path.split("__")[:-1]:
+            routed = process_routing(step, "fit", **params)[name]
+            step = step.named_steps[name]
             params = {**routed.get("fit", {}), **routed.get("fit_transform", {})}
         return params.get("sample_weight")
 
-    def _problems(self, table: Table) -> list[Problem]:
-        """What the candidates' autoencoders will ask; those with invalid parameters are left to their own fit."""
-        problems = []
+    def _share(self, table: Table, trainings: list[np.ndarray]) -> None:
+        """Solve for all candidates and training sets, those of the same tokens together."""
+        plain, of_tokens = self._autoencoders()
+        table.share(trainings, _pose(plain, table.samples), self.verbose)
+        for tokens, models in of_tokens:
+            table.share_made(tokens, trainings, partial(_pose, models), self.verbose)
+
+    def _autoencoders(self) -> tuple[list[LinearAutoencoder], list[tuple[LocalTokens, list[LinearAutoencoder]]]]:
+        """Of the candidates: those that come first, and those behind tokens."""
+        plain: list[LinearAutoencoder] = []
+        of_tokens: dict[str, tuple[LocalTokens, list[LinearAutoencoder]]] = {}
         for candidate in ParameterGrid(self.param_grid):
-            try:
-                model = first_step(clone(self.estimator).set_params(**clone(candidate, safe=False)))
+            with suppress(TypeError, ValueError):  # invalid parameters are left to the candidate's own fit
+                estimator = clone(self.estimator).set_params(**clone(candidate, safe=False))
+                first, (_, model) = first_step(estimator), _autoencoder_of(estimator)
                 if isinstance(model, LinearAutoencoder):
                     model._validate_params()
-                    problems.append(model._pose(table.samples.n_features, table.samples.sample_shape)[0])
-            except (TypeError, ValueError):
-                continue
-        return problems
+                    models = plain
+                    if model is not first:
+                        first._validate_params()
+                        models = of_tokens.setdefault(parameters_hash(first), (first, []))[1]
+                    models.append(model)
+        return plain, list(of_tokens.values())
+
+
+def _pose(models: list[LinearAutoencoder], samples: Samples) -> list[Problem]:
+    """What autoencoders ask of samples; those that do not fit them are left to their own fit."""
+    problems = []
+    for model in models:
+        with suppress(TypeError, ValueError):
+            problems.append(model._pose(samples.n_features, samples.sample_shape)[0])
+    return problems
 
 
 class _SharedFolds:
@@ -200,7 +229,7 @@ class _SharedFolds:
         table, everything = X.table, np.arange(len(X))
         original = table.samples.original()
         splits = [(_rows(everything, a), _rows(everything, b)) for a, b in cv.split(original, y, **params)]
-        table.share([train for train, _ in splits], search._problems(table), search.verbose)
+        search._share(table, [train for train, _ in splits])
         return splits
 
 
@@ -224,14 +253,22 @@ def first_step(estimator: Any) -> Any:
     return estimator
 
 
-def _path_to_first(estimator: Any) -> str:
-    """The prefix of the first step's parameters."""
-    path = ""
-    while isinstance(estimator, Pipeline):
-        name, estimator = estimator.steps[0]
-        path += f"{name}__"
-    return path
+def _steps(estimator: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The steps of a pipeline, of pipelines in it too, with the prefixes of their parameters."""
+    if not isinstance(estimator, Pipeline):
+        yield path, estimator
+        return
+    for name, step in estimator.steps:
+        yield from _steps(step, f"{path}{name}__")
 
 
-def _beginning(first: Any, estimator: Any) -> str:
+def _autoencoder_of(estimator: Any) -> tuple[str, Any]:
+    """The prefix of its parameters, and the step: the first one, or the next behind tokens."""
+    steps = _steps(estimator)
+    path, first = next(steps)
+    return next(steps, (path, first)) if isinstance(first, LocalTokens) else (path, first)
+
+
+def _beginning(estimator: Any) -> str:
+    first = first_step(estimator)
     return f" that begins with {type(first).__name__}" if first is not estimator else ""

@@ -1,7 +1,6 @@
 """Tokens of samples: one product for the windows of a block, and one that averages their responses."""
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from skmae._typing import Array, DType
 from skmae.tokens._filters import Filters
@@ -23,9 +22,8 @@ class TokenEncoder:
 
     def __init__(self, grid: TokenGrid, filters: Filters, dtype: DType):
         self.grid, self.filters, self.dtype = grid, filters, dtype
-        F = filters.filters
-        # σ r = F w − (F 1) m − offset σ, of a window w with mean m: one product with (w, m, σ)
-        self._weights = np.column_stack([F, -F.sum(axis=1), -filters.offset]).T.astype(dtype)
+        # σ r = F (w − its mean) − offset σ: one product with (w − its mean, σ)
+        self._weights = np.column_stack([filters.filters, -filters.offset]).T.astype(dtype)
         self._averaging = grid.averaging.astype(dtype)
 
     @property
@@ -50,19 +48,14 @@ class TokenEncoder:
         return np.concatenate([above, -below], axis=2) - self.dtype.type(threshold)
 
     def _windows(self, rows: Array) -> tuple[Array, Array]:
-        """Of samples (m, d): windows of scaled pixels with their mean and σ, (m · n_places, n_window + 2); and σ."""
+        """Of samples (m, d): windows of scaled pixels less their mean, and σ, (m · n_places, n_window + 1); σ alone."""
         grid, n = self.grid, self.grid.n_window
         pixels = np.subtract(rows, self.filters.centre, dtype=np.result_type(rows.dtype, self.dtype), casting="unsafe")
         images = grid.channels_last((pixels / self.filters.scale).astype(self.dtype, copy=False))
-        table = np.empty((len(rows) * grid.n_places, n + 2), self.dtype)
-        table[:, :n].reshape(len(rows), *grid.places, *grid.window_shape)[...] = grid.windows(images)
-        means, squares = (self._over_windows(each.sum(axis=-1)) / n for each in (images, images * images))
-        table[:, n] = means
-        table[:, n + 1] = deviations = np.sqrt(np.maximum(squares - means * means, 0) + self.filters.flat)
+        table = np.empty((len(rows) * grid.n_places, n + 1), self.dtype)
+        windows = table[:, :n]
+        windows.reshape(len(rows), *grid.places, *grid.window_shape)[...] = grid.windows(images)
+        windows -= windows.mean(axis=1, keepdims=True)
+        variances = np.einsum("ij,ij->i", windows, windows) / n
+        table[:, n] = deviations = np.sqrt(variances + self.dtype.type(self.filters.flat))
         return table, deviations
-
-    def _over_windows(self, pixels: Array) -> Array:
-        """Sums over each window, (m · n_places,), of (m, \\*pixels)."""
-        for axis, size in enumerate(self.grid.size, start=1):
-            pixels = sliding_window_view(pixels, size, axis=axis).sum(axis=-1)
-        return pixels[(slice(None), *(np.s_[::s] for s in self.grid.stride))].reshape(-1)

@@ -1,9 +1,9 @@
 """Images in, a coarse grid of non-linear tokens out."""
 
+from math import prod
 from numbers import Integral
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils import Tags, check_random_state
@@ -12,10 +12,11 @@ from sklearn.utils.validation import check_is_fitted
 from skmae._compat import Interval, StrOptions, fit_context, output_is_frame
 from skmae._estimator import GridEstimator, ReadsOnce
 from skmae._parameters import GRID, GRID_DOCS, MASKING, shared_docs
+from skmae._samples import Samples
 from skmae._typing import ChannelAxis, Constraints, FloatArray, Patch, RandomState, Shape
-from skmae.tokens._encoder import TokenEncoder
-from skmae.tokens._filters import FilterKind, Filters, learn_filters
+from skmae.tokens._filters import FilterKind, learn_filters
 from skmae.tokens._grid import TokenGrid
+from skmae.tokens._tokenizer import Tokenizer
 
 
 @shared_docs(GRID_DOCS)
@@ -70,6 +71,8 @@ class LocalTokens(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator):
     are whitened (ZCA) by (C + .1 (tr C / p) I)^(-1/2), C their covariance and p the values of a window. The response r
     of a filter of unit length gives two channels, max(r − .5, 0) and max(−r − .5, 0). This is the recipe of [1]_ and
     [2]_; the constants were chosen by a probe on training images of CIFAR-10.
+
+    Where X came flat, so do the tokens: tell what follows, ``LinearMAE(image_shape=tokens.tokens_shape_, ...)``.
 
     Filters are learned from 100,000 windows. `transform` needs, beside the tokens, a few megabytes for each thread;
     multiplying an image of n windows takes O(n n_filters p). Tokens come in the precision of X. Where they are too many
@@ -146,15 +149,17 @@ class LocalTokens(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator):
             If X holds NaN or infinity, or does not fit `image_shape`, `size`, `stride` and `pool`.
         """
         samples = self._as_samples(X)
+        self._fitted: Tokenizer = samples.recall_step(self) or self._learn(samples)
+        samples.record(self)
+        return self
+
+    def _learn(self, samples: Samples) -> Tokenizer:
         shape, axis = self._resolve_shape(samples.n_features, samples.sample_shape)
         grid = TokenGrid.build(shape, axis, size=self.size, stride=self.stride, pool=self.pool)
         samples.check_finite()
         samples.check_bounded(squares=True)
-        filters = learn_filters(samples, grid, self.n_filters, self.filters, check_random_state(self.random_state))
-        samples.record(self)
-        self.image_shape_, self.channel_axis_ = shape, axis
-        self._fitted: tuple[TokenGrid, Filters] = grid, filters
-        return self
+        random = check_random_state(self.random_state)
+        return Tokenizer(grid, learn_filters(samples, grid, self.n_filters, self.filters, random))
 
     def transform(self, X: ArrayLike) -> Any:
         """Make tokens.
@@ -175,13 +180,12 @@ class LocalTokens(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator):
             If X holds NaN or infinity, or has another width or sample shape than the training data.
         """
         samples = self._as_fitted_samples(X)
-        encoder = TokenEncoder(*self._state, samples.output_dtype)
-        is_flat = samples.sample_shape is None or output_is_frame(self)
-        shape = (self._n_features_out,) if is_flat else self.tokens_shape_
-        return samples.map_rows(encoder.encode, shape, encoder.n_rows)
+        if output_is_frame(self):
+            return self._state.tokens(samples, is_flat=True)
+        return samples.recall_made(self._state) or self._state.tokens(samples, is_flat=samples.sample_shape is None)
 
     @property
-    def _state(self) -> tuple[TokenGrid, Filters]:
+    def _state(self) -> Tokenizer:
         check_is_fitted(self)
         return self._fitted
 
@@ -190,28 +194,35 @@ class LocalTokens(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator):
 
     @property
     def filters_(self) -> FloatArray:
-        grid, filters = self._state
-        return filters.filters.reshape(-1, *grid.window_shape)
+        return self._state.filters.filters.reshape(-1, *self._state.grid.window_shape)
 
     @property
     def n_filters_(self) -> int:
-        return len(self._state[1].offset)
+        return len(self._state.filters.offset)
 
     @property
     def tokens_shape_(self) -> Shape:
-        return (*self._state[0].pool, 2 * self.n_filters_)
+        return self._state.tokens_shape
 
     @property
     def size_(self) -> Shape:
-        return self._state[0].size
+        return self._state.grid.size
 
     @property
     def stride_(self) -> Shape:
-        return self._state[0].stride
+        return self._state.grid.stride
+
+    @property
+    def image_shape_(self) -> Shape:  # type: ignore[override]
+        return self._state.grid.image_shape
+
+    @property
+    def channel_axis_(self) -> int | None:  # type: ignore[override]
+        return self._state.grid.channel_axis
 
     @property
     def _n_features_out(self) -> int:
-        return int(np.prod(self.tokens_shape_))
+        return prod(self.tokens_shape_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -411,7 +411,7 @@ def test_score_cannot_compare_corruptions(name, digits):
 
 @pytest.mark.parametrize("estimator", [make_pipeline(PCA(), Ridge()), Ridge(), make_pipeline(make_pipeline(PCA()))])
 def test_a_pipeline_that_begins_with_something_else(estimator, digits):
-    with pytest.raises(TypeError, match=r"must be a linear autoencoder, or a Pipeline that begins with one; got"):
+    with pytest.raises(TypeError, match=r"or a Pipeline that begins with one, or with LocalTokens and then one; got"):
         LinearMAESearchCV(estimator, {}).fit(digits[0], digits[1])
 
 
