@@ -9,6 +9,7 @@ images are used once. Intervals: 95 %, paired bootstrap over test images.
     python benchmarks/holes.py digits    # 1,000 and 797; KNNImputer and IterativeImputer too
     python benchmarks/holes.py images64  # 64 x 64 x 3, 200 classes: 10,000 and 1,000
     python benchmarks/holes.py fixed     # CIFAR-10, 16 features, mask=0.9, patch=4, set beforehand; 10,000 test images
+    python benchmarks/holes.py pixels    # the same with patch=1, 16 and 64 features, where single pixels are hidden
 """
 
 import argparse
@@ -301,21 +302,24 @@ def study(data: Data, settings: dict[int, dict[str, Any]], situations: list[tupl
         save(f"holes_{data.name}", rows)
 
 
-def fixed() -> None:
+def fixed(name: str, patch: int, ranks: tuple[int, ...], situations: list[tuple[str, float]], **others: Any) -> None:
+    """Nothing is chosen by data."""
     test = fetch_cifar10(subset="test")
-    data = cifar10()._replace(
-        name="cifar10_fixed", X_test=test.data, y_test=test.target, ranks=(16,), n_conditional=1000
-    )
-    settings = {16: {"mask": 0.9, "patch": 4, "features": "filled", "rank_of_ppca": 256}}
-    study(data, settings, [("nothing", 0.0), ("patches", 0.75), ("square", 0.5), ("block", 0.5)])
+    data = cifar10()._replace(name=name, X_test=test.data, y_test=test.target, ranks=ranks, **others)
+    settings = {"mask": 0.9, "patch": patch, "features": "filled", "rank_of_ppca": 256}
+    study(data, dict.fromkeys(ranks, settings), situations)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", choices=["cifar10", "digits", "images64", "fixed"])
+    parser.add_argument("data", choices=["cifar10", "digits", "images64", "fixed", "pixels"])
     options = parser.parse_args()
     if options.data == "fixed":
-        fixed()
+        holes = [("nothing", 0.0), ("patches", 0.75), ("square", 0.5), ("block", 0.5)]
+        fixed("cifar10_fixed", 4, (16,), holes, n_conditional=1000)
+        return
+    if options.data == "pixels":
+        fixed("cifar10_pixels", 1, (16, 64), [("nothing", 0.0), ("pixels", 0.5), ("pixels", 0.75)], n_conditional=500)
         return
     data = {"cifar10": cifar10, "digits": digits, "images64": images64}[options.data]()
     study(data, {k: choose(data, k) for k in data.ranks}, SITUATIONS)
