@@ -2,9 +2,9 @@
 More accuracy in seconds: LinearMAE on local tokens
 ===================================================
 
-A linear model of pixels knows second moments and nothing else. `LocalTokens` puts one non-linear layer in front, learned
-without labels from small windows of the images; `LinearMAE` then hides whole tokens, and keeps what distant ones share.
-No gradient descent, no GPU.
+A linear model of pixels knows second moments and nothing else. `LocalTokens` puts one non-linear layer in front,
+learned without labels from small windows of the images; `LinearMAE` then hides whole tokens, and keeps what distant
+ones share. No gradient descent, no GPU.
 """
 
 # %%
@@ -74,7 +74,7 @@ for name, model in features.items():
     print(f"{name}: {np.mean(accuracies[name]):.3f}")
 
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
-for place, (name, each) in enumerate(accuracies.items()):
+for place, each in enumerate(accuracies.values()):
     ax.plot(each, np.full(len(each), place), "o", alpha=0.5)
     ax.plot(np.mean(each), place, "k|", markersize=20)
 ax.set(yticks=range(len(features)), yticklabels=features, xlabel="Accuracy, for ten draws of 80 labels")

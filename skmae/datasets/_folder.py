@@ -1,0 +1,294 @@
+"""Your own pictures: a folder of files as one array."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from numbers import Integral
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from sklearn.utils import Bunch
+from sklearn.utils._param_validation import validate_params
+
+from skmae._compat import Interval, StrOptions, import_optional
+from skmae._files import with_progress
+from skmae._samples import row_blocks
+from skmae._typing import Array
+
+_ENDINGS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".webp", ".avif"),
+    *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".tga"),
+)
+_AT_ONCE = 64  # pictures that are read by the threads
+_NAMED = 10  # broken files that a warning lists
+
+Fit = Literal["crop", "stretch", "pad"]
+OnError = Literal["warn", "raise", "ignore"]
+
+
+class _File(NamedTuple):
+    path: Path
+    name: str  # relative to the folder, with "/"
+    target: int
+
+
+@validate_params(
+    {
+        "path": [str, os.PathLike],
+        "size": [Interval(Integral, 1, None, closed="left")],
+        "fit": [StrOptions({"crop", "stretch", "pad"})],
+        "on_error": [StrOptions({"warn", "raise", "ignore"})],
+        "memory_map": [str, os.PathLike, None],
+        "verbose": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def load_image_folder(
+    path: Any,
+    size: int = 64,
+    *,
+    fit: Fit = "crop",
+    on_error: OnError = "warn",
+    memory_map: Any = None,
+    verbose: bool = False,
+) -> Bunch:
+    """Load a folder of pictures as one array, for any estimator of this package.
+
+    Each subfolder is a class, with all pictures in it and in its own subfolders. Where no subfolder has any, the
+    pictures of the folder itself are loaded, without classes.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder.
+    size : int, default=64
+        Pixels of the height and of the width that come out.
+    fit : {"crop", "stretch", "pad"}, default="crop"
+        "crop": the shorter side is resized, and the middle is cut out. "stretch": both sides are resized. "pad": the
+        longer side is resized, and black is put around.
+    on_error : {"warn", "raise", "ignore"}, default="warn"
+        What to do about pictures that cannot be read: leave them out and name them in one warning; raise at the first;
+        or leave them out. They are listed in ``broken`` in any case.
+    memory_map : path-like or None, default=None
+        A ``.npy`` file to write the images to, where they are too many for memory; it must not be there yet.
+    verbose : bool, default=False
+        Show how many have been read. Needs tqdm.
+
+    Returns
+    -------
+    Bunch
+        images : ndarray of uint8 of shape (n_samples, size, size, 3)
+            Red, green, blue; a read-only memory map of the file if `memory_map`.
+        target : ndarray of int of shape (n_samples,), or None
+            Class of each; None where there are no subfolders.
+        target_names : list of str
+            Names of the classes, in order.
+        filenames : list of str
+            Of each, from the folder on, with ``/``. They are sorted by class and then by name.
+        broken : dict of str to str
+            Names of the files that could not be read, and why.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        If there is no such folder.
+    FileExistsError
+        If there is something at `memory_map` already.
+    ValueError
+        If there are no pictures in the folder, or none that can be read; at the first of those if
+        ``on_error="raise"``.
+    ImportError
+        If Pillow is not installed (``pip install "skmae[photos]"``).
+
+    Notes
+    -----
+    Files are known by their endings (.jpg, .png, .tif, .webp and the like); others are ignored, and so are hidden ones.
+    Pictures are turned as their EXIF data says. Grey ones of 16 bits are divided by 257; floating-point ones must lie
+    between 0 and 1. What is transparent is put on white. Of animations the first picture counts.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from skmae.datasets import load_image_folder
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name, colour in {"sky/1.png": "blue", "sky/2.jpg": "cyan", "grass/1.png": "green"}.items():
+    ...     (folder / name).parent.mkdir(exist_ok=True)
+    ...     Image.new("RGB", (80, 60), colour).save(folder / name)
+    >>> pictures = load_image_folder(folder, 32)
+    >>> pictures.images.shape, pictures.target, pictures.target_names
+    ((3, 32, 32, 3), array([0, 1, 1]), ['grass', 'sky'])
+    """
+    import_optional("PIL.Image", extra="photos", purpose="load_image_folder")
+    files, names = _find(Path(path))
+    place = None if memory_map is None else _free(Path(memory_map))
+    reader = _Reader(size, fit, on_error)
+    batches = with_progress(reader.batches(files), total=len(files), verbose=verbose)
+    images = np.concatenate(list(batches)) if place is None else _write(batches, len(files), size, place)
+    if reader.broken and on_error == "warn":
+        warnings.warn(f"{_list_of(reader.broken, len(files))} on_error='ignore' silences this.", stacklevel=2)
+    return Bunch(
+        images=images,
+        target=np.array([file.target for file in reader.kept]) if names else None,
+        target_names=names,
+        filenames=[file.name for file in reader.kept],
+        broken=reader.broken,
+    )
+
+
+def _find(folder: Path) -> tuple[list[_File], list[str]]:
+    """The pictures of a folder, and the names of its classes."""
+    if not folder.exists():
+        raise FileNotFoundError(f"path={str(folder)!r} does not exist. Pass a folder of pictures.")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"path={str(folder)!r} is a file. Pass the folder that it is in.")
+    found = {each.name: _pictures(each) for each in sorted(folder.iterdir()) if each.is_dir() and _is_shown(each)}
+    classes = {name: paths for name, paths in found.items() if paths}
+    loose = _pictures(folder, deep=False)
+    if classes and loose:
+        warnings.warn(
+            f"{folder} holds {len(loose)} pictures beside its folders {list(classes)}, which are classes: they are "
+            f"left out ({loose[0].name!r} is the first). Move them into a class to have them loaded.",
+            stacklevel=4,
+        )
+    if not classes and not loose:
+        raise ValueError(
+            f"There are no pictures in {folder}, nor in folders in it. Pictures are known by their endings: "
+            f"{' '.join(_ENDINGS)}."
+        )
+    groups = list(classes.values()) if classes else [loose]
+    files = [
+        _File(path, path.relative_to(folder).as_posix(), number)
+        for number, group in enumerate(groups)
+        for path in group
+    ]
+    return files, list(classes)
+
+
+def _pictures(folder: Path, *, deep: bool = True) -> list[Path]:
+    there = folder.rglob("*") if deep else folder.iterdir()
+    shown = (path for path in there if all(map(_is_shown, path.relative_to(folder).parents)) and _is_shown(path))
+    return sorted((p for p in shown if p.suffix.lower() in _ENDINGS and p.is_file()), key=lambda p: p.as_posix())
+
+
+def _is_shown(path: Path) -> bool:
+    return path.name == "" or not path.name.startswith(".")  # "" is the folder itself
+
+
+def _free(path: Path) -> Path:
+    if path.exists():
+        raise FileExistsError(f"memory_map={str(path)!r} is there already. Pass another name, or remove it first.")
+    return path
+
+
+class _Reader:
+    """Reads files, and remembers which of them could be read."""
+
+    def __init__(self, size: int, fit: Fit, on_error: OnError):
+        self.size, self.fit, self.on_error = size, fit, on_error
+        self.kept: list[_File] = []
+        self.broken: dict[str, str] = {}
+
+    def batches(self, files: list[_File]) -> Iterator[Array]:
+        """(m, size, size, 3) of those that can be read of the next few files."""
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow lets other threads run while it decodes
+            for rows in row_blocks(len(files), _AT_ONCE):
+                images, n = np.empty((rows.stop - rows.start, self.size, self.size, 3), np.uint8), 0
+                for file, (picture, why) in zip(files[rows], threads.map(self._try, files[rows]), strict=True):
+                    if picture is None:
+                        self._note(file, why)
+                    else:
+                        images[n] = picture
+                        self.kept.append(file)
+                        n += 1
+                yield images[:n]
+        if not self.kept:
+            raise ValueError(f"No picture is left: {_list_of(self.broken, len(files))}")
+
+    def _try(self, file: _File) -> tuple[Array | None, str]:
+        try:
+            return _read(file.path, self.size, self.fit), ""
+        except Exception as error:  # of damage Pillow says so in a dozen ways
+            return None, f"{type(error).__name__}: {error}"
+
+    def _note(self, file: _File, why: str) -> None:
+        if self.on_error == "raise":
+            raise ValueError(f"{file.path} cannot be read ({why}). Remove it, or pass on_error='warn' to leave it out.")
+        self.broken[file.name] = why
+
+
+def _read(path: Path, size: int, fit: Fit) -> Array:
+    """(size, size, 3) uint8."""
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as file:
+        file.draft(None, (2 * size, 2 * size))  # a JPEG need not be decoded larger than that
+        image = _rgb(ImageOps.exif_transpose(file))
+    how = Image.Resampling.BICUBIC
+    if fit == "stretch":
+        return np.asarray(image.resize((size, size), how))
+    if fit == "pad":
+        return np.asarray(ImageOps.pad(image, (size, size), how))
+    return np.asarray(ImageOps.fit(image, (size, size), how))
+
+
+def _rgb(image: Any) -> Any:
+    """Red, green and blue, whatever it came in; what is transparent is put on white."""
+    from PIL import Image
+
+    if image.mode.startswith(("I", "F")):
+        image = Image.fromarray(_eight_bit(np.asarray(image)))
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        above = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
+    return image.convert("RGB")
+
+
+def _eight_bit(values: Array) -> Array:
+    """0 to 255, of grey values that take more: of 16 bits, or floating-point ones from 0 to 1."""
+    most = 1.0 if values.dtype.kind == "f" else 65535.0
+    if not (values.min() >= 0 and values.max() <= most):
+        raise ValueError(f"its grey values are {values.min():g} to {values.max():g}, beyond 0 to {most:g}")
+    return np.asarray(np.round(values * (255 / most)), np.uint8)
+
+
+def _write(batches: Iterator[Array], most: int, size: int, path: Path) -> Array:
+    """Write batches to a file, and map it; whatever goes wrong leaves no file behind."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        whole, n = open_memmap(part, "w+", np.uint8, (most, size, size, 3)), 0
+        for images in batches:
+            whole[n : n + len(images)] = images
+            n += len(images)
+        whole.flush()
+        if n < most:
+            _shorten(part, n)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    mapped: Array = np.load(path, mmap_mode="r")
+    return mapped
+
+
+def _shorten(path: Path, n: int) -> None:
+    """Keep the first n of the array in a file."""
+    whole, shorter = np.load(path, mmap_mode="r"), path.with_name(f"{path.name}.shorter")
+    try:
+        kept = open_memmap(shorter, "w+", whole.dtype, (n, *whole.shape[1:]))
+        for rows in row_blocks(n):
+            kept[rows] = whole[rows]
+        kept.flush()
+        shorter.replace(path)
+    finally:
+        shorter.unlink(missing_ok=True)
+
+
+def _list_of(broken: dict[str, str], n_files: int) -> str:
+    named = [f"{name} ({why})" for name, why in islice(broken.items(), _NAMED)]
+    more = f", and {len(broken) - _NAMED} more" if len(broken) > _NAMED else ""
+    return f"{len(broken)} of {n_files} pictures cannot be read: {'; '.join(named)}{more}."
