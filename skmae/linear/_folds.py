@@ -114,6 +114,10 @@ class Table:
         Parallel(n_jobs=1, verbose=verbose)(delayed(self._make)(step, rows, pose) for rows in trainings)
 
     def _make(self, step: LocalTokens, rows: IntArray, pose: Callable[[Samples], list[Problem]]) -> None:
+        with suppress(TypeError, ValueError):  # what cannot be fitted is left to fail in the candidate's own fit
+            self.made[parameters_hash(step), rows.tobytes()] = self._made(step, rows, pose)
+
+    def _made(self, step: LocalTokens, rows: IntArray, pose: Callable[[Samples], list[Problem]]) -> "Made":
         learned = clone(step).fit(RowView(self, rows, None))._state
         lazy = learned.lazily(self.samples)
         table = Table(lazy, self.weights, lazy=True)
@@ -124,7 +128,7 @@ class Table:
             moments = Moments._of(Samples(at_hand.values[rows]), weights)
             table._solve_fold(rows, moments, problems, [])
             table._encode(at_hand)
-        self.made[parameters_hash(step), rows.tobytes()] = Made(learned, table)
+        return Made(learned, table)
 
     def _solve_fold(
         self, rows: IntArray, moments: Moments, problems: list[Problem], workspace: list[FloatArray]
