@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PassthroughScoring, PrintLog, ProgressBar
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer, PassthroughScoring, ProgressBar
 from skorch.dataset import unpack_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -17,6 +17,7 @@ from skmae._undisturbed import undisturbed
 from skmae.vit._augmentation import Augment
 from skmae.vit._data import BatchPart, EpochBatches, collate, is_resident
 from skmae.vit._drawing import DrawingFrom
+from skmae.vit._log import TrainingLog
 from skmae.vit._precision import name_of
 
 _STEPS_BETWEEN_CHECKS = 50  # of the loss, each of which waits for the device
@@ -166,7 +167,7 @@ class SeededNet(NeuralNet):
         if self.train_split:
             callbacks.append(("valid_loss", PassthroughScoring("valid_loss")))
         if self.verbose:
-            callbacks.append(("print_log", PrintLog()))
+            callbacks.append(("print_log", TrainingLog()))
         if self.verbose > 1:
             callbacks.append(("progress_bar", ProgressBar(postfix_keys=[])))
         return callbacks
@@ -182,6 +183,11 @@ class SeededNet(NeuralNet):
         if self.compile and name == "module":
             module.compile(**self.get_params_for("compile"))
         return module
+
+    @property
+    def planned_epochs(self) -> int:
+        """Epochs of the whole training."""
+        return next(each.max_epochs for _, each in self.callbacks_ if isinstance(each, WarmupCosine))
 
     @property
     def plain_module(self) -> Any:

@@ -97,8 +97,8 @@ AUTOENCODER_DOCS = {
         data and takes its part of each batch; `batch_size` is that of all together. It decides on device and
         precision.
     verbose : int, default=0
-        1 prints a line per epoch and, with `checkpoint`, one that says what was resumed, or why nothing; 2 draws a
-        progress bar, too.
+        1 prints a line per epoch (of how many, losses, learning rate, seconds, time left) and, with `checkpoint`, one
+        that says what was resumed, or why nothing; 2 draws a progress bar, too.
     random_state : int, RandomState instance or None, default=None
         For weights, order, masks, crops, dropout of the network (unless it is compiled, or within
         ``torch.utils.checkpoint``), and the masks of `score`. PyTorch's own generator is left alone at every instant,
@@ -185,8 +185,8 @@ PREDICTOR_DOCS = {
     net_params : dict or None, default=None
         Parameters of the skorch net that this estimator does not have itself, as in `ViTMAE`.
     verbose : int, default=0
-        1 prints a line per epoch and, with `checkpoint`, one that says what was resumed, or why nothing; 2 draws a
-        progress bar, too.
+        1 prints a line per epoch (of how many, losses, learning rate, seconds, time left) and, with `checkpoint`, one
+        that says what was resumed, or why nothing; 2 draws a progress bar, too.
     random_state : int, RandomState instance or None, default=None
         For fresh weights, order, augmentation, the part set aside, and an encoder to be fitted that has no
         `random_state` of its own.

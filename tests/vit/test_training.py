@@ -1,6 +1,7 @@
 """Training: deterministic, resumable, and safe to interrupt."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
 from skorch.dataset import ValidSplit
 
 from skmae import ViTMAE
@@ -19,6 +20,7 @@ from skmae._grid import PatchGrid
 from skmae.masking import ExactCount
 from skmae.vit._checkpoint import read
 from skmae.vit._data import EpochBatches
+from skmae.vit._log import duration
 from skmae.vit._masking import draw, patch_numbers
 from skmae.vit._net import WarmupCosine
 from skmae.vit._training import ReconstructionLoss
@@ -467,6 +469,26 @@ def test_the_epoch_that_a_training_goes_back_to_is_named(X):
     with pytest.raises(FloatingPointError, match=r"goes back to the weights of epoch 1\."):
         mae.partial_fit(X).partial_fit(X)
     assert len(mae.history_) == 1
+
+
+def test_a_line_for_each_epoch(X, capsys):
+    split = ValidSplit(5)
+    counted = EpochScoring(lambda *_: 0.25, name="counted", on_train=True)
+    mae = tiny(max_epochs=12, warmup_epochs=2, verbose=1, net_params={"train_split": split}, callbacks=[counted])
+    mae.partial_fit(X).partial_fit(X)
+    lines = capsys.readouterr().out.splitlines()
+    line = (
+        r"epoch  2/12  train_loss [\d.]+  .*valid_loss [\d.]+  counted 0.25  rate \d.\d\de-\d\d  [\d.]+ s  \d+ s left"
+    )
+    assert len(lines) == 2
+    assert re.fullmatch(line, lines[1])
+    rate = float(re.search(r"rate (\S+)", lines[1])[1])
+    assert rate == pytest.approx(mae.net_.optimizer_.param_groups[0]["lr"], rel=1e-2)
+
+
+def test_durations():
+    shown = [duration(seconds) for seconds in (0.2, 99, 100, 5940, 6000, 1e5)]
+    assert shown == ["0 s", "99 s", "1.7 min", "99.0 min", "1.7 h", "27.8 h"]
 
 
 def test_verbose_may_change_within_a_training(X, capsys):
