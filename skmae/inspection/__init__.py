@@ -17,6 +17,7 @@ from skmae.inspection._influence import (
 )
 from skmae.inspection._jacobian import JacobianBasis
 from skmae.inspection._jacobian_display import JacobianDisplay
+from skmae.inspection._loss import LossDisplay
 from skmae.inspection._outliers import OutlierDisplay
 from skmae.inspection._reconstruction import ReconstructionDisplay
 from skmae.inspection._search import SearchDisplay
@@ -32,6 +33,7 @@ __all__ = [
     "InfluenceDisplay",
     "JacobianBasis",
     "JacobianDisplay",
+    "LossDisplay",
     "MaskSpectrumDisplay",
     "OutlierDisplay",
     "ReconstructionDisplay",

@@ -61,7 +61,7 @@ class CurveDisplay:
 
     def _draw(self, style: dict[str, Any]) -> None:
         colour = COLOURS[len(self.ax_.lines) % len(COLOURS)]
-        style = {"color": colour, "label": self.name, **_without_short_names(style)}
+        style = {"color": colour, "label": self.name, **without_short_names(style)}
         (self.line_,) = self.ax_.plot(*self._curve(), **style)
         if self.name is not None:
             self.ax_.legend()
@@ -244,7 +244,7 @@ def _figure_and_axes(
     return plt.subplots(figsize=figsize, layout="constrained")
 
 
-def _without_short_names(style: dict[str, Any]) -> dict[str, Any]:
+def without_short_names(style: dict[str, Any]) -> dict[str, Any]:
     """Matplotlib takes no short names, such as c for color, beside the long ones that a display passes."""
     cbook, lines = (
         import_optional(f"matplotlib.{module}", extra="plot", purpose="A curve") for module in ("cbook", "lines")

@@ -1,14 +1,14 @@
 """Samples beside what a model makes of them when patches are hidden."""
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from skmae._compat import Interval, _num_samples
+from skmae._compat import Interval, StrOptions, _num_samples
 from skmae._grid import PatchGrid
 from skmae._samples import naming, to_numpy
 from skmae._typing import RandomState, Shape
@@ -87,7 +87,7 @@ class ReconstructionDisplay(ImageDisplay):
 
     @classmethod
     @validate_params(
-        {"n_samples": [Interval(Integral, 1, None, closed="left")], "paste_visible": ["boolean"]},
+        {"n_samples": [Interval(Integral, 1, None, closed="left")], "paste_visible": ["boolean", StrOptions({"auto"})]},
         prefer_skip_nested_validation=False,
     )
     def from_estimator(
@@ -96,7 +96,7 @@ class ReconstructionDisplay(ImageDisplay):
         X: Any,
         *,
         visible: Any = None,
-        paste_visible: bool = False,
+        paste_visible: bool | Literal["auto"] = "auto",
         n_samples: int = 8,
         random_state: RandomState = 0,
         ax: "Axes | None" = None,
@@ -112,9 +112,10 @@ class ReconstructionDisplay(ImageDisplay):
         visible : array-like of bool or None, default=None
             As in `reconstruct`, for the samples drawn or for all of X; None draws masks as the estimator's training
             does, which for models that hide nothing leaves all visible.
-        paste_visible : bool, default=False
-            Draw visible parts of a reconstruction as they are in the sample: for models that learn to predict hidden
-            ones alone (`ViTMAE`, ``LinearMAE(loss="hidden")``), whose own picture of visible parts means nothing.
+        paste_visible : bool or "auto", default="auto"
+            Draw visible parts of a reconstruction as they are in the sample. "auto" does so for models that learn to
+            predict hidden ones alone (`ViTMAE`, ``LinearMAE(loss="hidden")``), whose own picture of visible parts means
+            nothing.
         n_samples : int, default=8
             Samples drawn, from the first of X.
         random_state : int, RandomState instance or None, default=0
@@ -147,7 +148,7 @@ class ReconstructionDisplay(ImageDisplay):
         rows = samples.rows()
         reconstructions = to_numpy(estimator.reconstruct(as_taken_by(estimator, samples), visible)).reshape(rows.shape)
         visible_features = grid.per_feature(read_visible(grid, visible, len(rows))) & np.isfinite(rows)
-        if paste_visible:
+        if paste_visible is True or (paste_visible == "auto" and getattr(estimator, "_predicts_hidden_only", False)):
             reconstructions = np.where(visible_features, rows, reconstructions)
         display = cls(rows, visible_features, reconstructions, image_shape=shape, channel_axis=channel_axis)
         return display.plot(ax=ax, **kwargs)

@@ -24,7 +24,7 @@ from skmae.linear._conditional import Conditional
 from skmae.linear._corruptions import Corruption, Masks
 from skmae.linear._filling import Filling, FillMethod, fill_rows
 from skmae.linear._linearization import LinearMap
-from skmae.linear._losses import AllFeatures, Loss
+from skmae.linear._losses import AllFeatures, HiddenFeatures, Loss
 from skmae.linear._problem import Problem, Solution, check_rank
 from skmae.linear._solvers import SOLVERS, choose_solver, solve
 from skmae.linear._state import Fitted, FreshLock, FromSamples, Streamed, hidden_after_fit, placed
@@ -297,6 +297,11 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
     @property
     def n_components_(self) -> int:
         return self._solution.n_components
+
+    @property
+    def _predicts_hidden_only(self) -> bool:
+        """Whether what is made of visible features means nothing."""
+        return isinstance(self._problem.loss, HiddenFeatures)
 
     @property
     def solver_(self) -> str:

@@ -633,6 +633,11 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
         return self.net_.grid.channel_axis
 
     @property
+    def _predicts_hidden_only(self) -> bool:
+        """Whether what is made of visible patches means nothing."""
+        return True
+
+    @property
     def history_(self) -> Any:
         return self.net_.history
 

@@ -237,3 +237,14 @@ def test_pictures_of_whole_numbers(dtype, rng):
     X = rng.integers(0, 2, (6, 4, 4)).astype(dtype)
     display = ReconstructionDisplay.from_estimator(LinearAE(2).fit(X), X, n_samples=2)
     assert display.im_.get_array().max() == 1
+
+
+def test_visible_parts_are_pasted_where_only_hidden_ones_were_learned():
+    X = load_digits().images[:200]
+    for loss, pasted in (("hidden", True), ("all", False)):
+        mae = LinearMAE(4, mask=0.5, patch=2, loss=loss).fit(X)
+        for paste, expected in (("auto", pasted), (True, True), (False, False)):
+            display = ReconstructionDisplay.from_estimator(mae, X[:3], paste_visible=paste)
+            seen = display.visible
+            assert np.array_equal(display.reconstructions[seen], display.originals[seen]) == expected
+            assert not np.array_equal(display.reconstructions[~seen], display.originals[~seen])
