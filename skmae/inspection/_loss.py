@@ -95,6 +95,7 @@ class LossDisplay(CurveDisplay):
     def _draw(self, style: dict[str, Any]) -> None:
         colour = COLOURS[self._n_runs() % len(COLOURS)]
         super()._draw({"color": colour} | without_short_names(style))
+        self.ax_.xaxis.get_major_locator().set_params(integer=True)
         self.valid_line_ = None
         if self.valid_loss is not None:
             epochs, _ = self._curve()
