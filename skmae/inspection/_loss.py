@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from skmae._compat import import_optional
 from skmae.inspection._inputs import read_numbers
 from skmae.inspection._plotting import COLOURS, CurveDisplay, without_short_names
 
@@ -95,7 +96,8 @@ class LossDisplay(CurveDisplay):
     def _draw(self, style: dict[str, Any]) -> None:
         colour = COLOURS[self._n_runs() % len(COLOURS)]
         super()._draw({"color": colour} | without_short_names(style))
-        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        ticker = import_optional("matplotlib.ticker", extra="plot", purpose="LossDisplay.plot")
+        self.ax_.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         self.valid_line_ = None
         if self.valid_loss is not None:
             epochs, _ = self._curve()
