@@ -47,7 +47,7 @@ autodoc_default_options = {
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "ignore_pattern": r"demo\.py$",  # a program for the command line
+    "ignore_pattern": r"(demo|serve)\.py$",  # programs for the command line
     "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("skmae",),

@@ -5,6 +5,7 @@ from skmae.linear._corruptions import Corruption
 from skmae.linear._imputer import PatchImputer
 from skmae.linear._losses import AllFeatures, HiddenFeatures, Loss
 from skmae.linear._models import LinearAE, LinearDAE, LinearMAE
+from skmae.linear._onnx import register_onnx_converters
 from skmae.linear._outliers import PatchOutlierDetector
 from skmae.linear._primal import Minimiser, reduced_rank_regression
 from skmae.linear._problem import Solution
@@ -28,4 +29,5 @@ __all__ = [
     "Solution",
     "Solver",
     "reduced_rank_regression",
+    "register_onnx_converters",
 ]

@@ -40,6 +40,7 @@ from skmae.vit._data import (
     to_array,
     without_masked,
 )
+from skmae.vit._export import FeatureModule
 from skmae.vit._inference import draw_visible, linearize, module_in, over_batches, predict_pixels
 from skmae.vit._masking import run_masked
 from skmae.vit._net import WarmupCosine, drawing_weights, naming_net_params
@@ -386,6 +387,32 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
         """
         return self._encode(X, lambda module, images: self._pool(module.encode(images)))
 
+    def feature_module(self) -> FeatureModule:
+        """What `transform` computes, as a module of PyTorch alone.
+
+        For ``torch.export``, ``torch.onnx.export`` and servers that know nothing of this package (user guide, "Deep
+        masked autoencoders"). It takes images in the units of training data, (n, \\*image_shape) or flat, of any real
+        type, and gives features of float32.
+
+        Returns
+        -------
+        torch.nn.Module
+            A copy, on the CPU, in evaluation mode, without the decoder. Neither it nor the estimator changes the other.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from sklearn.datasets import load_digits
+        >>> from skmae import ViTMAE
+        >>> X = load_digits().images[:32]
+        >>> mae = ViTMAE(patch=4, embed_dim=16, encoder_layers=1, encoder_heads=2, decoder_layers=1, decoder_heads=2)
+        >>> module = mae.set_params(max_epochs=1, warmup_epochs=0).fit(X).feature_module()
+        >>> module(torch.from_numpy(X)).shape
+        torch.Size([32, 16])
+        """
+        check_is_fitted(self)
+        return FeatureModule(self.net_.plain_module, self.pool, self.net_.grid.n_patches)
+
     def _encode(self, X: Any, function: Any) -> np.ndarray:
         """Rows of ``function(module, standardised images)``."""
         samples = self._as_fitted_samples(X)
@@ -635,7 +662,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
     @property
     def _predicts_hidden_only(self) -> bool:
         """Whether what is made of visible patches means nothing."""
-        return True
+        return bool(self.mask_ > 0)
 
     @property
     def history_(self) -> Any:

@@ -1,0 +1,94 @@
+"""A model behind HTTP: a picture in, with transparent parts where something is missing; label and filled picture out.
+
+    pip install fastapi uvicorn
+    python examples/serve.py train pictures/ model.joblib   # a folder of pictures, a subfolder for each class
+    python examples/serve.py run model.joblib               # loading runs code: only models that you wrote yourself
+    curl --data-binary @photo.png http://127.0.0.1:8000/predict
+
+The answer is JSON: ``label``, ``probability``, and ``filled``, a PNG in base64.
+"""
+
+import argparse
+import base64
+import io
+
+import joblib
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+SIZE = 32
+
+
+def train(folder, path):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    from skmae import LinearMAE, LocalTokens, PatchImputer
+    from skmae.datasets import load_image_folder
+
+    pictures = load_image_folder(folder, SIZE)
+    pipe = make_pipeline(
+        PatchImputer(LinearMAE(patch=4)),
+        LocalTokens(48, random_state=0),
+        LinearMAE(32, mask=0.9, patch=1, channel_axis=-1),
+        StandardScaler(),
+        LogisticRegression(max_iter=1000),
+    )
+    pipe.fit(pictures.images, pictures.target)
+    joblib.dump({"pipe": pipe, "names": pictures.target_names}, path)
+
+
+def read(body):
+    """(1, SIZE, SIZE, 3) float32, NaN where the picture is transparent."""
+    picture = Image.open(io.BytesIO(body)).convert("RGBA").resize((SIZE, SIZE))
+    pixels = np.asarray(picture, dtype=np.float32)
+    return np.where(pixels[..., 3:] < 255, np.nan, pixels[..., :3])[np.newaxis]
+
+
+def as_png(image):
+    png = io.BytesIO()
+    Image.fromarray(image.round().clip(0, 255).astype(np.uint8)).save(png, "png")
+    return base64.b64encode(png.getvalue()).decode()
+
+
+def make_app(path):
+    from fastapi import FastAPI, HTTPException, Request
+
+    model = joblib.load(path)
+    pipe, names = model["pipe"], model["names"]
+    app = FastAPI(title="skmae")
+
+    @app.post("/predict")
+    async def predict(request: Request):
+        try:
+            image = read(await request.body())
+        except UnidentifiedImageError as error:
+            raise HTTPException(415, "The body is no picture. Send the bytes of a PNG, JPEG or the like.") from error
+        filled = pipe[0].transform(image)
+        probabilities = pipe[1:].predict_proba(filled)[0]
+        best = int(probabilities.argmax())
+        return {"label": names[best], "probability": float(probabilities[best]), "filled": as_png(filled[0])}
+
+    return app
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, arguments in {"train": ("folder", "model"), "run": ("model",)}.items():
+        command = commands.add_parser(name)
+        for argument in arguments:
+            command.add_argument(argument)
+    commands.choices["run"].add_argument("--port", type=int, default=8000)
+    options = parser.parse_args()
+    if options.command == "train":
+        train(options.folder, options.model)
+        return
+    import uvicorn
+
+    uvicorn.run(make_app(options.model), host="127.0.0.1", port=options.port)
+
+
+if __name__ == "__main__":
+    main()
