@@ -27,6 +27,10 @@ class TokenDerivative:
         self._encoder = encoder
         self._rows = rows
 
+    @property
+    def n_samples(self) -> int:
+        return len(self._rows)
+
     def jvp(self, vectors: Array, sample: int) -> Array:
         """T @ vectors for one sample: (d, k) to (n_token_features, k)."""
         point = self._at(sample)

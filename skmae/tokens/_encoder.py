@@ -85,7 +85,7 @@ class TokenEncoder:
         return Responses(windows, deviations, scaled, self.dtype.type(self.filters.threshold) * deviations)
 
     def cut(self, pixels: Array, windows: Array) -> None:
-        """Windows of scaled pixels (m, d) less their mean, into (m · n_places, n_window). It is linear in the pixels."""
+        """Windows of scaled pixels (m, d) less their mean, into (m · n_places, n_window): linear in pixels."""
         grid = self.grid
         images = grid.channels_last((pixels / self.filters.scale).astype(self.dtype, copy=False))
         windows.reshape(len(pixels), *grid.places, *grid.window_shape)[...] = grid.windows(images)

@@ -74,7 +74,7 @@ def test_no_derivative_at_the_threshold_itself():
     point = encoder.respond(X[:1])
     at = point._replace(scaled=np.where(np.arange(5) % 2, point.limits, -point.limits))
     derivative = tokens.linearize(X[:1])
-    derivative._encoder.respond = lambda rows: at
+    derivative._encoder.respond = lambda _: at
     assert_array_equal(derivative.jvp(np.eye(13), 0), 0)
     assert_array_equal(derivative.vjp(np.eye(30), 0), 0)
 
@@ -104,7 +104,7 @@ def test_samples_are_refused_as_transform_refuses_them():
 
 def test_positions_are_the_means_of_what_windows_see():
     for grid in ("colour", "volume", "stride"):
-        tokens, X = fitted(grid)
+        tokens, _ = fitted(grid)
         state = tokens._state.grid
         shape = tuple(state.pixels)
         seen = np.zeros((state.n_tokens, *shape))
