@@ -197,11 +197,11 @@ def resolve_positions(outputs: ArrayLike, grid: PatchGrid) -> FloatArray:
         positions = np.empty(0)
     if positions.dtype.kind != "f" or positions.ndim != 2:
         return coordinates(resolve_outputs(outputs, grid), grid)
-    shape = np.array(grid.grid_shape)
-    if not positions.size or positions.shape[1] != len(shape) or not ((positions >= 0) & (positions < shape)).all():
+    last = tuple(size - 1 for size in grid.grid_shape)
+    if not positions.size or positions.shape[1] != len(last) or not ((positions >= 0) & (positions <= last)).all():
         raise ValueError(
             f"outputs has positions, of shape {positions.shape}, that are not on the grid {grid.grid_shape}. Pass "
-            f"{len(shape)} coordinates each, from 0 to {tuple(size - 1 for size in grid.grid_shape)}."
+            f"{len(last)} coordinates each, from 0 to {last}."
         )
     return positions.astype(np.float64)
 

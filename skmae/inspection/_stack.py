@@ -1,4 +1,4 @@
-"""A stack, `LocalTokens` and an autoencoder of what it makes: pixels in, tokens out, and the Jacobian by the chain rule."""
+"""A stack, `LocalTokens` and an autoencoder of what it makes: pixels in, tokens out, a Jacobian by the chain rule."""
 
 from typing import Any
 
