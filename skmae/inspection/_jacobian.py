@@ -103,9 +103,9 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
 
     Stacks: ``make_pipeline(LocalTokens(), LinearMAE(96, mask=0.9, patch=1, channel_axis=-1))`` draws tokens, and sees
     pixels: J is that of the autoencoder at the tokens of x, times the derivative of tokens by pixels. It differs from
-    sample to sample. Tokens have a kink where the response of a filter is at the threshold exactly; there the
-    derivative of the response is taken as 0. Products with it, two of an image's windows with all filters each, are as
-    many as output features or as `LinearMAE.components_`, whichever are fewer.
+    sample to sample. Where the response of a filter is at the threshold exactly, tokens are not differentiable, and the
+    derivative is taken as 0. Of each sample as many products with the transpose of that derivative are taken as there
+    are output features, or ``components_`` of a linear model, whichever are fewer.
 
     A masked autoencoder learns to predict hidden patches only. What it makes of visible ones, and so what is seen with
     ``visible=None``, is a side effect of that training (of a `LinearMAE` only with ``loss="hidden"``).

@@ -94,7 +94,7 @@ class JacobianDisplay(ImageDisplay):
         Parameters
         ----------
         estimator : fitted autoencoder
-            As for `JacobianBasis`.
+            As for `JacobianBasis`, but not a stack.
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
         outputs : array-like of int or None, default=None
             Pixels, as in `JacobianBasis`; None takes two, a third and two thirds along each axis.

@@ -12,7 +12,8 @@ class Linearization(Protocol):
     """The Jacobian J of a reconstruction at some samples, under one mask; (d, d) for each sample, never formed whole.
 
     J holds derivatives of ``reconstruct(X, visible)`` by X, in units of X; columns of hidden features are zero. Of a
-    stack it is (t, d): of tokens, of which there may be more or fewer than features, by X.
+    stack it is (t, d): of tokens, of which there may be more or fewer than features, by X. A linear model's has
+    `factors`, (d, k) and (k, d), whose product J is; others need not.
     """
 
     shared: bool

@@ -29,6 +29,11 @@ class TokenStack:
     ----------
     pipeline : fitted Pipeline
         `is_stack` is true of it.
+
+    Attributes
+    ----------
+    inputs, outputs, masked : PatchGrid
+        Of pixels; of tokens, each of them a pixel; as the autoencoder cuts tokens into patches, to hide them.
     """
 
     def __init__(self, pipeline: Pipeline):
@@ -37,8 +42,8 @@ class TokenStack:
         shape = self._tokens.tokens_shape_
         self.inputs = grid_of(self._tokens.image_shape_, self._tokens.channel_axis_)
         self.outputs = grid_of(shape, len(shape) - 1)
-        inner = self._autoencoder
-        self.masked = grid_of(tuple(inner.image_shape_), inner.channel_axis_, inner.patch_)
+        model = self._autoencoder
+        self.masked = grid_of(tuple(model.image_shape_), model.channel_axis_, model.patch_)
 
     def positions(self, outputs: IntArray) -> FloatArray:
         """(n_outputs, n_axes) where the windows of some tokens are, in pixels."""
