@@ -79,6 +79,20 @@ def test_no_derivative_at_the_threshold_itself():
     assert_array_equal(derivative.vjp(np.eye(30), 0), 0)
 
 
+@pytest.mark.parametrize("grid", GRIDS)
+def test_windows_are_put_back_by_the_transpose_of_cutting_them(grid):
+    """For any windows: filters that are learned only ask for those whose mean is zero."""
+    tokens, X = fitted(grid)
+    encoder = module.TokenEncoder(tokens._state.grid, tokens._state.filters, np.dtype(float))
+    n, p = encoder.grid.n_window, encoder.grid.n_places
+    random = np.random.default_rng(0)
+    x, W = random.normal(size=(2, X[0].size)), random.normal(size=(2, p, n))
+    cut = np.empty((2 * p, n))
+    encoder.cut(x, cut)
+    expected = (cut.reshape(W.shape) * W).sum(axis=(1, 2))
+    assert_allclose((x * encoder.uncut(W)).sum(axis=1), expected)
+
+
 def test_types_and_blocks(monkeypatch):
     tokens, X = fitted("colour")
     d, wide = X[0].size, tokens.linearize(X)
