@@ -185,6 +185,8 @@ def test_frozen_or_fitted_here_it_is_the_same():
     assert fitted.estimator_ is not stack
     inside = make_pipeline(FrozenEstimator(stack[0]), clone(stack[1]))
     assert_allclose(JacobianBasis(inside, outputs="grid").fit(X).transform(X[:3]), basis.transform(X[:3]), rtol=1e-6)
+    first, X_first, _ = stack_of("channels first")  # before the fit, nothing says where its channels are
+    assert JacobianBasis(clone(first), outputs=[(1, 0)]).fit(X_first).outputs_.tolist() == [2]
     deeper = JacobianBasis(clone(stack)).set_params(estimator__linearmae__n_components=2).fit(X)
     assert deeper.estimator_[1].components_.shape == (2, 32)
 
