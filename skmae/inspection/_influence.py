@@ -7,8 +7,15 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_array
 
 from skmae._grid import PatchGrid
-from skmae._typing import ChannelAxis, FloatArray, IntArray, Patch, RandomState, Shape
-from skmae.inspection._inputs import grid_of, read_columns, read_once, read_rows, resolve_outputs
+from skmae._typing import ChannelAxis, FloatArray, Patch, RandomState, Shape
+from skmae.inspection._inputs import (
+    grid_of,
+    read_columns,
+    read_once,
+    read_rows,
+    resolve_outputs,
+    resolve_positions,
+)
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import CurveDisplay
 from skmae.inspection._protocol import Reconstructor
@@ -17,6 +24,9 @@ from skmae.inspection._tables import by_distance
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from pandas import DataFrame
+
+
+_DIGITS = 8  # of squared distances from positions that are averages, in pixels
 
 
 def influence_by_distance(
@@ -37,8 +47,9 @@ def influence_by_distance(
         As `JacobianBasis` gives them.
     image_shape : tuple of int
         Shape of one sample, channels included.
-    outputs : {"center", "grid", "all"} or array-like of int, default="all"
-        The output pixels of the maps, as given to `JacobianBasis`.
+    outputs : {"center", "grid", "all"} or array-like of int or float, default="all"
+        The output pixels of the maps, as given to `JacobianBasis`, or its ``positions_``, coordinates in pixels that
+        need not be whole, (n_outputs, n_axes): of a stack, which draws tokens, only these.
     channel_axis : "auto", int or None, default="auto"
         Axis of one sample that holds its channels.
     bin_width : float or None, default=1.0
@@ -72,10 +83,10 @@ def influence_by_distance(
     1     1.193      0.019      420
     2     2.150      0.015      528
     """
-    shares, grid, pixels = _shares(maps, image_shape, outputs, channel_axis)
-    where = np.indices(grid.grid_shape).reshape(len(grid.grid_shape), -1).T  # (n_pixels, axes)
-    total = shares.mean(axis=0)  # (n_outputs, n_pixels)
-    squared = np.concatenate([((where - where[pixel]) ** 2).sum(axis=1) for pixel in pixels])
+    grid = grid_of(image_shape, channel_axis)
+    positions = resolve_positions(outputs, grid)
+    total = _shares(maps, grid, len(positions)).mean(axis=0)  # (n_outputs, n_pixels)
+    squared = np.concatenate([_squared_distances(position, grid) for position in positions])
     return by_distance(squared, total.ravel(), np.ones(total.size, dtype=np.int64), "influence", bin_width)
 
 
@@ -90,8 +101,9 @@ def influence_radius(
         As `JacobianBasis` gives them.
     image_shape : tuple of int
         Shape of one sample, channels included.
-    outputs : {"center", "grid", "all"} or array-like of int, default="all"
-        The output pixels of the maps, as given to `JacobianBasis`.
+    outputs : {"center", "grid", "all"} or array-like of int or float, default="all"
+        The output pixels of the maps, as given to `JacobianBasis`, or its ``positions_``, coordinates in pixels that
+        need not be whole, (n_outputs, n_axes): of a stack, which draws tokens, only these.
     channel_axis : "auto", int or None, default="auto"
         Axis of one sample that holds its channels.
 
@@ -112,10 +124,11 @@ def influence_radius(
     >>> influence_radius(np.array([[0.0, 1, 1, 0, 2]]), (5,), outputs="center")  # half of it two pixels off
     array([[1.25]])
     """
-    shares, grid, pixels = _shares(maps, image_shape, outputs, channel_axis)
-    return np.stack(
-        [shares[:, i] @ grid.pixel_distances(pixel)[0] for i, pixel in enumerate(pixels)], axis=1
-    )  # (n, n_outputs)
+    grid = grid_of(image_shape, channel_axis)
+    positions = resolve_positions(outputs, grid)
+    shares = _shares(maps, grid, len(positions))
+    distances = (np.sqrt(_squared_distances(position, grid)) for position in positions)
+    return np.stack([shares[:, i] @ row for i, row in enumerate(distances)], axis=1)  # (n, n_outputs)
 
 
 def own_patch_share(
@@ -158,7 +171,9 @@ def own_patch_share(
     >>> own_patch_share(np.array([[1.0, 0, 2, 1]]), (4,), patch=2, outputs="center")  # pixel 2, with pixel 3
     array([[0.75]])
     """
-    shares, grid, pixels = _shares(maps, image_shape, outputs, channel_axis, patch)
+    grid = grid_of(image_shape, channel_axis, patch)
+    pixels = resolve_outputs(outputs, grid)
+    shares = _shares(maps, grid, len(pixels))
     same = grid.patch_of_pixel[pixels][:, np.newaxis] == grid.patch_of_pixel  # (n_outputs, n_pixels)
     return np.einsum("nop,op->no", shares, same.astype(shares.dtype))
 
@@ -208,25 +223,29 @@ def basis_similarity(jacobian: ArrayLike) -> FloatArray:
         return ((together**2).sum(axis=1) - n) / np.where(n > 1, n * (n - 1), np.nan)
 
 
-def _shares(
-    maps: ArrayLike, image_shape: Shape, outputs: ArrayLike, channel_axis: ChannelAxis, patch: Patch = 1
-) -> tuple[FloatArray, PatchGrid, IntArray]:
-    """Maps as (n, n_outputs, n_pixels), each of sum 1 unless it is zero; the grid; the output pixels."""
-    grid = grid_of(image_shape, channel_axis, patch)
-    pixels = resolve_outputs(outputs, grid)
+def _squared_distances(position: FloatArray, grid: PatchGrid) -> FloatArray:
+    """(n_pixels,) from a position to every pixel; those of one distance are equal, however they were rounded."""
+    where = np.indices(grid.grid_shape).reshape(len(grid.grid_shape), -1).T  # (n_pixels, n_axes)
+    squared: FloatArray = ((where - position) ** 2).sum(axis=1).round(_DIGITS)
+    return squared
+
+
+def _shares(maps: ArrayLike, grid: PatchGrid, n_outputs: int) -> FloatArray:
+    """Maps as (n, n_outputs, n_pixels), each of sum 1 unless it is zero."""
     rows = read_rows(maps, "maps")
-    if rows.shape[1] != len(pixels) * grid.n_pixels:
+    if rows.shape[1] != n_outputs * grid.n_pixels:
         raise ValueError(
-            f"maps has {rows.shape[1]} columns; {len(pixels)} outputs on a grid of {grid.grid_shape} make "
-            f"{len(pixels) * grid.n_pixels}. Pass outputs, image_shape and channel_axis that the maps were made with."
+            f"maps has {rows.shape[1]} columns; {n_outputs} outputs on a grid of {grid.grid_shape} make "
+            f"{n_outputs * grid.n_pixels}. Pass outputs, image_shape and channel_axis that the maps were made with; "
+            f"of a stack, outputs=basis.positions_."
         )
     if rows.size and rows.min() < 0:
         raise ValueError("maps holds negative values. Pass influences, as JacobianBasis.transform gives them.")
-    shares = rows.reshape(len(rows), len(pixels), grid.n_pixels).astype(np.float64)
+    shares = rows.reshape(len(rows), n_outputs, grid.n_pixels).astype(np.float64)
     largest = shares.max(axis=2, keepdims=True)
     shares /= np.where(largest > 0, largest, 1)  # so that no sum overflows
     total = shares.sum(axis=2, keepdims=True)
-    return shares / np.where(total > 0, total, 1), grid, pixels
+    return shares / np.where(total > 0, total, 1)
 
 
 class InfluenceDisplay(CurveDisplay):
@@ -313,7 +332,7 @@ class InfluenceDisplay(CurveDisplay):
         return cls.from_maps(
             maps,
             basis.image_shape_,
-            outputs=outputs,
+            outputs=basis.positions_,
             channel_axis=basis.channel_axis_,
             bin_width=bin_width,
             name=type(estimator).__name__ if name is None else name,

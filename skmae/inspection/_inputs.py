@@ -94,8 +94,12 @@ def check_rows(samples: Samples, name: str = "X", visible: BoolArray | None = No
 
 def as_taken_by(estimator: Any, samples: Samples) -> Any:
     """Samples as an estimator takes them: this package's need not read them a second time."""
-    estimator = estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
-    return samples if isinstance(estimator, GridEstimator) else samples.original()
+    return samples if isinstance(unfrozen(estimator), GridEstimator) else samples.original()
+
+
+def unfrozen(estimator: Any) -> Any:
+    """What is inside a `FrozenEstimator`, or the estimator itself."""
+    return estimator.estimator if isinstance(estimator, FrozenEstimator) else estimator
 
 
 def read(X: Any, name: str = "X", reader: str = "skmae.inspection") -> Samples:
@@ -183,6 +187,28 @@ def resolve_outputs(outputs: ArrayLike, grid: PatchGrid) -> IntArray:
             f"outputs=[{outputs!r}]."
         )
     return pixels.astype(np.intp)
+
+
+def resolve_positions(outputs: ArrayLike, grid: PatchGrid) -> FloatArray:
+    """(n_outputs, n_axes) coordinates of outputs: of pixels, as `resolve_outputs` takes them, or anything between."""
+    try:
+        positions = np.asarray(outputs)
+    except Exception:  # which `resolve_outputs` refuses
+        positions = np.empty(0)
+    if positions.dtype.kind != "f" or positions.ndim != 2:
+        return coordinates(resolve_outputs(outputs, grid), grid)
+    last = tuple(size - 1 for size in grid.grid_shape)
+    if not positions.size or positions.shape[1] != len(last) or not ((positions >= 0) & (positions <= last)).all():
+        raise ValueError(
+            f"outputs has positions, of shape {positions.shape}, that are not on the grid {grid.grid_shape}. Pass "
+            f"{len(last)} coordinates each, from 0 to {last}."
+        )
+    return positions.astype(np.float64)
+
+
+def coordinates(pixels: IntArray, grid: PatchGrid) -> FloatArray:
+    """(n, n_axes) of pixels by number."""
+    return np.stack(np.unravel_index(pixels, grid.grid_shape), axis=1).astype(np.float64)
 
 
 def _spread(size: int, count: int) -> IntArray:

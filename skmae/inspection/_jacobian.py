@@ -11,17 +11,19 @@ from scipy.linalg import qr, svd
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted
 
 from skmae._compat import HasMethods, Interval, StrOptions, _fit_context, _num_samples
 from skmae._estimator import ReadsOnce
-from skmae._grid import PatchGrid
 from skmae._samples import Samples, row_blocks
-from skmae._typing import BoolArray, Constraints, Floats, IntArray, RandomState
-from skmae.inspection._inputs import as_taken_by, check_rows, features_of_pixels, grid_of, read, resolve_outputs
-from skmae.inspection._protocol import Linearization, Reconstructor, check_fitted_reconstructor, check_reconstructor
+from skmae._typing import BoolArray, Constraints, FloatArray, Floats, IntArray, RandomState
+from skmae.inspection._inputs import as_taken_by, features_of_pixels, grid_of, read, resolve_outputs
+from skmae.inspection._inspected import PixelModel, as_inspected, check_inspected
+from skmae.inspection._protocol import Linearization, Reconstructor
+from skmae.inspection._stack import TokenStack, is_stack
 from skmae.masking import read_visible
 
 _EXACT = 512  # rows or columns up to which a Jacobian is formed and decomposed
@@ -53,14 +55,14 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
     ----------
     estimator : autoencoder
         `LinearMAE`, `LinearDAE`, `LinearAE`, `ViTMAE`, a `TorchAutoencoder` around another model, or anything with
-        ``reconstruct``, ``sample_visible`` and ``linearize``. A clone of it is fitted; a fitted one is used as it is
-        inside a ``sklearn.frozen.FrozenEstimator``.
+        ``reconstruct``, ``sample_visible`` and ``linearize``; or a stack, a Pipeline of `LocalTokens` and one of these.
+        A clone of it is fitted; a fitted one is used as it is inside a ``sklearn.frozen.FrozenEstimator``.
     outputs : {"center", "grid", "all"} or array-like of int, default="center"
         Output pixels: the middle one; 4 along each axis, evenly spread; all; or chosen ones, by number in C order,
-        (n_outputs,), or by coordinates, (n_outputs, n_axes).
+        (n_outputs,), or by coordinates, (n_outputs, n_axes). Of a stack they are tokens.
     visible : None, array-like of bool or "random", default=None
         What the model sees; other values are never read, and may be NaN. None hides nothing. A mask as in the
-        estimator's ``reconstruct``, for all samples alike.
+        estimator's ``reconstruct``, for all samples alike. In a stack it hides tokens, and all pixels are read.
         "random" averages over `n_masks` masks, drawn once, in `fit`, as the estimator's training draws them.
     n_masks : int, default=1
         Masks of ``visible="random"``.
@@ -77,7 +79,10 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         The output pixels, by number.
     output_features_ : ndarray of int of shape (n_outputs * n_channels,)
         The feature that each row of `jacobian` belongs to: the channels of the first pixel, of the second, and so on;
-        with ``outputs="all"`` in the order of the features.
+        with ``outputs="all"`` in the order of the features. Of a stack, features of tokens.
+    positions_ : ndarray of shape (n_outputs, n_axes)
+        Where the outputs are on the grid of input pixels: their coordinates; of tokens, the mean position of the pixels
+        of all their windows.
     masks_ : ndarray of bool of shape (n_masks, n_patches), (1, \\*grid), (1, n_features), or None
         What is visible, mask by mask.
     image_shape_ : tuple of int
@@ -95,6 +100,12 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
     -----
     Linear models: J = B diag(r) / q, a product of two matrices. Deep ones: products with J or with its transpose,
     in batches; as many as there are output features or 1.5 times the visible input features, whichever are fewer.
+
+    Stacks: ``make_pipeline(LocalTokens(), LinearMAE(96, mask=0.9, patch=1, channel_axis=-1))`` draws tokens, and sees
+    pixels: J is that of the autoencoder at the tokens of x, times the derivative of tokens by pixels. It differs from
+    sample to sample. Where the response of a filter is at the threshold exactly, tokens are not differentiable, and the
+    derivative is taken as 0. Of each sample as many products with the transpose of that derivative are taken as there
+    are output features, or ``components_`` of a linear model, whichever are fewer.
 
     A masked autoencoder learns to predict hidden patches only. What it makes of visible ones, and so what is seen with
     ``visible=None``, is a side effect of that training (of a `LinearMAE` only with ``loss="hidden"``).
@@ -127,7 +138,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
 
     def __init__(
         self,
-        estimator: Reconstructor,
+        estimator: Reconstructor | Pipeline,
         *,
         outputs: ArrayLike = "center",
         visible: ArrayLike | None = None,
@@ -164,25 +175,24 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
             If an output pixel is outside the grid, or `visible` does not fit it; for the same faults of X as
             `transform`.
         """
-        check_reconstructor(self.estimator)
+        check_inspected(self.estimator)
         samples = self._as_samples(X)
         is_frozen = isinstance(self.estimator, FrozenEstimator)
         if not is_frozen:
             self._check_outputs_early(samples)
         estimator = clone(self.estimator).fit(as_taken_by(self.estimator, samples), y)
-        shape, channel_axis = tuple(estimator.image_shape_), estimator.channel_axis_
-        grid = grid_of(shape, channel_axis, estimator.patch_)
-        outputs = resolve_outputs(self.outputs, grid)
+        model = as_inspected(estimator)
+        outputs = resolve_outputs(self.outputs, model.outputs)
         is_all = isinstance(self.outputs, str) and self.outputs == "all"
-        of_pixels = features_of_pixels(grid)[outputs].ravel()
-        masks = self._read_masks(grid, estimator)
-        seen = _without_hidden(samples, grid, masks)
+        of_pixels = features_of_pixels(model.outputs)[outputs].ravel()
+        masks = self._read_masks(model)
+        seen = model.read(samples, masks)
         if is_frozen:  # its fit took any X; this refuses what `transform` would
-            estimator.linearize(as_taken_by(estimator, seen), None if masks is None else masks[0])
+            model.check(seen, None if masks is None else masks[0])
         samples.record(self)
-        self.estimator_, self._grid, self.outputs_, self.masks_ = estimator, grid, outputs, masks
-        self.image_shape_, self.channel_axis_ = shape, channel_axis
-        self.output_features_ = np.arange(grid.n_features) if is_all else of_pixels
+        self.estimator_, self._model, self.outputs_, self.masks_ = estimator, model, outputs, masks
+        self.image_shape_, self.channel_axis_ = model.inputs.image_shape, model.inputs.channel_axis
+        self.output_features_ = np.arange(model.outputs.n_features) if is_all else of_pixels
         return self
 
     def _as_samples(self, X: Any) -> Samples:
@@ -190,16 +200,17 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
 
     def _check_outputs_early(self, samples: Samples) -> None:
         """Refuse a pixel outside the grid before an autoencoder is trained for hours."""
-        if samples.sample_shape is not None:
+        if samples.sample_shape is not None and not is_stack(self.estimator):  # which is trained in seconds
             resolve_outputs(
                 self.outputs, grid_of(samples.sample_shape, getattr(self.estimator, "channel_axis", "auto"))
             )
 
-    def _read_masks(self, grid: PatchGrid, estimator: Any) -> BoolArray | None:
+    def _read_masks(self, model: PixelModel | TokenStack) -> BoolArray | None:
         if self.visible is None:
             return None
         if isinstance(self.visible, str):
-            return estimator.sample_visible(self.n_masks, check_random_state(self.random_state))
+            return model.sample_visible(self.n_masks, check_random_state(self.random_state))
+        grid = model.masked
         mask = read_visible(grid, self.visible, 1)
         per_pixel = mask.shape[1] == grid.n_pixels != grid.n_patches
         return mask.reshape(1, *grid.grid_shape) if per_pixel else mask
@@ -209,7 +220,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         check_is_fitted(self)
         samples = self._as_samples(X)
         samples.check_against(self)
-        return as_taken_by(self.estimator_, _without_hidden(samples, self._grid, self.masks_))
+        return self._model.read(samples, self.masks_)
 
     def transform(self, X: ArrayLike) -> Floats:
         """Influence maps: ``|J|``, summed over the channels of the output and of the input.
@@ -232,9 +243,12 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
             If X has another width or sample shape than the training data, or holds NaN or infinity.
         """
         X = self._read(X)
-        grid = self._grid
-        features = features_of_pixels(grid)[self.outputs_].ravel()
-        maps = self._mean_over_masks(X, _Assembler(features, grid.n_channels, grid.pixel_of_feature, grid.n_pixels))
+        inputs, outputs = self._model.inputs, self._model.outputs
+        features = features_of_pixels(outputs)[self.outputs_].ravel()
+        assembler = _Assembler(
+            features, outputs.n_channels, inputs.pixel_of_feature, inputs.n_pixels, outputs.n_features
+        )
+        maps = self._mean_over_masks(X, assembler)
         return maps.reshape(len(maps), -1)
 
     def jacobian(self, X: ArrayLike) -> Floats:
@@ -261,7 +275,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
 
     def _signed(self) -> "_Assembler":
         d = self.n_features_in_
-        return _Assembler(self.output_features_, None, np.arange(d), d)
+        return _Assembler(self.output_features_, None, np.arange(d), d, self._model.outputs.n_features)
 
     def basis(self, X: ArrayLike, n_components: int = 16) -> JacobianSVD:
         """Leading singular vectors of J, restricted to the rows of `outputs`.
@@ -314,7 +328,7 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
             return np.mean([part.jvp(V, sample)[features] for part in linearizations], axis=0)
 
         def backward(U: Floats) -> Floats:
-            whole = np.zeros((self.n_features_in_, U.shape[1]), U.dtype)
+            whole = np.zeros((self._model.outputs.n_features, U.shape[1]), U.dtype)
             whole[features] = U
             return np.mean([part.vjp(whole, sample) for part in linearizations], axis=0)
 
@@ -342,11 +356,15 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
 
     def _linearizations(self, X: Any) -> Iterator[Linearization]:
         for mask in [None] if self.masks_ is None else self.masks_:
-            yield self.estimator_.linearize(X, mask, batch_size=self.batch_size)
+            yield self._model.linearize(X, mask, self.batch_size)
+
+    @property
+    def positions_(self) -> FloatArray:
+        return self._model.positions(self.outputs_)
 
     @property
     def _n_features_out(self) -> int:
-        return len(self.outputs_) * self._grid.n_pixels
+        return len(self.outputs_) * self._model.inputs.n_pixels
 
     def __sklearn_is_fitted__(self) -> bool:
         return "outputs_" in self.__dict__
@@ -358,22 +376,11 @@ class JacobianBasis(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         return tags
 
 
-def frozen_basis(estimator: Reconstructor, **parameters: Any) -> JacobianBasis:
+def frozen_basis(estimator: Reconstructor | Pipeline, **parameters: Any) -> JacobianBasis:
     """The Jacobians of a fitted autoencoder, which is used as it is."""
-    check_fitted_reconstructor(estimator)
+    check_inspected(estimator)
+    check_is_fitted(estimator)
     return JacobianBasis(FrozenEstimator(estimator), **parameters)
-
-
-def _without_hidden(samples: Samples, grid: PatchGrid, masks: BoolArray | None) -> Samples:
-    """Samples whose values that all masks hide are 0, whatever they were; all others must be finite."""
-    if masks is None:
-        samples.check_finite()
-        return samples
-    visible: BoolArray = grid.per_feature(masks.reshape(len(masks), -1)).any(axis=0, keepdims=True)  # type: ignore[assignment]
-    if samples.n_features != grid.n_features:  # which the autoencoder refuses
-        return samples
-    rows = check_rows(samples, visible=visible)
-    return Samples(rows, samples.sample_shape, frame=samples.frame, library=samples.library)
 
 
 class _Assembler:
@@ -389,13 +396,23 @@ class _Assembler:
         The column that each input is added to: its own, or that of its pixel.
     n_places : int
         Number of such columns.
+    n_output_features : int
+        Rows of J, of which `outputs` are some.
     """
 
-    def __init__(self, outputs: IntArray, n_summed: int | None, place_of_input: IntArray, n_places: int):
+    def __init__(
+        self,
+        outputs: IntArray,
+        n_summed: int | None,
+        place_of_input: IntArray,
+        n_places: int,
+        n_output_features: int,
+    ):
         self.outputs = outputs
         self.n_summed = n_summed
         self.place_of_input = place_of_input
         self.n_places = n_places
+        self._fitting = max(_values_at_once() // max(len(place_of_input), n_output_features), 1)  # rows, or columns
 
     def assemble(self, linearization: Linearization, samples: slice) -> Floats:
         """(n_samples, n_rows / n_summed, n_places), by rows or by columns of J, whichever are cheaper."""
@@ -407,9 +424,8 @@ class _Assembler:
     def _by_rows(self, linearization: Linearization, samples: slice) -> Floats:
         out = None
         n_summed, n = self.n_summed or 1, samples.stop - samples.start
-        fitting = _values_at_once() // len(self.place_of_input)
-        rows = max(min(fitting, len(self.outputs)) // n_summed, 1) * n_summed
-        for some in row_blocks(n, max(fitting // rows, 1)):
+        rows = max(min(self._fitting, len(self.outputs)) // n_summed, 1) * n_summed
+        for some in row_blocks(n, max(self._fitting // rows, 1)):
             for chunk in row_blocks(len(self.outputs), rows):
                 part = slice(samples.start + some.start, samples.start + some.stop)
                 summed = self._sum_channels(linearization.rows(self.outputs[chunk], part))  # (m, c / n_summed, d)
@@ -427,7 +443,7 @@ class _Assembler:
             inputs if len(inputs) else np.zeros(1, int)
         )  # all is hidden: any column is zero, and has the right type
         for i in range(n):
-            for chunk in row_blocks(len(inputs), max(_values_at_once() // d, 1)):
+            for chunk in row_blocks(len(inputs), self._fitting):
                 some = inputs[chunk]
                 units = np.zeros((d, len(some)), np.float32)
                 units[some, np.arange(len(some))] = 1

@@ -12,7 +12,7 @@ from skmae._typing import Array, FloatArray, RandomState, Shape
 from skmae.inspection._inputs import grid_of, read_first, read_names, read_numbers
 from skmae.inspection._jacobian import frozen_basis
 from skmae.inspection._plotting import COLOURS, ImageDisplay, Picture, as_pictures, between_black_and_white, montage
-from skmae.inspection._protocol import Reconstructor
+from skmae.inspection._protocol import Reconstructor, check_fitted_reconstructor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +94,7 @@ class JacobianDisplay(ImageDisplay):
         Parameters
         ----------
         estimator : fitted autoencoder
-            As for `JacobianBasis`.
+            As for `JacobianBasis`, but not a stack.
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
         outputs : array-like of int or None, default=None
             Pixels, as in `JacobianBasis`; None takes two, a third and two thirds along each axis.
@@ -115,6 +115,7 @@ class JacobianDisplay(ImageDisplay):
         ValueError
             If `n_samples` is below 1, or the samples are volumes, whose maps one plane does not show.
         """
+        check_fitted_reconstructor(estimator)  # of pixels: tokens have no place in a picture
         basis = frozen_basis(estimator, visible=visible, n_masks=n_masks, random_state=random_state)
         shape, channel_axis = tuple(estimator.image_shape_), estimator.channel_axis_
         if outputs is None:

@@ -11,7 +11,9 @@ from skmae._typing import Array, BoolArray, IntArray, RandomState, Shape
 class Linearization(Protocol):
     """The Jacobian J of a reconstruction at some samples, under one mask; (d, d) for each sample, never formed whole.
 
-    J holds derivatives of ``reconstruct(X, visible)`` by X, in units of X; columns of hidden features are zero.
+    J holds derivatives of ``reconstruct(X, visible)`` by X, in units of X; columns of hidden features are zero. Of a
+    stack it is (t, d): of tokens, of which there may be more or fewer than features, by X. A linear model's has
+    `factors`, (d, k) and (k, d), whose product J is; others need not.
     """
 
     shared: bool
@@ -40,10 +42,10 @@ class Linearization(Protocol):
         """
 
     def jvp(self, vectors: Array, sample: int) -> Array:
-        """J @ vectors for one sample; vectors and result are (d, k)."""
+        """J @ vectors for one sample; vectors are (d, k), the result is (d, k), or (t, k) of a stack."""
 
     def vjp(self, vectors: Array, sample: int) -> Array:
-        """J.T @ vectors for one sample; vectors and result are (d, k)."""
+        """J.T @ vectors for one sample; vectors are (d, k), or (t, k) of a stack, the result is (d, k)."""
 
 
 class PatchScorer(Protocol):
@@ -78,17 +80,18 @@ class Reconstructor(Protocol):
         """
 
 
-_NEEDED = ("reconstruct", "sample_visible", "linearize")
+NEEDED = ("reconstruct", "sample_visible", "linearize")
 
 
 def check_reconstructor(estimator: Any) -> None:
     """Refuse what cannot be inspected, and say what is needed."""
-    missing = [name for name in _NEEDED if not hasattr(estimator, name)]
+    missing = [name for name in NEEDED if not hasattr(estimator, name)]
     if missing:
         raise TypeError(
             f"{type(estimator).__name__} cannot be inspected: it has no {', '.join(missing)}. An autoencoder of skmae "
             f"is needed (LinearMAE, LinearDAE, LinearAE, ViTMAE), a torch module or function that reconstructs, as "
-            f"skmae.inspection.TorchAutoencoder(module, ...), or an estimator with the methods {', '.join(_NEEDED)}."
+            f"skmae.inspection.TorchAutoencoder(module, ...), or an estimator with the methods {', '.join(NEEDED)}. "
+            f"JacobianBasis also takes a Pipeline of LocalTokens and one of these, and of nothing else."
         )
 
 

@@ -19,8 +19,8 @@ def by_distance(squared: Array, totals: Array, pairs: Array, name: str, bin_widt
 
     Parameters
     ----------
-    squared : ndarray of int of shape (n,)
-        Squared distances.
+    squared : ndarray of shape (n,)
+        Squared distances; of equal ones, equal numbers.
     totals, pairs : ndarray of shape (n,)
         Sum of the values, and how many there are of each.
     name : str

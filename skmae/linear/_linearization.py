@@ -24,6 +24,11 @@ class LinearMap:
         self.decoder = decoder
         self.n_samples = n_samples
 
+    @property
+    def factors(self) -> tuple[Floats, Floats]:
+        """(d, k) and (k, d), whose product is J."""
+        return self.decoder, self.encoder
+
     def cheaper_inputs(self, n_outputs: int) -> None:  # noqa: ARG002
         """Rows are a gather."""
         return

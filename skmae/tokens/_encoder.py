@@ -1,5 +1,7 @@
 """Tokens of samples: one product for the windows of a block, and one that averages their responses."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from skmae._typing import Array, DType
@@ -7,6 +9,27 @@ from skmae.tokens._filters import Filters
 from skmae.tokens._grid import TokenGrid
 
 _VALUES = 2**19  # of the windows of a block, or of their responses: what is worked on stays in the processor's cache
+
+
+class Responses(NamedTuple):
+    """Of filters to the windows of m samples.
+
+    Attributes
+    ----------
+    windows : ndarray of shape (m * n_places, n_window)
+        Scaled pixels less the mean of their window.
+    deviations : ndarray of shape (m, n_places, 1)
+        σ of each window.
+    scaled : ndarray of shape (m, n_places, n_filters)
+        σ r.
+    limits : ndarray of shape (m, n_places, 1)
+        σ θ, which σ r or −σ r must exceed.
+    """
+
+    windows: Array
+    deviations: Array
+    scaled: Array
+    limits: Array
 
 
 class TokenEncoder:
@@ -24,7 +47,12 @@ class TokenEncoder:
         self.grid, self.filters, self.dtype = grid, filters, dtype
         # σ r = F (w − its mean) − offset σ: one product with (w − its mean, σ)
         self._weights = np.column_stack([filters.filters, -filters.offset]).T.astype(dtype)
-        self._averaging = grid.averaging.astype(dtype)
+        self.averaging = grid.averaging.astype(dtype)
+
+    @property
+    def directions(self) -> Array:
+        """(n_window, n_filters), Fᵀ."""
+        return self._weights[:-1]
 
     @property
     def n_rows(self) -> int:
@@ -37,25 +65,36 @@ class TokenEncoder:
             return self._encode(rows)
 
     def _encode(self, rows: Array) -> Array:
-        windows, deviations = self._windows(rows)
-        responses = windows @ self._weights  # σ r
-        responses = responses.reshape(len(rows), self.grid.n_places, -1)
-        threshold = self.filters.threshold
-        averaging = self._averaging / deviations.reshape(len(rows), 1, -1)
-        limits = self.dtype.type(threshold) * deviations.reshape(len(rows), -1, 1)
+        _, deviations, responses, limits = self.respond(rows)
+        averaging = self.averaging / deviations.reshape(len(rows), 1, -1)
         above = averaging @ np.maximum(responses, limits)
         below = averaging @ np.minimum(responses, -limits, out=responses)
-        return np.concatenate([above, -below], axis=2) - self.dtype.type(threshold)
+        return np.concatenate([above, -below], axis=2) - self.dtype.type(self.filters.threshold)
 
-    def _windows(self, rows: Array) -> tuple[Array, Array]:
-        """Of samples (m, d): windows of scaled pixels less their mean, and σ, (m · n_places, n_window + 1); σ alone."""
+    def respond(self, rows: Array) -> Responses:
+        """Responses to flat samples (m, d)."""
         grid, n = self.grid, self.grid.n_window
         pixels = np.subtract(rows, self.filters.centre, dtype=np.result_type(rows.dtype, self.dtype), casting="unsafe")
-        images = grid.channels_last((pixels / self.filters.scale).astype(self.dtype, copy=False))
         table = np.empty((len(rows) * grid.n_places, n + 1), self.dtype)
         windows = table[:, :n]
-        windows.reshape(len(rows), *grid.places, *grid.window_shape)[...] = grid.windows(images)
-        windows -= windows.mean(axis=1, keepdims=True)
+        self.cut(pixels, windows)
         variances = np.einsum("ij,ij->i", windows, windows) / n
         table[:, n] = deviations = np.sqrt(variances + self.dtype.type(self.filters.flat))
-        return table, deviations
+        deviations = deviations.reshape(len(rows), -1, 1)
+        scaled = (table @ self._weights).reshape(len(rows), grid.n_places, -1)
+        return Responses(windows, deviations, scaled, self.dtype.type(self.filters.threshold) * deviations)
+
+    def cut(self, pixels: Array, windows: Array) -> None:
+        """Windows of scaled pixels (m, d) less their mean, into (m · n_places, n_window): linear in pixels."""
+        grid = self.grid
+        images = grid.channels_last((pixels / self.filters.scale).astype(self.dtype, copy=False))
+        windows.reshape(len(pixels), *grid.places, *grid.window_shape)[...] = grid.windows(images)
+        windows -= windows.mean(axis=1, keepdims=True)
+
+    def uncut(self, windows: Array) -> Array:
+        """The transpose of `cut`: (m, n_places, n_window), which it overwrites, to (m, d)."""
+        grid = self.grid
+        windows -= windows.mean(axis=2, keepdims=True)
+        images = grid.add_windows(windows.reshape(len(windows), *grid.places, *grid.window_shape))
+        rows: Array = grid.as_rows(images) / self.filters.scale
+        return rows.astype(self.dtype, copy=False)

@@ -89,16 +89,45 @@ class TokenGrid:
         averaging: FloatArray = members / members.sum(axis=1, keepdims=True)
         return averaging
 
+    @cached_property
+    def centres(self) -> FloatArray:
+        """(n_tokens, n_axes) where the windows of each token have their centre on average, in pixels."""
+        along = [
+            np.arange(n) * stride + (size - 1) / 2
+            for n, size, stride in zip(self.places, self.size, self.stride, strict=True)
+        ]
+        of_places = np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(self.n_places, -1)
+        centres: FloatArray = self.averaging @ of_places
+        return centres
+
     def channels_last(self, rows: Array) -> Array:
         """View of flat samples as (n, \\*pixels, n_channels)."""
         images = rows.reshape(len(rows), *self.image_shape)
         return images[..., np.newaxis] if self.channel_axis is None else np.moveaxis(images, self.channel_axis + 1, -1)
+
+    def as_rows(self, images: Array) -> Array:
+        """Undo `channels_last`."""
+        if self.channel_axis is not None:
+            images = np.moveaxis(images, -1, self.channel_axis + 1)
+        return images.reshape(len(images), -1)
 
     def windows(self, images: Array) -> Array:
         """View of (n, \\*pixels, n_channels) as (n, \\*places, \\*size, n_channels)."""
         axes = tuple(range(1, 1 + len(self.size)))
         views = sliding_window_view(images, self.size, axis=axes)[(slice(None), *(np.s_[::s] for s in self.stride))]
         return np.moveaxis(views, 1 + len(self.size), -1)
+
+    def add_windows(self, windows: Array) -> Array:
+        """The transpose of `windows`: the sum of what all windows hold of a pixel, (n, \\*pixels, n_channels)."""
+        images = np.zeros((len(windows), *self.pixels, self.n_channels), windows.dtype)
+        everywhere = (slice(None),) * (1 + len(self.size))
+        for offset in np.ndindex(self.size):  # no two windows have the same pixel at the same offset
+            seen = (
+                slice(first, first + (n - 1) * stride + 1, stride)
+                for first, n, stride in zip(offset, self.places, self.stride, strict=True)
+            )
+            images[(slice(None), *seen)] += windows[(*everywhere, *offset)]
+        return images
 
 
 def _for_each_axis(name: str, value: Patch, image_shape: Shape, channel_axis: int | None) -> Shape:

@@ -14,6 +14,7 @@ from skmae._estimator import GridEstimator, ReadsOnce
 from skmae._parameters import GRID, GRID_DOCS, MASKING, shared_docs
 from skmae._samples import Samples
 from skmae._typing import ChannelAxis, Constraints, FloatArray, Patch, RandomState, Shape
+from skmae.tokens._derivative import TokenDerivative
 from skmae.tokens._filters import FilterKind, learn_filters
 from skmae.tokens._grid import TokenGrid
 from skmae.tokens._tokenizer import Tokenizer
@@ -52,6 +53,8 @@ class LocalTokens(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator):
     n_filters_ : int
     tokens_shape_ : tuple of int
         Of the tokens of a sample, channels last: ``(*pool, 2 * n_filters_)``.
+    positions_ : ndarray of shape (n_tokens, n_axes)
+        Of each token, the mean position of the pixels of all its windows.
     size_, stride_ : tuple of int
         For each axis of the grid.
     image_shape_ : tuple of int
@@ -184,6 +187,29 @@ class LocalTokens(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator):
             return self._state.tokens(samples, is_flat=True)
         return samples.recall_made(self._state) or self._state.tokens(samples, is_flat=samples.sample_shape is None)
 
+    def linearize(self, X: ArrayLike) -> TokenDerivative:
+        """The derivative of `transform` at samples.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+
+        Returns
+        -------
+        TokenDerivative
+            ``jvp(vectors, sample)`` and ``vjp(vectors, sample)``, products of the Jacobian of one sample, and of its
+            transpose, with the columns of a matrix. Where a response is at the threshold exactly, its derivative is
+            taken as 0.
+
+        Raises
+        ------
+        ValueError
+            For the same faults of X as `transform`.
+        """
+        samples = self._as_fitted_samples(X)
+        samples.check_finite()
+        return self._state.derivative(samples)
+
     @property
     def _state(self) -> Tokenizer:
         check_is_fitted(self)
@@ -203,6 +229,10 @@ class LocalTokens(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator):
     @property
     def tokens_shape_(self) -> Shape:
         return self._state.tokens_shape
+
+    @property
+    def positions_(self) -> FloatArray:
+        return self._state.grid.centres
 
     @property
     def size_(self) -> Shape:

@@ -6,6 +6,7 @@ from typing import Any
 
 from skmae._samples import Samples
 from skmae._typing import Array, DType, Shape
+from skmae.tokens._derivative import TokenDerivative
 from skmae.tokens._encoder import TokenEncoder
 from skmae.tokens._filters import Filters
 from skmae.tokens._grid import TokenGrid
@@ -27,6 +28,10 @@ class Tokenizer:
         encoder = TokenEncoder(self.grid, self.filters, samples.output_dtype)
         shape = self.tokens_shape
         return samples.map_rows(encoder.encode, (prod(shape),) if is_flat else shape, encoder.n_rows)
+
+    def derivative(self, samples: Samples) -> TokenDerivative:
+        """Of `tokens` by the features of samples."""
+        return TokenDerivative(TokenEncoder(self.grid, self.filters, samples.output_dtype), samples.rows())
 
     def lazily(self, samples: Samples) -> Samples:
         """The same as samples, made when they are read, each time."""
