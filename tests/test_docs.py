@@ -33,7 +33,7 @@ def test_the_code_in_the_readme_runs(tmp_path):
     assert re.search(r"\{'mae__mask': .*\} 0\.\d+", done.stdout)
 
 
-@pytest.mark.parametrize("page", ["index", "tutorial", "holes", "contributing"])
+@pytest.mark.parametrize("page", ["index", "tutorial", "holes", "tokens", "contributing"])
 def test_the_code_of_a_page_runs(page, tmp_path):
     code = "\n".join(python_blocks((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")))
     done = run(code, tmp_path)
