@@ -37,6 +37,6 @@ def test_mlflow(tmp_path, monkeypatch):
     mlflow.set_tracking_uri(tmp_path.as_uri())
     experiment = mlflow.MlflowClient().create_experiment("skmae")
     with mlflow.start_run(experiment_id=experiment) as run:
-        mae = watched_by(MlflowLogger(run, mlflow.MlflowClient(), log_on_train_end=False, create_artifact=False))
+        mae = watched_by(MlflowLogger(run, mlflow.MlflowClient()))
     history = mlflow.MlflowClient().get_metric_history(run.info.run_id, "train_loss")
     assert_allclose([metric.value for metric in history], mae.history_[:, "train_loss"], rtol=1e-6)
