@@ -20,6 +20,7 @@ from skmae import (
     LinearDAE,
     LinearMAE,
     LinearMAESearchCV,
+    LocalTokens,
     Moments,
     PatchImputer,
     PatchOutlierDetector,
@@ -191,6 +192,7 @@ def _entries() -> list[Entry]:
 def _linear() -> list[Entry]:
     common = ("n_components", "image_shape", "channel_axis", "whiten", "solver")
     masked = ("mask", "patch", "mask_sampling", "loss")
+    tokens = LocalTokens(3, 2, random_state=0).fit(_images())
     return [
         _parameters(LinearMAE, (*common, *masked), n_components=2),
         _parameters(LinearDAE, (*common, "noise_std"), n_components=2),
@@ -209,6 +211,15 @@ def _linear() -> list[Entry]:
             PatchOutlierDetector,
             ("patch", "stride", "contamination", "image_shape", "channel_axis", "regularization"),
             regularization=0.1,
+        ),
+        _parameters(
+            LocalTokens,
+            ("n_filters", "size", "filters", "pool", "stride", "image_shape", "channel_axis", "random_state"),
+            n_filters=3,
+        ),
+        *(
+            Entry(f"LocalTokens.{method}", getattr(tokens, method), lambda: {"X": _images()}, ("X",), owner=tokens)
+            for method in ("transform", "linearize")
         ),
         Entry("PatchImputer.transform", PatchImputer().fit(_images()).transform, lambda: {"X": _images()}, ("X",)),
         Entry(
@@ -406,6 +417,7 @@ def _displays() -> list[Entry]:
     influence = i.influence_by_distance(maps, (4, 4))
     shown = {"image_shape": (4, 4), "channel_axis": None}
     return [
+        entry("LossDisplay", i.LossDisplay, train_loss=[2.0, 1.0], valid_loss=[2.0, 1.5]),
         entry("AutocorrelationDisplay", i.AutocorrelationDisplay, table=table),
         entry(
             "AutocorrelationDisplay.from_samples", i.AutocorrelationDisplay.from_samples, X=X, image_shape=None, ax=None
@@ -489,6 +501,13 @@ def _datasets() -> list[Entry]:
             also={"data_home": ["CIFAR-10", "/"], "subset": ["CIFAR-10"]},
         ),
         Entry(
+            "load_image_folder",
+            _soon(datasets.load_image_folder),
+            lambda: {"path": _pictures(), "size": 4, "fit": "crop", "on_error": "warn", "memory_map": None},
+            ("path", "size", "fit", "on_error", "memory_map"),
+            also={"path": ["/"], "memory_map": ["/"]},
+        ),
+        Entry(
             "load_depth",
             datasets.load_depth,
             lambda: {"data_home": "/nowhere", "subset": "train", "size": 8},
@@ -496,6 +515,16 @@ def _datasets() -> list[Entry]:
             also={name: ["depth", "/"] for name in ("data_home", "subset", "size")},
         ),
     ]
+
+
+@cache
+def _pictures() -> str:
+    """A folder with a picture."""
+    from PIL import Image
+
+    folder = Path(tempfile.mkdtemp())
+    Image.new("RGB", (9, 9)).save(folder / "one.png")
+    return str(folder)
 
 
 def _soon(function: Callable[..., Any]) -> Callable[..., Any]:
