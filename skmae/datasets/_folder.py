@@ -158,8 +158,8 @@ def _find(folder: Path) -> tuple[list[_File], list[str]]:
         )
     if not classes and not loose:
         raise ValueError(
-            f"There are no pictures in path={str(folder)!r}, nor in folders in it. Pictures are known by their endings: "
-            f"{' '.join(_ENDINGS)}."
+            f"There are no pictures in path={str(folder)!r}, nor in folders in it. Pictures are known by their "
+            f"endings: {' '.join(_ENDINGS)}."
         )
     groups = list(classes.values()) if classes else [loose]
     files = [
