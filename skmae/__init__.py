@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from skmae.inspection import JacobianBasis, SpatialEntropy
     from skmae.linear import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, PatchImputer, PatchOutlierDetector
     from skmae.moments import Moments
-    from skmae.planning import probe_layers, suggest_masking, training_cost
+    from skmae.planning import EpochHalvingSearchCV, probe_layers, suggest_masking, training_cost
     from skmae.tokens import LocalTokens
     from skmae.vit import ViTMAE, ViTMAEClassifier, ViTMAERegressor
 
@@ -43,6 +43,7 @@ _MODULE_OF = {
 }
 # need the extra "deep", and are listed only where PyTorch is
 _DEEP = {
+    "EpochHalvingSearchCV": "skmae.planning",
     "ViTMAE": "skmae.vit",
     "ViTMAEClassifier": "skmae.vit",
     "ViTMAERegressor": "skmae.vit",
@@ -52,7 +53,14 @@ _DEEP = {
 _SUBMODULES = ("datasets", "inspection", "linear", "masking", "moments", "planning", "tokens", "vit")
 
 if find_spec("torch") is not None:
-    __all__ += ["ViTMAE", "ViTMAEClassifier", "ViTMAERegressor", "probe_layers", "training_cost"]
+    __all__ += [
+        "EpochHalvingSearchCV",
+        "ViTMAE",
+        "ViTMAEClassifier",
+        "ViTMAERegressor",
+        "probe_layers",
+        "training_cost",
+    ]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,7 +18,15 @@ MODULES = ["skmae", "skmae.linear", "skmae.vit", "skmae.inspection", "skmae.data
 NAMES_WITHOUT_ALL = {"skmae.moments": ["Moments"]}
 INHERITED = "inherited"
 NOT_IN_EVERY_SKLEARN = {"set_callbacks"}
-DEEP = {"TorchAutoencoder", "ViTMAE", "ViTMAEClassifier", "ViTMAERegressor", "probe_layers", "training_cost"}
+DEEP = {
+    "EpochHalvingSearchCV",
+    "TorchAutoencoder",
+    "ViTMAE",
+    "ViTMAEClassifier",
+    "ViTMAERegressor",
+    "probe_layers",
+    "training_cost",
+}
 EMPTY = inspect.Parameter.empty
 
 

@@ -8,6 +8,7 @@ from skmae.inspection._autocorrelation import AutocorrelationDisplay, spatial_au
 from skmae.inspection._cka import CKADisplay, linear_cka
 from skmae.inspection._components import ComponentsDisplay
 from skmae.inspection._entropy import SpatialEntropy, SpatialEntropyDisplay
+from skmae.inspection._halving import HalvingDisplay
 from skmae.inspection._influence import (
     InfluenceDisplay,
     basis_similarity,
@@ -30,6 +31,7 @@ __all__ = [
     "AutocorrelationDisplay",
     "CKADisplay",
     "ComponentsDisplay",
+    "HalvingDisplay",
     "InfluenceDisplay",
     "JacobianBasis",
     "JacobianDisplay",

@@ -54,7 +54,7 @@ class CurveDisplay:
         -------
         self
         """
-        self.figure_, self.ax_ = _figure_and_axes(ax, self, figsize=(5, 3.5))
+        self.figure_, self.ax_ = figure_and_axes(ax, self, figsize=(5, 3.5))
         self.ax_.set(**self._labels)
         self._draw(kwargs)
         return self
@@ -125,7 +125,7 @@ class ImageDisplay:
         self.ax_.set_axis_off()
 
     def _show(self, picture: Picture, ax: "Axes | None", user_style: dict[str, Any]) -> Self:
-        self.figure_, self.ax_ = _figure_and_axes(ax, self, picture.figsize)
+        self.figure_, self.ax_ = figure_and_axes(ax, self, picture.figsize)
         style = picture.style
         if user_style.get("norm") is not None:  # a norm has limits of its own
             style = {key: value for key, value in style.items() if key not in ("vmin", "vmax")}
@@ -232,7 +232,7 @@ def between_black_and_white(samples: ArrayLike, *others: ArrayLike) -> list[Floa
     return shades
 
 
-def _figure_and_axes(
+def figure_and_axes(
     ax: "Axes | None", display: object, figsize: tuple[float, float]
 ) -> "tuple[Figure | SubFigure, Axes]":
     """Those given, or new ones."""

@@ -352,10 +352,10 @@ def fingerprint_of(hashes: dict[str, str]) -> str:
 
 def hashes_of(parameters: dict[str, Any], data: Samples | DatasetSamples) -> dict[str, str]:
     """Of each parameter that may change the result, and of the data."""
-    described = {name: _described(value) for name, value in parameters.items()}
-    described["net_params"] = _settings_that_count(parameters["net_params"])
+    plain = {name: described(value) for name, value in parameters.items()}
+    plain["net_params"] = _settings_that_count(parameters["net_params"])
     try:
-        hashes = {name: joblib.hash(value) for name, value in described.items()}
+        hashes = {name: joblib.hash(value) for name, value in plain.items()}
     except Exception as error:  # pickling fails in many ways
         raise ValueError(
             f"With checkpoint, all parameters must be such as can be pickled, to tell one training from another: "
@@ -378,14 +378,14 @@ def _settings_that_count(net_params: dict[str, Any] | None) -> dict[str, Any]:
     for name, value in (net_params or {}).items():
         kind, _, setting = name.partition("__")
         if kind != "compile" and not (kind.startswith("iterator") and setting in _OF_SPEED):
-            kept[name] = _described(value)
+            kept[name] = described(value)
     return kept
 
 
-def _described(value: Any) -> Any:
+def described(value: Any) -> Any:
     """The same for what means the same: 4 and 4.0, lists and tuples, callbacks of the same arguments."""
     if isinstance(value, list | tuple):
-        return [_described(item) for item in value]
+        return [described(item) for item in value]
     if isinstance(value, Callback):
         return type(value).__qualname__, _arguments(value)
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else value

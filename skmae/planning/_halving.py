@@ -1,0 +1,487 @@
+"""Successive halving over epochs: the survivors of a rung go on from where they are."""
+
+import warnings
+from collections.abc import Iterator
+from math import ceil
+from numbers import Integral, Real
+from os import PathLike
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import joblib
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import FitFailedWarning
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import ParameterGrid, check_cv
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+
+from skmae._compat import Interval, fit_context, import_optional
+from skmae._typing import Constraints, RandomState
+from skmae.planning._results import Row, best_first, results_of
+from skmae.planning._trials import Course, Memory, Outcome, Trial, first_of, path_to_first
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_DEPTHS = ("encoder_layers", "decoder_layers")
+_SAFE_SHARE = 0.3  # of the schedule, before which networks of different depths cannot be compared
+_OWN = {
+    "max_epochs": "set max_epochs of the estimator, which is the length of every schedule",
+    "warmup_epochs": "set it on the estimator: schedules of different forms cannot be compared half-way",
+    "checkpoint": "pass checkpoint to the search",
+    "random_state": "pass n_seeds to the search",
+    "verbose": "pass verbose to the search",
+}
+
+
+class Rung(NamedTuple):
+    """Epochs that each candidate has seen at its end, and how many candidates."""
+
+    epochs: int
+    n_candidates: int
+
+
+class EpochHalvingSearchCV(BaseSearchCV):
+    """Search over what a deep masked autoencoder is, within a budget: the worse candidates stop early.
+
+    All begin; after `min_epochs` the best ``1 / factor`` go on **from where they are**, up to `factor` times as many
+    epochs, and so on, until the last go to the end of the schedule. Nothing is trained twice, and the schedule of the
+    learning rate is that of the whole training from the first epoch on.
+
+    Parameters
+    ----------
+    estimator : Pipeline or DeepAutoencoder
+        A pipeline that begins with a `ViTMAE` or another `skmae.vit.DeepAutoencoder` and ends in a predictor, the
+        probe; or one alone, with `scoring`. Its `max_epochs` is the whole schedule.
+    param_grid : dict or list of dict
+        Lists of values to try, as in `sklearn.model_selection.GridSearchCV`.
+    min_epochs : int, default=1
+        Epochs before candidates are compared for the first time.
+    factor : float, default=3
+        How many times fewer candidates, and more epochs, each rung has; > 1.
+    max_candidates : int or None, default=None
+        Candidates that are tried, drawn from the grid; None is all of them.
+    n_seeds : int, default=1
+        Trainings of each candidate of the last rung. Those after the first begin anew, with random states drawn from
+        `random_state`; scores are averages over them.
+    scoring : str, callable or None, default=None
+        One metric; None is the estimator's `score`.
+    cv : int, cross-validation generator or iterable, default=5
+        Or a single split: ``ShuffleSplit(1, test_size=0.2, random_state=0)``.
+    refit : bool, default=True
+        Train the best, from the beginning, on all data.
+    n_jobs : int or None, default=None
+        Trainings at a time. Results do not depend on it.
+    checkpoint : path-like or None, default=None
+        Folder to keep what was trained in. If the search is killed, the next `fit` with the same parameters and data
+        gives the same results, and trains again only what had not reached the end of its rung. The files are pickles:
+        use folders only that nobody else writes to. None keeps the survivors' networks in memory.
+    error_score : "raise" or float, default=nan
+        Score of a candidate that fails; it goes no further.
+    return_train_score : bool, default=False
+    verbose : int, default=0
+        1 prints a line for each rung, with the time that the others will take.
+    random_state : int, RandomState instance or None, default=None
+        Draws `max_candidates` and the seeds of `n_seeds`.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarrays
+        As `sklearn.model_selection.HalvingGridSearchCV` gives it: a row for each candidate and rung, with ``iter``,
+        ``n_resources`` (epochs trained so far), ``params``, ``mean_test_score`` and the like; and ``seconds``, those of
+        this rung alone, over all folds.
+    best_estimator_ : Pipeline or DeepAutoencoder
+        Trained anew on all data, for `max_epochs`.
+    best_params_ : dict
+    best_score_ : float
+        Of the last rung.
+    best_index_ : int
+    n_resources_ : list of int
+        Epochs of each rung.
+    n_candidates_ : list of int
+        Candidates of each rung.
+    n_iterations_ : int
+        Rungs.
+    noise_ : float
+        Standard deviation of mean scores between seeds, pooled over the candidates of the last rung; NaN for one seed.
+    control_ : dict
+        What the best candidate scores untrained, with random weights: ``mean_test_score`` and ``test_scores`` of the
+        folds.
+    n_splits_ : int
+    scorer_ : callable
+    multimetric_ : False
+    refit_time_ : float
+
+    See Also
+    --------
+    skmae.inspection.HalvingDisplay : Scores against epochs, as a picture.
+    skmae.training_cost : What `plan` is made of.
+
+    Notes
+    -----
+    Networks of different depth learn at different speed: compared before 30 % of the schedule, the wrong one may stop
+    (a warning says so). A rung with one candidate is left out: the last one goes straight to the end.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skmae import EpochHalvingSearchCV, ViTMAE
+    >>> X, y = load_digits(return_X_y=True)
+    >>> sizes = {"embed_dim": 8, "encoder_layers": 1, "encoder_heads": 2, "decoder_layers": 1, "decoder_heads": 2}
+    >>> mae = ViTMAE(**sizes, max_epochs=3, warmup_epochs=0, random_state=0)
+    >>> pipe = make_pipeline(mae, LogisticRegression(max_iter=2000))
+    >>> search = EpochHalvingSearchCV(pipe, {"vitmae__patch": [1, 2, 4]}, cv=2).fit(X[:200], y[:200])
+    >>> search.n_resources_, search.n_candidates_
+    ([1, 3], [3, 1])
+    """
+
+    _parameter_constraints: Constraints = {
+        **BaseSearchCV._parameter_constraints,
+        "param_grid": [dict, list],
+        "min_epochs": [Interval(Integral, 1, None, closed="left")],
+        "factor": [Interval(Real, 1, None, closed="neither")],
+        "max_candidates": [Interval(Integral, 1, None, closed="left"), None],
+        "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "scoring": [str, callable, None],
+        "refit": ["boolean"],
+        "checkpoint": [str, PathLike, None],
+        "random_state": ["random_state"],
+    }
+    _parameter_constraints.pop("pre_dispatch")
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any,
+        *,
+        min_epochs: int = 1,
+        factor: float = 3,
+        max_candidates: int | None = None,
+        n_seeds: int = 1,
+        scoring: Any = None,
+        cv: Any = 5,
+        refit: bool = True,
+        n_jobs: int | None = None,
+        checkpoint: Any = None,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        verbose: int = 0,
+        random_state: RandomState = None,
+    ):
+        self.estimator = estimator
+        self.param_grid = param_grid
+        self.min_epochs = min_epochs
+        self.factor = factor
+        self.max_candidates = max_candidates
+        self.n_seeds = n_seeds
+        self.scoring = scoring
+        self.cv = cv
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.checkpoint = checkpoint
+        self.error_score = error_score
+        self.return_train_score = return_train_score
+        self.verbose = verbose
+        self.random_state = random_state
+
+    # -- what will be done ----------------------------------------------------------------------------------------
+
+    def plan(self, X: Any) -> "DataFrame":
+        """What the search will cost, before it starts; nothing is trained.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each rung, and one each for further seeds, the control and the refit: ``candidates``; ``epochs``
+            that each has seen at its end; ``epochs_in_all``, over candidates and folds; ``hours`` in one process, by
+            `training_cost`, for candidates of average cost; ``memory_gib`` of the costliest one's step. The last two
+            are NaN for networks other than `ViTMAE`, which it does not know.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For all that `fit` refuses before it trains.
+        """
+        pandas = import_optional("pandas", extra="plot", purpose="plan")
+        candidates, rungs = self._check()
+        n_splits = check_cv(self.cv).get_n_splits(X)
+        share = 1.0 if n_splits == 1 else 1 - 1 / n_splits
+        hours, gib = self._costs(candidates, X, share)
+        rows, before = [], 0
+        for number, rung in enumerate(rungs):
+            in_all = rung.n_candidates * n_splits * (rung.epochs - before)
+            rows.append(
+                {"what": f"rung {number + 1}", "candidates": rung.n_candidates, "epochs": rung.epochs}
+                | {"epochs_in_all": in_all}
+            )
+            before = rung.epochs
+        last = rungs[-1]
+        more = {"further seeds": last.n_candidates * (self.n_seeds - 1) * n_splits * last.epochs}
+        more |= {"control": n_splits, "refit": last.epochs * bool(self.refit)}
+        rows += [
+            {"what": what, "candidates": 1, "epochs": last.epochs if what != "control" else 0, "epochs_in_all": epochs}
+            for what, epochs in more.items()
+            if epochs
+        ]
+        table = pandas.DataFrame(rows)
+        table["hours"] = table["epochs_in_all"] * hours * np.where(table["what"] == "refit", 1 / share, 1)
+        table["memory_gib"] = gib
+        return table
+
+    def _costs(self, candidates: list[dict[str, Any]], X: Any, share: float) -> tuple[float, float]:
+        """Hours of an epoch of a fold, of candidates of average cost, and GiB of a step of the costliest."""
+        from skmae.planning._cost import training_cost
+        from skmae.vit import ViTMAE
+
+        path, first = path_to_first(self.estimator), first_of(self.estimator)
+        if not isinstance(first, ViTMAE):
+            return np.nan, np.nan
+        own = [{k.removeprefix(path): [v] for k, v in each.items() if k.startswith(path)} for each in candidates]
+        samples = first._as_samples(X)
+        shape, _ = first._resolve_shape(samples.n_features, samples.sample_shape)
+        costs = training_cost(first, shape, param_grid=own, n_samples=max(1, round(share * len(samples))))
+        return costs["total_h"].mean() / first.max_epochs, costs["activations_mib"].max() / 1024
+
+    def _check(self) -> tuple[list[dict[str, Any]], list[Rung]]:
+        """The candidates and the rungs; refuse what cannot be searched before anything is trained."""
+        from skmae.vit import DeepAutoencoder
+
+        self._validate_params()
+        first = first_of(self.estimator)
+        if not isinstance(first, DeepAutoencoder):
+            raise TypeError(
+                f"estimator must be a deep autoencoder (ViTMAE), or a Pipeline that begins with one; got "
+                f"{type(self.estimator).__name__}, which begins with {type(first).__name__}. Only these can be trained "
+                f"for some epochs and go on; for others use sklearn.model_selection.HalvingGridSearchCV."
+            )
+        candidates = list(ParameterGrid(self.param_grid))
+        self._check_grid(candidates)
+        if self.max_candidates is not None and self.max_candidates < len(candidates):
+            drawn = check_random_state(self.random_state).choice(len(candidates), self.max_candidates, replace=False)
+            candidates = [candidates[i] for i in np.sort(drawn)]
+        if self.min_epochs > first.max_epochs:
+            raise ValueError(
+                f"min_epochs={self.min_epochs} is more than max_epochs={first.max_epochs} of the estimator. Pass "
+                f"min_epochs <= {first.max_epochs}."
+            )
+        rungs = list(self._rungs(len(candidates), first.max_epochs))
+        self._warn_of_depths(candidates, rungs, first.max_epochs)
+        return candidates, rungs
+
+    def _check_grid(self, candidates: list[dict[str, Any]]) -> None:
+        path = path_to_first(self.estimator)
+        searched = sorted({name for candidate in candidates for name in candidate})
+        for name in searched:
+            if name.removeprefix(path) in _OWN and name.startswith(path):
+                raise ValueError(f"param_grid searches {name!r}. Leave it out: {_OWN[name.removeprefix(path)]}.")
+        if self.scoring is None and not hasattr(self.estimator, "predict"):
+            raise ValueError(
+                f"param_grid searches {searched}, but the estimator has no predictor and scoring is None: score is the "
+                f"error under each candidate's own mask, which is best where least is hidden. Add a predictor to the "
+                f"pipeline, or pass scoring."
+            )
+
+    def _rungs(self, n_candidates: int, max_epochs: int) -> Iterator[Rung]:
+        epochs: float = self.min_epochs
+        while round(epochs) < max_epochs and n_candidates > 1:
+            yield Rung(round(epochs), n_candidates)
+            n_candidates = ceil(n_candidates / self.factor)
+            epochs *= self.factor
+        yield Rung(max_epochs, n_candidates)
+
+    def _warn_of_depths(self, candidates: list[dict[str, Any]], rungs: list[Rung], max_epochs: int) -> None:
+        path = path_to_first(self.estimator)
+        for depth in _DEPTHS:
+            values = {candidate[path + depth] for candidate in candidates if path + depth in candidate}
+            if len(values) > 1 and len(rungs) > 1 and rungs[0].epochs < _SAFE_SHARE * max_epochs:
+                warnings.warn(
+                    f"param_grid varies {path + depth}, and candidates are compared after {rungs[0].epochs} of "
+                    f"{max_epochs} epochs: deeper networks are slower to begin with, and may stop wrongly. Pass "
+                    f"min_epochs={ceil(_SAFE_SHARE * max_epochs)}, 30 % of the schedule.",
+                    stacklevel=4,
+                )
+
+    # -- doing it -------------------------------------------------------------------------------------------------
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, *, groups: Any = None) -> Self:
+        """Search.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        groups : array-like of shape (n_samples,), default=None
+            For the splitter.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If the estimator does not begin with a deep autoencoder.
+        ValueError
+            If `param_grid` holds what the search itself decides, there is nothing that could compare candidates, or
+            `min_epochs` is more than the schedule has; if all candidates fail.
+        """
+        candidates, rungs = self._check()
+        scorer = check_scoring(self.estimator, scoring=self.scoring)
+        splits = list(check_cv(self.cv, y, classifier=is_classifier(self.estimator)).split(X, y, groups))
+        course = Course(clone(self.estimator), X, y, scorer, self.error_score, self.return_train_score)
+        memory = Memory(self.checkpoint, self._fingerprint(X, y))
+        trials = [[Trial(candidate, *split) for split in splits] for candidate in candidates]
+        rows = self._climb(course, memory, trials, rungs)
+        last = [row for row in rows if row.rung == len(rungs) - 1]
+        self.noise_ = self._with_seeds(course, memory, last)
+        self.cv_results_ = results_of(rows, with_train_score=self.return_train_score)
+        best = best_first(last)[0]
+        if not np.isfinite(best.mean_test_score):
+            raise ValueError(f"All candidates failed. The first said: {rows[0].outcomes[0].error}")
+        self.best_index_ = next(i for i, row in enumerate(rows) if row is best)
+        self.best_params_, self.best_score_ = best.parameters, best.mean_test_score
+        self.control_ = self._control(course, memory, best)
+        self.n_resources_, self.n_candidates_ = ([each[i] for each in rungs] for i in (0, 1))
+        self.n_iterations_, self.n_splits_ = len(rungs), len(splits)
+        self.scorer_, self.multimetric_ = scorer, False
+        if self.refit:
+            self._refit(X, y)
+        return self
+
+    def _fingerprint(self, X: Any, y: Any) -> str:
+        """Of what outcomes depend on, beside the trial and its epochs; not looked at where nothing is kept."""
+        if self.checkpoint is None:
+            return ""
+        from skmae.vit._checkpoint import described
+
+        settings = {
+            name: described(value)
+            for name, value in self.estimator.get_params().items()
+            if not (hasattr(value, "get_params") or name in ("steps", "verbose") or name.endswith("__verbose"))
+        }
+        kinds = [type(step).__qualname__ for step in _steps(self.estimator)]
+        fingerprint: str = joblib.hash((kinds, settings, self.scoring, self.return_train_score, X, y))
+        return fingerprint
+
+    def _climb(self, course: Course, memory: Memory, trials: list[list[Trial]], rungs: list[Rung]) -> list[Row]:
+        """Rung by rung; the best of each go on."""
+        rows: list[Row] = []
+        going, before, began = trials, None, perf_counter()
+        for number, rung in enumerate(rungs):
+            going = going[: rung.n_candidates]
+            outcomes = self._train(course, memory, [(t, rung.epochs, before) for fold in going for t in fold])
+            n = len(going[0])
+            here = [
+                Row(number, fold[0].parameters, fold, outcomes[n * i : n * (i + 1)]) for i, fold in enumerate(going)
+            ]
+            self._warn_of_failures(here)
+            rows += here
+            going = [row.trials for row in best_first(here)]
+            go_on = rungs[number + 1].n_candidates if number + 1 < len(rungs) else 0
+            self._forget(memory, [trial for fold in going[go_on:] for trial in fold], rung.epochs)
+            if before is not None:
+                self._forget(memory, [trial for row in here for trial in row.trials], before)
+            before = rung.epochs
+            self._say(number, rungs, perf_counter() - began)
+        return rows
+
+    def _train(self, course: Course, memory: Memory, jobs: list[tuple[Trial, int, int | None]]) -> list[Outcome]:
+        """Outcomes of trials after some epochs, from where they were after others; known ones are looked up."""
+        missing = [job for job in jobs if memory.get(job[0], job[1]) is None]
+        made = Parallel(n_jobs=self.n_jobs, return_as="generator")(
+            delayed(course.run)(trial, epochs, None if before is None else memory.get(trial, before))
+            for trial, epochs, before in missing
+        )
+        for (trial, _, _), outcome in zip(missing, made, strict=True):
+            memory.put(trial, outcome)
+        return [_known(memory, trial, epochs) for trial, epochs, _ in jobs]
+
+    def _forget(self, memory: Memory, trials: list[Trial], epochs: int) -> None:
+        """Keep no networks of trials that nobody goes on from."""
+        for trial in trials:
+            memory.forget_model(trial, epochs)
+
+    def _warn_of_failures(self, rows: list[Row]) -> None:
+        failed = [outcome for row in rows for outcome in row.outcomes if outcome.error]
+        if failed and rows[0].rung == 0:
+            warnings.warn(
+                f"{len(failed)} trainings out of {sum(len(row.outcomes) for row in rows)} failed. Their score is "
+                f"{self.error_score}; error_score='raise' raises. The first said: {failed[0].error}",
+                FitFailedWarning,
+                stacklevel=4,
+            )
+
+    def _say(self, number: int, rungs: list[Rung], seconds: float) -> None:
+        if not self.verbose:
+            return
+        from skmae.vit._log import duration
+
+        steps = [r.n_candidates * (r.epochs - (rungs[i - 1].epochs if i else 0)) for i, r in enumerate(rungs)]
+        left = seconds / sum(steps[: number + 1]) * sum(steps[number + 1 :])
+        rung = rungs[number]
+        print(  # noqa: T201 - as trainings do
+            f"rung {number + 1}/{len(rungs)}: {rung.n_candidates} candidates, {rung.epochs} epochs, "
+            f"{duration(seconds)}, {duration(left)} left"
+        )
+
+    def _with_seeds(self, course: Course, memory: Memory, last: list[Row]) -> float:
+        """Put averages over seeds into the rows of the last rung; return the noise between seeds."""
+        if self.n_seeds == 1:
+            return np.nan
+        name = f"{path_to_first(self.estimator)}random_state"
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_seeds - 1)
+        of_row = [
+            [[Trial({**t.parameters, name: int(seed)}, t.train, t.test) for t in row.trials] for seed in seeds]
+            for row in last
+        ]
+        epochs = last[0].outcomes[0].epochs
+        self._train(course, memory, [(t, epochs, None) for row in of_row for fold in row for t in fold])
+        self._forget(memory, [t for row in of_row for fold in row for t in fold], epochs)
+        variances = []
+        for row, of_seeds in zip(last, of_row, strict=True):
+            runs = [row.outcomes, *([_known(memory, t, epochs) for t in fold] for fold in of_seeds)]
+            variances.append(np.var([np.mean([o.test_score for o in run]) for run in runs], ddof=1))
+            row.average(runs)
+        return float(np.sqrt(np.mean(variances)))
+
+    def _control(self, course: Course, memory: Memory, best: Row) -> dict[str, Any]:
+        """The best candidate after an epoch at no learning rate: mean and scale are learned, weights are not."""
+        name = f"{path_to_first(self.estimator)}learning_rate"
+        trials = [Trial({**t.parameters, name: 1e-30}, t.train, t.test) for t in best.trials]
+        scores = np.array(
+            [outcome.test_score for outcome in self._train(course, memory, [(t, 1, None) for t in trials])]
+        )
+        self._forget(memory, trials, 1)
+        return {"params": best.parameters, "mean_test_score": float(scores.mean()), "test_scores": scores}
+
+    def _refit(self, X: Any, y: Any) -> None:
+        start = perf_counter()
+        estimator = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        self.best_estimator_ = estimator.fit(X) if y is None else estimator.fit(X, y)
+        self.refit_time_ = perf_counter() - start
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+    def _run_search(self, evaluate_candidates: Any) -> None:
+        raise NotImplementedError  # scikit-learn's way, which trains from the beginning
+
+
+def _steps(estimator: Any) -> list[Any]:
+    return [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+
+
+def _known(memory: Memory, trial: Trial, epochs: int) -> Outcome:
+    outcome = memory.get(trial, epochs)
+    assert outcome is not None  # it was put there
+    return outcome

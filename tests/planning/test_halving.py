@@ -1,0 +1,326 @@
+"""Successive halving over epochs, against trainings that are straight, counted, and killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits
+from sklearn.exceptions import FitFailedWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import ShuffleSplit, StratifiedKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
+
+from skmae import EpochHalvingSearchCV, LinearMAE, ViTMAE
+from skmae.inspection import HalvingDisplay, SearchDisplay
+from skmae.planning._trials import Course
+
+SIZES = {"embed_dim": 8, "encoder_layers": 1, "encoder_heads": 2, "decoder_layers": 1, "decoder_heads": 2}
+GRID = {"mae__patch": [2, 4], "mae__mask": [0.5, 0.75]}
+EPOCHS = []
+
+
+class Counts(Callback):
+    """Notes every epoch that any copy of it sees."""
+
+    def on_epoch_end(self, net, **kwargs):  # noqa: ARG002
+        EPOCHS.append((net.grid.patch_shape, net.mask))
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:160], y[:160] % 2
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted():
+    EPOCHS.clear()
+
+
+def pipeline(**changes):
+    training = {"max_epochs": 6, "warmup_epochs": 1, "batch_size": 40, "learning_rate": 0.02, "callbacks": [Counts()]}
+    mae = ViTMAE(**{**SIZES, **training, "device": "cpu", "random_state": 0, **changes})
+    return Pipeline([("mae", mae), ("scale", StandardScaler()), ("clf", LogisticRegression())])
+
+
+def search_of(grid=GRID, pipe=None, **options):
+    return EpochHalvingSearchCV(pipeline() if pipe is None else pipe, grid, **{"factor": 2, "cv": 2, **options})
+
+
+def scores(search):
+    return {name: np.asarray(v) for name, v in search.cv_results_.items() if "score" in name and "time" not in name}
+
+
+def assert_same(one, other):
+    assert scores(one).keys() == scores(other).keys()
+    for name, values in scores(one).items():
+        assert_array_equal(values, scores(other)[name], err_msg=name)
+    assert one.cv_results_["params"] == other.cv_results_["params"]
+
+
+def test_rungs_and_epochs_are_those_of_resuming(digits):
+    search = search_of().fit(*digits)
+    assert (search.n_resources_, search.n_candidates_) == ([1, 2, 6], [4, 2, 1])
+    assert_array_equal(search.cv_results_["iter"], [0] * 4 + [1] * 2 + [2])
+    assert_array_equal(search.cv_results_["n_resources"], [1] * 4 + [2] * 2 + [6])
+    of_search = 2 * (4 * 1 + 2 * 1 + 1 * 4)
+    assert len(EPOCHS) == of_search + 2 * 1 + 6  # the control, the refit
+
+
+def test_each_score_is_that_of_a_straight_training(digits):
+    X, y = digits
+    search = search_of().fit(X, y)
+    splits = list(StratifiedKFold(2).split(X, y))
+    for row, params in enumerate(search.cv_results_["params"]):
+        for fold, (train, test) in enumerate(splits):
+            pipe = pipeline().set_params(**params)
+            for _ in range(search.cv_results_["n_resources"][row]):
+                pipe[0].partial_fit(X[train])
+            pipe[1:].fit(pipe[0].transform(X[train]), y[train])
+            expected = pipe[1:].score(pipe[0].transform(X[test]), y[test])
+            assert search.cv_results_[f"split{fold}_test_score"][row] == expected
+
+
+def test_the_best_is_trained_straight_through(digits):
+    X, y = digits
+    search = search_of().fit(X, y)
+    straight = pipeline().set_params(**search.best_params_).fit(X, y)
+    for one, other in zip(
+        search.best_estimator_[0].net_.module_.parameters(), straight[0].net_.module_.parameters(), strict=True
+    ):
+        assert torch.equal(one, other)
+    assert_array_equal(search.predict_proba(X), straight.predict_proba(X))
+    last = search.cv_results_["iter"] == 2
+    assert search.best_score_ == search.cv_results_["mean_test_score"][last].max()
+    assert search.cv_results_["params"][search.best_index_] == search.best_params_
+    assert search.cv_results_["iter"][search.best_index_] == 2
+
+
+def test_the_better_half_goes_on(digits):
+    results = search_of().fit(*digits).cv_results_
+    first = results["mean_test_score"][:4]
+    assert [results["params"][i] for i in np.argsort(-first, kind="stable")[:2]] == results["params"][4:6]
+
+
+def test_jobs_do_not_matter(digits):
+    assert_same(search_of(refit=False).fit(*digits), search_of(refit=False, n_jobs=2).fit(*digits))
+
+
+@pytest.mark.parametrize("killed_after", [1, 11])
+def test_killed_and_run_again(digits, tmp_path, monkeypatch, killed_after):
+    whole = search_of(refit=False).fit(*digits)
+    all_epochs, count = len(EPOCHS), 0
+    run = Course.run
+
+    def dies(self, *args):
+        nonlocal count
+        count += 1
+        if count > killed_after:
+            raise KeyboardInterrupt
+        return run(self, *args)
+
+    monkeypatch.setattr(Course, "run", dies)
+    with pytest.raises(KeyboardInterrupt):
+        search_of(refit=False, checkpoint=tmp_path).fit(*digits)
+    monkeypatch.setattr(Course, "run", run)
+    EPOCHS.clear()
+    assert_same(search_of(refit=False, checkpoint=tmp_path).fit(*digits), whole)
+    assert len(EPOCHS) < all_epochs
+    EPOCHS.clear()
+    assert_same(search_of(refit=False, checkpoint=tmp_path).fit(*digits), whole)
+    assert not EPOCHS
+    assert_same(
+        search_of(refit=False, checkpoint=tmp_path).fit(digits[0] + 1, digits[1]),
+        search_of().fit(digits[0] + 1, digits[1]),
+    )
+    assert EPOCHS  # other data
+
+
+@pytest.mark.slow
+def test_a_killed_process(digits, tmp_path):
+    script = f"""
+import os, signal, sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+import test_halving as t
+from sklearn.datasets import load_digits
+X, y = load_digits(return_X_y=True)
+run, count = t.Course.run, 0
+def dies(self, *args):
+    global count
+    count += 1
+    if count > 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run(self, *args)
+t.Course.run = dies
+t.search_of(pipe=t.pipeline(callbacks=None), refit=False, checkpoint={str(tmp_path)!r}).fit(X[:160], y[:160] % 2)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    pipe = pipeline(callbacks=None)
+    kept = len(list(tmp_path.rglob("*.joblib")))
+    again = search_of(pipe=pipe, refit=False, checkpoint=tmp_path).fit(*digits)
+    assert kept == 5
+    assert_same(again, search_of(pipe=pipe, refit=False).fit(*digits))
+
+
+def test_a_damaged_file_is_trained_again(digits, tmp_path):
+    whole = search_of(refit=False, checkpoint=tmp_path).fit(*digits)
+    victim = sorted(tmp_path.rglob("*.joblib"))[0]
+    victim.write_bytes(victim.read_bytes()[:50])
+    with pytest.warns(UserWarning, match="cannot be read .* trained again"):
+        assert_same(search_of(refit=False, checkpoint=tmp_path).fit(*digits), whole)
+
+
+def test_models_of_those_that_stopped_are_not_kept(digits, tmp_path):
+    import joblib
+
+    search_of(refit=False, checkpoint=tmp_path).fit(*digits)
+    kept = [outcome for path in tmp_path.rglob("*.joblib") if (outcome := joblib.load(path)).model is not None]
+    assert not kept
+
+
+def test_seeds_and_noise(digits):
+    one = search_of(refit=False).fit(*digits)
+    assert np.isnan(one.noise_)
+    search = search_of(refit=False, n_seeds=3, random_state=1).fit(*digits)
+    assert search.cv_results_["params"] == one.cv_results_["params"]  # no rows of their own
+    X, y = digits
+    seeds = np.random.RandomState(1).randint(2**31 - 1, size=2)
+    runs = []
+    for seed in (0, *seeds):
+        folds = []
+        for train, test in StratifiedKFold(2).split(X, y):
+            pipe = pipeline(random_state=int(seed)).set_params(**search.best_params_).fit(X[train], y[train])
+            folds.append(pipe.score(X[test], y[test]))
+        runs.append(np.mean(folds))
+    assert search.best_score_ == pytest.approx(np.mean(runs))
+    assert search.noise_ == pytest.approx(np.std(runs, ddof=1))
+
+
+def test_the_control_is_untrained(digits):
+    X, y = digits
+    search = search_of().fit(X, y)
+    control = search.control_
+    assert control["params"] == search.best_params_
+    fresh = pipeline(learning_rate=1e-30, max_epochs=1, warmup_epochs=0).set_params(**search.best_params_)
+    expected = []
+    for train, test in StratifiedKFold(2).split(X, y):
+        expected.append(fresh.fit(X[train], y[train]).score(X[test], y[test]))
+    assert_allclose(control["test_scores"], expected)
+    assert control["mean_test_score"] == pytest.approx(np.mean(expected))
+
+
+def test_candidates_are_drawn(digits):
+    some = [
+        search_of(max_candidates=2, random_state=s, refit=False).fit(*digits).cv_results_["params"] for s in (0, 0, 3)
+    ]
+    assert some[0] == some[1] != some[2]
+    assert len({tuple(p.items()) for p in some[0]}) == 2
+
+
+def test_one_split_and_a_scorer_of_ones_own(digits):
+    X, _ = digits
+    alone = EpochHalvingSearchCV(
+        pipeline()[0],
+        {"patch": [2, 4]},
+        cv=ShuffleSplit(1, test_size=0.25, random_state=0),
+        scoring=lambda mae, X: -float(np.mean((X - mae.reconstruct(X)) ** 2)),
+        factor=2,
+    ).fit(X)
+    assert alone.n_splits_ == 1
+    assert alone.transform(X).shape == (160, 8)
+    assert np.isfinite(alone.cv_results_["mean_test_score"]).all()
+
+
+def test_plan_counts_what_is_trained(digits):
+    search = search_of(n_seeds=2)
+    plan = search.plan(digits[0])
+    assert not EPOCHS
+    search.fit(*digits)
+    assert plan["epochs_in_all"].sum() == len(EPOCHS)
+    rungs = plan[plan["what"].str.startswith("rung")]
+    assert list(rungs["epochs"]) == search.n_resources_
+    assert list(rungs["candidates"]) == search.n_candidates_
+    assert (plan["hours"] > 0).all()
+    assert (plan["memory_gib"] > 0).all()
+    assert isinstance(plan, pd.DataFrame)
+
+
+def test_what_fails_goes_no_further(digits):
+    grid = {"mae__patch": [2, 3, 4], "mae__mask": [0.5]}  # 3 does not divide 8
+    with pytest.warns(FitFailedWarning, match=r"2 trainings out of 6 failed.*does not divide"):
+        search = search_of(grid).fit(*digits)
+    results = search.cv_results_
+    assert np.isnan(results["mean_test_score"][1])
+    assert {"mae__patch": 3, "mae__mask": 0.5} not in results["params"][3:]
+    with pytest.raises(ValueError, match="does not divide"):
+        search_of(grid, error_score="raise").fit(*digits)
+    with pytest.warns(FitFailedWarning), pytest.raises(ValueError, match=r"All candidates failed.*does not divide"):
+        search_of({"mae__patch": [3, 5]}).fit(*digits)
+
+
+def test_depths_are_not_compared_early(digits):
+    grid = {"mae__encoder_layers": [1, 2]}
+    with pytest.warns(UserWarning, match=r"mae__encoder_layers.* after 1 of 6 epochs.*min_epochs=2"):
+        search_of(grid).plan(digits[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        search_of(grid, min_epochs=2)._check()
+        search_of({"mae__encoder_layers": [2]})._check()
+
+
+@pytest.mark.parametrize(
+    ("search", "kind", "text"),
+    [
+        (search_of(pipe=make_pipeline(LinearMAE(), LogisticRegression())), TypeError, "begins with LinearMAE.*Halving"),
+        (search_of(min_epochs=7), ValueError, "min_epochs=7 is more than max_epochs=6"),
+        (search_of(factor=1), ValueError, "'factor' parameter"),
+        (
+            search_of({"mae__max_epochs": [2, 3]}),
+            ValueError,
+            "searches 'mae__max_epochs'. Leave it out: set max_epochs",
+        ),
+        (search_of({"mae__random_state": [2, 3]}), ValueError, "searches 'mae__random_state'.*n_seeds"),
+        (search_of({"mae__checkpoint": ["a"]}), ValueError, "pass checkpoint to the search"),
+        (search_of(pipe=pipeline()[:1]), ValueError, "no predictor and scoring is None"),
+        (search_of({"mae__patch": []}), ValueError, "mae__patch"),
+    ],
+)
+def test_what_is_refused(digits, search, kind, text):
+    with pytest.raises(kind, match=text):
+        search.fit(*digits)
+
+
+def test_a_line_for_each_rung(digits, capsys):
+    search_of(verbose=1, refit=False).fit(*digits)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        "rung 1/3: 4 candidates",
+        "rung 2/3: 2 candidates",
+        "rung 3/3: 1 candidates",
+    ]
+    assert lines[-1].endswith(" 0 s left")
+
+
+def test_pictures(digits):
+    search = search_of(n_seeds=2, random_state=0).fit(*digits)
+    assert SearchDisplay.from_estimator(search).scores.shape == (2, 2)
+    display = HalvingDisplay.from_estimator(search)
+    lengths = sorted(len(line.get_xdata()) for line in display.lines_)
+    assert lengths == [1, 1, 2, 3]
+    longest = max(display.lines_, key=lambda line: len(line.get_xdata()))
+    assert_array_equal(longest.get_xdata(), [1, 2, 6])
+    assert longest.get_ydata()[-1] == search.best_score_
+    assert display.control_line_.get_ydata()[0] == search.control_["mean_test_score"]
+    display.figure_.canvas.draw()
