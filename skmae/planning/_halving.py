@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from math import ceil
 from numbers import Integral, Real
 from os import PathLike
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -13,6 +15,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.model_selection._search import BaseSearchCV
@@ -54,9 +57,10 @@ class EpochHalvingSearchCV(BaseSearchCV):
 
     Parameters
     ----------
-    estimator : Pipeline or DeepAutoencoder
+    estimator : Pipeline, DeepAutoencoder, ViTMAEClassifier or ViTMAERegressor
         A pipeline that begins with a `ViTMAE` or another `skmae.vit.DeepAutoencoder` and ends in a predictor, the
-        probe; or one alone, with `scoring`. Its `max_epochs` is the whole schedule.
+        probe; or one alone, with `scoring`; or a predictor that is fine-tuned, whose encoder is fitted or None. Its
+        `max_epochs` is the whole schedule.
     param_grid : dict or list of dict
         Lists of values to try, as in `sklearn.model_selection.GridSearchCV`.
     min_epochs : int, default=1
@@ -254,15 +258,22 @@ class EpochHalvingSearchCV(BaseSearchCV):
 
     def _check(self) -> tuple[list[dict[str, Any]], list[Rung]]:
         """The candidates and the rungs; refuse what cannot be searched before anything is trained."""
-        from skmae.vit import DeepAutoencoder
+        from skmae.vit import DeepAutoencoder, ViTMAEClassifier, ViTMAERegressor
 
         self._validate_params()
         first = first_of(self.estimator)
-        if not isinstance(first, DeepAutoencoder):
+        if not isinstance(first, DeepAutoencoder | ViTMAEClassifier | ViTMAERegressor):
             raise TypeError(
-                f"estimator must be a deep autoencoder (ViTMAE), or a Pipeline that begins with one; got "
-                f"{type(self.estimator).__name__}, which begins with {type(first).__name__}. Only these can be trained "
-                f"for some epochs and go on; for others use sklearn.model_selection.HalvingGridSearchCV."
+                f"estimator must be a ViTMAE or another deep autoencoder, a Pipeline that begins with one, a "
+                f"ViTMAEClassifier or a ViTMAERegressor; got {type(self.estimator).__name__}, which begins with "
+                f"{type(first).__name__}. Only these can be trained for some epochs and go on; for others use "
+                f"sklearn.model_selection.HalvingGridSearchCV."
+            )
+        encoder = getattr(first, "encoder", None)
+        if encoder is not None and not isinstance(encoder, FrozenEstimator) and not encoder.__sklearn_is_fitted__():
+            raise ValueError(
+                f"estimator={type(first).__name__}(encoder={encoder!r}) would train its encoder again for each "
+                f"candidate. Fit the encoder first, or pass encoder=None."
             )
         candidates = list(ParameterGrid(self.param_grid))
         self._check_grid(candidates)
@@ -339,9 +350,20 @@ class EpochHalvingSearchCV(BaseSearchCV):
         candidates, rungs = self._check()
         scorer = check_scoring(self.estimator, scoring=self.scoring)
         splits = list(check_cv(self.cv, y, classifier=is_classifier(self.estimator)).split(X, y, groups))
-        course = Course(clone(self.estimator), X, y, scorer, self.error_score, self.return_train_score)
         memory = Memory(self.checkpoint, self._fingerprint(X, y))
         trials = [[Trial(candidate, *split) for split in splits] for candidate in candidates]
+        with TemporaryDirectory() as made:
+            folder = Path(made) if memory.folder is None else memory.folder
+            course = Course(self.estimator, X, y, scorer, self.error_score, self.return_train_score, folder)
+            self._search(course, memory, trials, rungs)
+        self.n_resources_, self.n_candidates_ = ([each[i] for each in rungs] for i in (0, 1))
+        self.n_iterations_, self.n_splits_ = len(rungs), len(splits)
+        self.scorer_, self.multimetric_ = scorer, False
+        if self.refit:
+            self._refit(X, y)
+        return self
+
+    def _search(self, course: Course, memory: Memory, trials: list[list[Trial]], rungs: list[Rung]) -> None:
         rows = self._climb(course, memory, trials, rungs)
         last = [row for row in rows if row.rung == len(rungs) - 1]
         self.noise_ = self._with_seeds(course, memory, last)
@@ -352,12 +374,6 @@ class EpochHalvingSearchCV(BaseSearchCV):
         self.best_index_ = next(i for i, row in enumerate(rows) if row is best)
         self.best_params_, self.best_score_ = best.parameters, best.mean_test_score
         self.control_ = self._control(course, memory, best)
-        self.n_resources_, self.n_candidates_ = ([each[i] for each in rungs] for i in (0, 1))
-        self.n_iterations_, self.n_splits_ = len(rungs), len(splits)
-        self.scorer_, self.multimetric_ = scorer, False
-        if self.refit:
-            self._refit(X, y)
-        return self
 
     def _fingerprint(self, X: Any, y: Any) -> str:
         """Of what outcomes depend on, beside the trial and its epochs; not looked at where nothing is kept."""

@@ -85,6 +85,8 @@ class Course:
     scorer : callable
     error_score : float or "raise"
     with_train_score : bool
+    folder : Path
+        For checkpoints of what has no ``partial_fit``.
     """
 
     estimator: Any
@@ -93,6 +95,7 @@ class Course:
     scorer: Scorer
     error_score: Any
     with_train_score: bool
+    folder: Path
 
     def run(self, trial: Trial, epochs: int, before: Outcome | None) -> Outcome:
         """Train a trial until it has seen so many epochs, from where it was, and judge it."""
@@ -111,8 +114,13 @@ class Course:
         X, y = self._part(trial.train)
         estimator = clone(self.estimator).set_params(**trial.parameters)
         model = first_of(estimator) if model is None else deepcopy(model)  # whoever is killed begins there again
-        for _ in range(epochs - (len(model.history_) if model.__sklearn_is_fitted__() else 0)):
-            model.partial_fit(X)
+        if hasattr(model, "partial_fit"):
+            for _ in range(epochs - (len(model.history_) if model.__sklearn_is_fitted__() else 0)):
+                model.partial_fit(X)
+        else:
+            from skmae.vit._stopping import train_until
+
+            train_until(model, X, y, epochs, self.folder / key_of(trial, 0))
         whole = _behind(estimator, model)
         if whole is not model:
             whole.fit(X, y)
@@ -155,7 +163,7 @@ class Memory:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, trial: Trial, epochs: int) -> Outcome | None:
-        key = _key(trial, epochs)
+        key = key_of(trial, epochs)
         if key not in self._known and self.folder is not None:
             found = _load(self.folder / f"{key}.joblib")
             if found is not None:
@@ -163,7 +171,7 @@ class Memory:
         return self._known.get(key)
 
     def put(self, trial: Trial, outcome: Outcome) -> None:
-        key = _key(trial, outcome.epochs)
+        key = key_of(trial, outcome.epochs)
         self._known[key] = outcome
         if self.folder is not None:
             part = self.folder / f"{key}.{os.getpid()}.part"
@@ -177,7 +185,7 @@ class Memory:
             self.put(trial, replace(outcome, model=None))
 
 
-def _key(trial: Trial, epochs: int) -> str:
+def key_of(trial: Trial, epochs: int) -> str:
     key: str = joblib.hash(
         (sorted(trial.parameters.items(), key=lambda item: item[0]), trial.train, trial.test, epochs)
     )

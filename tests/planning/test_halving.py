@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression
@@ -21,7 +22,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
-from skmae import EpochHalvingSearchCV, LinearMAE, ViTMAE
+from skmae import EpochHalvingSearchCV, LinearMAE, ViTMAE, ViTMAEClassifier
 from skmae.inspection import HalvingDisplay, SearchDisplay
 from skmae.planning._trials import Course
 
@@ -35,6 +36,11 @@ class Counts(Callback):
 
     def on_epoch_end(self, net, **kwargs):  # noqa: ARG002
         EPOCHS.append((net.grid.patch_shape, net.mask))
+
+
+class CountsAll(Callback):
+    def on_epoch_end(self, net, **kwargs):  # noqa: ARG002
+        EPOCHS.append(None)
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +247,29 @@ def test_one_split_and_a_scorer_of_ones_own(digits):
     assert alone.n_splits_ == 1
     assert alone.transform(X).shape == (160, 8)
     assert np.isfinite(alone.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_classifier_goes_on_from_its_checkpoint(digits, tmp_path, checkpoint):
+    X, y = digits
+    sizes = {k: v for k, v in SIZES.items() if not k.startswith("decoder")}
+    training = {"max_epochs": 4, "warmup_epochs": 0, "batch_size": 40, "device": "cpu", "random_state": 0}
+    clf = ViTMAEClassifier(patch=4, **sizes, **training, callbacks=[CountsAll()])
+    grid = {"learning_rate": [1e-2, 1e-3, 1e-5]}
+    options = {"checkpoint": tmp_path} if checkpoint else {}
+    search = EpochHalvingSearchCV(clf, grid, cv=2, factor=2, **options).fit(X, y)
+    assert (search.n_resources_, search.n_candidates_) == ([1, 2, 4], [3, 2, 1])
+    assert len(EPOCHS) == 2 * (3 * 1 + 2 * 1 + 1 * 2) + 2 * 1 + 4
+    train, test = next(iter(StratifiedKFold(2).split(X, y)))
+    straight = clone(clf).set_params(**search.best_params_).fit(X[train], y[train])
+    assert search.cv_results_["split0_test_score"][search.best_index_] == straight.score(X[test], y[test])
+    assert search.best_estimator_.checkpoint is None
+    assert_array_equal(search.predict_proba(X), clone(clf).set_params(**search.best_params_).fit(X, y).predict_proba(X))
+
+
+def test_an_encoder_must_be_fitted(digits):
+    with pytest.raises(ValueError, match=r"encoder=ViTMAE\(\)\) would train its encoder again"):
+        EpochHalvingSearchCV(ViTMAEClassifier(ViTMAE()), {"learning_rate": [1, 2]}).fit(*digits)
 
 
 def test_plan_counts_what_is_trained(digits):
