@@ -145,7 +145,8 @@ class LinearMAE(LinearAutoencoder):
 
     References
     ----------
-    .. [1] "From Linearity to Non-Linearity: How Masked Autoencoders Capture Spatial Correlations".
+    .. [1] Bisulco, Ramesh, Balestriero and Chaudhari, "From Linearity to Non-Linearity: How Masked Autoencoders Capture
+       Spatial Correlations", ICCV 2025, https://arxiv.org/abs/2508.15404.
 
     Examples
     --------
