@@ -48,7 +48,7 @@ class LocalTokens(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimator):
 
     Attributes
     ----------
-    filters_ : ndarray of shape (n_filters_, \\*size, n_channels)
+    filters_ : ndarray of shape (n_filters, \\*size, n_channels)
         What the contrast-normalised window is multiplied by; the whitening is part of it.
     n_filters_ : int
     tokens_shape_ : tuple of int
