@@ -259,12 +259,17 @@ def holes() -> None:
 def cost() -> None:
     train = fetch_cifar10()
     made = []
-    for k in (96, 256):
-        deep = make_pipeline(LocalTokens(random_state=0), LinearMAE(k, mask=0.9, patch=1, channel_axis=-1))
-        start = perf_counter()
-        Z, mib = rise_of_peak(lambda deep=deep: deep.fit_transform(train.images))
-        made.append({"k": k, "n": len(Z), "fit_transform_s": round(perf_counter() - start, 1), "peak_mib": round(mib)})
-        print(made[-1], flush=True)
+    for parameters in ({}, {"n_filters": 192, "pool": 3}):
+        for k in (96, 256):
+            maker = LocalTokens(**parameters, random_state=0)
+            deep = make_pipeline(maker, LinearMAE(k, mask=0.95, patch=1, channel_axis=-1))
+            start = perf_counter()
+            Z, mib = rise_of_peak(lambda deep=deep: deep.fit_transform(train.images))
+            took = round(perf_counter() - start, 1)
+            made.append(
+                {"tokens": str(parameters), "k": k, "n": len(Z), "fit_transform_s": took, "peak_mib": round(mib)}
+            )
+            print(made[-1], flush=True)
     save("tokens_cost", made)
 
 

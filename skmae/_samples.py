@@ -4,11 +4,13 @@
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
 from math import prod
+from threading import Lock
 from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -57,6 +59,32 @@ class ArrayLibrary(NamedTuple):
     def widest(self) -> Any:
         """The widest floating-point type of the device."""
         return widest_float(self.xp, self.device)
+
+
+class _OneBlasThread:
+    """Within which products have one thread each, whoever else is within it; entered, it says how many they had."""
+
+    def __init__(self) -> None:
+        self._lock, self._n_within, self._limits = Lock(), 0, None
+
+    def __enter__(self) -> int:
+        with self._lock:
+            n_threads = max(
+                (each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"), default=1
+            )
+            if self._n_within == 0:
+                self._limits = threadpool_limits(1)
+            self._n_within += 1
+            return n_threads
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._n_within -= 1
+            if self._n_within == 0 and self._limits is not None:
+                self._limits.restore_original_limits()
+
+
+_ONE_BLAS_THREAD = _OneBlasThread()
 
 
 class Samples:
@@ -327,10 +355,14 @@ class Samples:
             rows, values = block
             made[rows] = function(values).reshape(len(values), *shape)
 
-        n_threads = max((found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"), default=1)
-        with threadpool_limits(1), ThreadPoolExecutor(n_threads) as threads:
-            for _ in threads.map(work, self.blocks(size)):
-                pass
+        with _ONE_BLAS_THREAD as n_threads, ThreadPoolExecutor(n_threads) as threads:
+            ahead: deque[Future[None]] = deque()
+            for block in self.blocks(size):  # no more of them are read than are worked on
+                if len(ahead) > n_threads:
+                    ahead.popleft().result()
+                ahead.append(threads.submit(work, block))
+            for future in ahead:
+                future.result()
         if not np.isfinite(made).all():
             raise ValueError(
                 f"What is made of X is beyond the range of {made.dtype}. Divide X by a constant first, or pass float64."

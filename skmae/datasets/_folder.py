@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import validate_params
 from skmae._compat import Interval, StrOptions, import_optional
 from skmae._files import with_progress
 from skmae._samples import row_blocks
-from skmae._typing import Array
+from skmae._typing import Array, Shape
 
 _ENDINGS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".webp", ".avif"),
@@ -90,7 +90,7 @@ def load_image_folder(
         filenames : list of str
             Of each, from the folder on, with ``/``. They are sorted by class and then by name.
         broken : dict of str to str
-            Names of the files that could not be read, and why.
+            Names of the files and folders that could not be read, and why.
 
     Raises
     ------
@@ -125,11 +125,14 @@ def load_image_folder(
     ((3, 32, 32, 3), array([0, 1, 1]), ['grass', 'sky'])
     """
     import_optional("PIL.Image", extra="photos", purpose="load_image_folder")
-    files, names = _find(Path(path))
+    files, names, unread = _find(Path(path))
     place = None if memory_map is None else _free(Path(memory_map))
     reader = _Reader(size, fit, on_error)
+    for name, why in unread.items():
+        reader.note(name, why)
     batches = with_progress(reader.batches(files), total=len(files), verbose=verbose)
-    images = np.concatenate(list(batches)) if place is None else _write(batches, len(files), size, place)
+    whole = (len(files), size, size, 3)
+    images = _fill(batches, np.empty(whole, np.uint8)) if place is None else _write(batches, whole, place)
     if reader.broken and on_error == "warn":
         warnings.warn(f"{_list_of(reader.broken, len(files))} on_error='ignore' silences this.", stacklevel=2)
     return Bunch(
@@ -141,15 +144,17 @@ def load_image_folder(
     )
 
 
-def _find(folder: Path) -> tuple[list[_File], list[str]]:
-    """The pictures of a folder, and the names of its classes."""
+def _find(folder: Path) -> tuple[list[_File], list[str], dict[str, str]]:
+    """The pictures of a folder, the names of its classes, and folders in it that cannot be read, and why."""
     if not folder.exists():
         raise FileNotFoundError(f"path={str(folder)!r} does not exist. Pass a folder of pictures.")
     if not folder.is_dir():
         raise NotADirectoryError(f"path={str(folder)!r} is a file. Pass the folder that it is in.")
-    found = {each.name: _pictures(each) for each in sorted(folder.iterdir()) if each.is_dir() and _is_shown(each)}
+    unread: dict[str, str] = {}
+    inside = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
+    found = {each.name: _pictures(each, folder, unread) for each in inside if each.is_dir()}
     classes = {name: paths for name, paths in found.items() if paths}
-    loose = _pictures(folder, deep=False)
+    loose = [each for each in inside if _is_picture(each)]
     if classes and loose:
         warnings.warn(
             f"{folder} holds {len(loose)} pictures beside its folders {list(classes)}, which are classes: they are "
@@ -167,22 +172,36 @@ def _find(folder: Path) -> tuple[list[_File], list[str]]:
         for number, group in enumerate(groups)
         for path in group
     ]
-    return files, list(classes)
+    return files, list(classes), unread
 
 
-def _pictures(folder: Path, *, deep: bool = True) -> list[Path]:
-    there = folder.rglob("*") if deep else folder.iterdir()
-    shown = (path for path in there if all(map(_is_shown, path.relative_to(folder).parents)) and _is_shown(path))
-    return sorted((p for p in shown if p.suffix.lower() in _ENDINGS and p.is_file()), key=lambda p: p.as_posix())
+def _pictures(top: Path, folder: Path, unread: dict[str, str]) -> list[Path]:
+    """In a class, at any depth, links followed; what cannot be read is noted, by its name from the folder on."""
+
+    def note(error: OSError) -> None:
+        unread[Path(error.filename).relative_to(folder).as_posix()] = f"{type(error).__name__}: {error.strerror}"
+
+    found, known = [], set()
+    for here, inside, names in os.walk(top, onerror=note, followlinks=True):
+        known.add(os.path.realpath(here))
+        inside[:] = sorted(
+            name for name in inside if name[0] != "." and os.path.realpath(Path(here, name)) not in known
+        )
+        found += [path for path in (Path(here, name) for name in names) if _is_picture(path)]
+    return sorted(found, key=lambda path: path.as_posix())
 
 
-def _is_shown(path: Path) -> bool:
-    return path.name == "" or not path.name.startswith(".")  # "" is the folder itself
+def _is_picture(path: Path) -> bool:
+    """By its name; a link that leads nowhere is one that cannot be read."""
+    is_file = path.is_file() or (path.is_symlink() and not path.exists())
+    return is_file and path.suffix.lower() in _ENDINGS and not path.name.startswith(".")
 
 
 def _free(path: Path) -> Path:
     if path.exists():
         raise FileExistsError(f"memory_map={str(path)!r} is there already. Pass another name, or remove it first.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"memory_map={str(path)!r} is in a folder that does not exist. Make it first.")
     return path
 
 
@@ -201,7 +220,7 @@ class _Reader:
                 images, n = np.empty((rows.stop - rows.start, self.size, self.size, 3), np.uint8), 0
                 for file, (picture, why) in zip(files[rows], threads.map(self._try, files[rows]), strict=True):
                     if picture is None:
-                        self._note(file, why)
+                        self.note(file.name, why)
                     else:
                         images[n] = picture
                         self.kept.append(file)
@@ -216,10 +235,11 @@ class _Reader:
         except Exception as error:  # of damage Pillow says so in a dozen ways
             return None, f"{type(error).__name__}: {error}"
 
-    def _note(self, file: _File, why: str) -> None:
+    def note(self, name: str, why: str) -> None:
+        """What cannot be read."""
         if self.on_error == "raise":
-            raise ValueError(f"{file.path} cannot be read ({why}). Remove it, or pass on_error='warn' to leave it out.")
-        self.broken[file.name] = why
+            raise ValueError(f"{name} cannot be read ({why}). Remove it, or pass on_error='warn' to leave it out.")
+        self.broken[name] = why
 
 
 def _read(path: Path, size: int, fit: Fit) -> Array:
@@ -257,16 +277,23 @@ def _eight_bit(values: Array) -> Array:
     return np.asarray(np.round(values * (255 / most)), np.uint8)
 
 
-def _write(batches: Iterator[Array], most: int, size: int, path: Path) -> Array:
+def _fill(batches: Iterator[Array], images: Array) -> Array:
+    """Put batches into an array; the part of it that they fill."""
+    n = 0
+    for batch in batches:
+        images[n : n + len(batch)] = batch
+        n += len(batch)
+    return images[:n]
+
+
+def _write(batches: Iterator[Array], shape: Shape, path: Path) -> Array:
     """Write batches to a file, and map it; whatever goes wrong leaves no file behind."""
     part = path.with_name(f"{path.name}.part")
     try:
-        whole, n = open_memmap(part, "w+", np.uint8, (most, size, size, 3)), 0
-        for images in batches:
-            whole[n : n + len(images)] = images
-            n += len(images)
+        whole = open_memmap(part, "w+", np.uint8, shape)
+        n = len(_fill(batches, whole))
         whole.flush()
-        if n < most:
+        if n < len(whole):
             _shorten(part, n)
         part.replace(path)
     finally:

@@ -83,11 +83,9 @@ class HalvingDisplay:
                 f"{type(search).__name__} has no n_resources in cv_results_: its candidates were not compared along "
                 f"the way. Pass a fitted EpochHalvingSearchCV."
             )
+        names = _names(results["params"])
         curves: dict[str, tuple[list[float], list[float]]] = {}
-        for params, epochs, score in zip(
-            results["params"], results["n_resources"], results["mean_test_score"], strict=True
-        ):
-            name = ", ".join(f"{key.rpartition('__')[2]}={value}" for key, value in params.items())
+        for name, epochs, score in zip(names, results["n_resources"], results["mean_test_score"], strict=True):
             along, scores = curves.setdefault(name, ([], []))
             along.append(epochs)
             scores.append(score)
@@ -131,3 +129,10 @@ class HalvingDisplay:
         self.ax_.xaxis.set_minor_locator(ticker.NullLocator())
         self.ax_.legend()
         return self
+
+
+def _names(candidates: list[dict[str, Any]]) -> list[str]:
+    """What each is called: by parameters without the names of their steps, where these can still be told apart."""
+    long = [", ".join(f"{key}={value}" for key, value in each.items()) for each in candidates]
+    short = [", ".join(f"{key.rpartition('__')[2]}={value}" for key, value in each.items()) for each in candidates]
+    return short if len(set(short)) == len(set(long)) else long

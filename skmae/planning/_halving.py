@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from math import ceil
 from numbers import Integral, Real
 from os import PathLike
@@ -19,8 +20,8 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, check_cv
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import _num_samples
 
 from skmae._compat import Interval, fit_context, import_optional
 from skmae._typing import Constraints, RandomState
@@ -59,8 +60,8 @@ class EpochHalvingSearchCV(BaseSearchCV):
     ----------
     estimator : Pipeline, DeepAutoencoder, ViTMAEClassifier or ViTMAERegressor
         A pipeline that begins with a `ViTMAE` or another `skmae.vit.DeepAutoencoder` and ends in a predictor, the
-        probe; or one alone, with `scoring`; or a predictor that is fine-tuned, whose encoder is fitted or None. Its
-        `max_epochs` is the whole schedule.
+        probe; or one alone, with `scoring`; or a predictor that is fine-tuned, whose encoder is None or a fitted one in
+        a ``sklearn.frozen.FrozenEstimator``. Its `max_epochs` is the whole schedule.
     param_grid : dict or list of dict
         Lists of values to try, as in `sklearn.model_selection.GridSearchCV`.
     min_epochs : int, default=1
@@ -196,12 +197,14 @@ class EpochHalvingSearchCV(BaseSearchCV):
 
     # -- what will be done ----------------------------------------------------------------------------------------
 
-    def plan(self, X: Any) -> "DataFrame":
+    def plan(self, X: Any, y: Any = None, *, groups: Any = None) -> "DataFrame":
         """What the search will cost, before it starts; nothing is trained.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, \\*image_shape)
+        y, groups : array-like or None, default=None
+            For the splitter, as in `fit`.
 
         Returns
         -------
@@ -217,9 +220,9 @@ class EpochHalvingSearchCV(BaseSearchCV):
             For all that `fit` refuses before it trains.
         """
         pandas = import_optional("pandas", extra="plot", purpose="plan")
-        candidates, rungs = self._check()
-        n_splits = check_cv(self.cv).get_n_splits(X)
-        share = 1.0 if n_splits == 1 else 1 - 1 / n_splits
+        candidates, rungs = self._check(deepcopy(self.random_state))  # `fit` will draw the same
+        splits = self._splits(X, y, groups)
+        n_splits, share = len(splits), np.mean([len(train) for train, _ in splits]) / _num_samples(X)
         hours, gib = self._costs(candidates, X, share)
         rows, before = [], 0
         for number, rung in enumerate(rungs):
@@ -256,7 +259,7 @@ class EpochHalvingSearchCV(BaseSearchCV):
         costs = training_cost(first, shape, param_grid=own, n_samples=max(1, round(share * len(samples))))
         return costs["total_h"].mean() / first.max_epochs, costs["activations_mib"].max() / 1024
 
-    def _check(self) -> tuple[list[dict[str, Any]], list[Rung]]:
+    def _check(self, random_state: RandomState) -> tuple[list[dict[str, Any]], list[Rung]]:
         """The candidates and the rungs; refuse what cannot be searched before anything is trained."""
         from skmae.vit import DeepAutoencoder, ViTMAEClassifier, ViTMAERegressor
 
@@ -270,15 +273,15 @@ class EpochHalvingSearchCV(BaseSearchCV):
                 f"sklearn.model_selection.HalvingGridSearchCV."
             )
         encoder = getattr(first, "encoder", None)
-        if encoder is not None and not isinstance(encoder, FrozenEstimator) and not encoder.__sklearn_is_fitted__():
+        if encoder is not None and not isinstance(encoder, FrozenEstimator):
             raise ValueError(
                 f"estimator={type(first).__name__}(encoder={encoder!r}) would train its encoder again for each "
-                f"candidate. Fit the encoder first, or pass encoder=None."
+                f"candidate. Fit it once, and pass encoder=sklearn.frozen.FrozenEstimator(encoder), or None."
             )
         candidates = list(ParameterGrid(self.param_grid))
         self._check_grid(candidates)
         if self.max_candidates is not None and self.max_candidates < len(candidates):
-            drawn = check_random_state(self.random_state).choice(len(candidates), self.max_candidates, replace=False)
+            drawn = check_random_state(random_state).choice(len(candidates), self.max_candidates, replace=False)
             candidates = [candidates[i] for i in np.sort(drawn)]
         if self.min_epochs > first.max_epochs:
             raise ValueError(
@@ -289,12 +292,34 @@ class EpochHalvingSearchCV(BaseSearchCV):
         self._warn_of_depths(candidates, rungs, first.max_epochs)
         return candidates, rungs
 
+    def _splits(self, X: Any, y: Any, groups: Any) -> list[Any]:
+        """Pairs of training and test indices; an iterator of them is read once, and kept."""
+        known = self.__dict__.get("_splits_of")
+        if known is None or known[0] is not self.cv:
+            known = self.cv, check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+            if isinstance(self.cv, Iterator):
+                self._splits_of = known
+        everything = np.arange(_num_samples(X))
+        splits = [(everything[train], everything[test]) for train, test in known[1].split(X, y, groups)]
+        if not splits:
+            raise ValueError(
+                f"cv={self.cv!r} gives no splits. Pass a number of folds, a splitter, or a list of splits."
+            )
+        return splits
+
     def _check_grid(self, candidates: list[dict[str, Any]]) -> None:
         path = path_to_first(self.estimator)
         searched = sorted({name for candidate in candidates for name in candidate})
         for name in searched:
             if name.removeprefix(path) in _OWN and name.startswith(path):
                 raise ValueError(f"param_grid searches {name!r}. Leave it out: {_OWN[name.removeprefix(path)]}.")
+        for candidate in candidates:
+            other = candidate.get(path.removesuffix("__")) if path else None
+            if other is not None and getattr(other, "max_epochs", None) != first_of(self.estimator).max_epochs:
+                raise ValueError(
+                    f"param_grid has {path.removesuffix('__')}={other!r}, which has another max_epochs than the "
+                    f"estimator, {first_of(self.estimator).max_epochs}. Give all the same."
+                )
         if self.scoring is None and not hasattr(self.estimator, "predict"):
             raise ValueError(
                 f"param_grid searches {searched}, but the estimator has no predictor and scoring is None: score is the "
@@ -304,9 +329,12 @@ class EpochHalvingSearchCV(BaseSearchCV):
 
     def _rungs(self, n_candidates: int, max_epochs: int) -> Iterator[Rung]:
         epochs: float = self.min_epochs
+        before = 0
         while round(epochs) < max_epochs and n_candidates > 1:
-            yield Rung(round(epochs), n_candidates)
-            n_candidates = ceil(n_candidates / self.factor)
+            if round(epochs) > before:  # a small factor may leave them as they were
+                before = round(epochs)
+                yield Rung(before, n_candidates)
+                n_candidates = ceil(n_candidates / self.factor)
             epochs *= self.factor
         yield Rung(max_epochs, n_candidates)
 
@@ -347,9 +375,9 @@ class EpochHalvingSearchCV(BaseSearchCV):
             If `param_grid` holds what the search itself decides, there is nothing that could compare candidates, or
             `min_epochs` is more than the schedule has; if all candidates fail.
         """
-        candidates, rungs = self._check()
+        candidates, rungs = self._check(self.random_state)
         scorer = check_scoring(self.estimator, scoring=self.scoring)
-        splits = list(check_cv(self.cv, y, classifier=is_classifier(self.estimator)).split(X, y, groups))
+        splits = self._splits(X, y, groups)
         memory = Memory(self.checkpoint, self._fingerprint(X, y))
         trials = [[Trial(candidate, *split) for split in splits] for candidate in candidates]
         with TemporaryDirectory() as made:
@@ -369,8 +397,8 @@ class EpochHalvingSearchCV(BaseSearchCV):
         self.noise_ = self._with_seeds(course, memory, last)
         self.cv_results_ = results_of(rows, with_train_score=self.return_train_score)
         best = best_first(last)[0]
-        if not np.isfinite(best.mean_test_score):
-            raise ValueError(f"All candidates failed. The first said: {rows[0].outcomes[0].error}")
+        if best.error:
+            raise ValueError(f"All candidates failed. The best of them said: {best.error}")
         self.best_index_ = next(i for i, row in enumerate(rows) if row is best)
         self.best_params_, self.best_score_ = best.parameters, best.mean_test_score
         self.control_ = self._control(course, memory, best)
@@ -382,18 +410,18 @@ class EpochHalvingSearchCV(BaseSearchCV):
         from skmae.vit._checkpoint import described
 
         settings = {
-            name: described(value)
-            for name, value in self.estimator.get_params().items()
-            if not (hasattr(value, "get_params") or name in ("steps", "verbose") or name.endswith("__verbose"))
+            name: _identity(value) if hasattr(value, "get_params") else described(value)
+            for name, value in {"": self.estimator, **self.estimator.get_params()}.items()
+            if not (name in ("steps", "verbose") or name.endswith(("__steps", "__verbose")))
         }
-        kinds = [type(step).__qualname__ for step in _steps(self.estimator)]
-        fingerprint: str = joblib.hash((kinds, settings, self.scoring, self.return_train_score, X, y))
+        settings = {name: value for name, value in settings.items() if "estimator__" not in name}  # of frozen ones
+        fingerprint: str = joblib.hash((settings, self.scoring, self.return_train_score, X, y))
         return fingerprint
 
     def _climb(self, course: Course, memory: Memory, trials: list[list[Trial]], rungs: list[Rung]) -> list[Row]:
         """Rung by rung; the best of each go on."""
         rows: list[Row] = []
-        going, before, began = trials, None, perf_counter()
+        going, before, began, n_failed = trials, None, perf_counter(), 0
         for number, rung in enumerate(rungs):
             going = going[: rung.n_candidates]
             outcomes = self._train(course, memory, [(t, rung.epochs, before) for fold in going for t in fold])
@@ -401,10 +429,11 @@ class EpochHalvingSearchCV(BaseSearchCV):
             here = [
                 Row(number, fold[0].parameters, fold, outcomes[n * i : n * (i + 1)]) for i, fold in enumerate(going)
             ]
-            self._warn_of_failures(here)
             rows += here
-            going = [row.trials for row in best_first(here)]
-            go_on = rungs[number + 1].n_candidates if number + 1 < len(rungs) else 0
+            self._warn_of_failures([o for row in here for o in row.outcomes], n_failed)
+            ordered, go_on = best_first(here), rungs[number + 1].n_candidates if number + 1 < len(rungs) else 0
+            going = [row.trials for row in ordered]
+            n_failed = sum(bool(outcome.error) for row in ordered[:go_on] for outcome in row.outcomes)
             self._forget(memory, [trial for fold in going[go_on:] for trial in fold], rung.epochs)
             if before is not None:
                 self._forget(memory, [trial for row in here for trial in row.trials], before)
@@ -428,14 +457,15 @@ class EpochHalvingSearchCV(BaseSearchCV):
         for trial in trials:
             memory.forget_model(trial, epochs)
 
-    def _warn_of_failures(self, rows: list[Row]) -> None:
-        failed = [outcome for row in rows for outcome in row.outcomes if outcome.error]
-        if failed and rows[0].rung == 0:
+    def _warn_of_failures(self, outcomes: list[Outcome], n_before: int) -> None:
+        """Warn if more of them failed than before."""
+        failed = [outcome for outcome in outcomes if outcome.error]
+        if len(failed) > n_before:
             warnings.warn(
-                f"{len(failed)} trainings out of {sum(len(row.outcomes) for row in rows)} failed. Their score is "
-                f"{self.error_score}; error_score='raise' raises. The first said: {failed[0].error}",
+                f"{len(failed)} trainings out of {len(outcomes)} failed. Their score is {self.error_score}; "
+                f"error_score='raise' raises. The last said: {failed[-1].error}",
                 FitFailedWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _say(self, number: int, rungs: list[Rung], seconds: float) -> None:
@@ -462,7 +492,8 @@ class EpochHalvingSearchCV(BaseSearchCV):
             for row in last
         ]
         epochs = last[0].outcomes[0].epochs
-        self._train(course, memory, [(t, epochs, None) for row in of_row for fold in row for t in fold])
+        made = self._train(course, memory, [(t, epochs, None) for row in of_row for fold in row for t in fold])
+        self._warn_of_failures(made, 0)
         self._forget(memory, [t for row in of_row for fold in row for t in fold], epochs)
         variances = []
         for row, of_seeds in zip(last, of_row, strict=True):
@@ -493,8 +524,15 @@ class EpochHalvingSearchCV(BaseSearchCV):
         raise NotImplementedError  # scikit-learn's way, which trains from the beginning
 
 
-def _steps(estimator: Any) -> list[Any]:
-    return [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+def _identity(estimator: Any) -> Any:
+    """The kind of an estimator, whose parameters are looked at one by one; of a frozen one, all that it has learned."""
+    if not isinstance(estimator, FrozenEstimator):
+        return type(estimator).__module__, type(estimator).__qualname__
+    fitted = estimator.estimator
+    if not hasattr(fitted, "net_"):
+        return joblib.hash(fitted)
+    weights = fitted.net_.plain_module.state_dict()
+    return joblib.hash({name: value.cpu().numpy() for name, value in weights.items()})
 
 
 def _known(memory: Memory, trial: Trial, epochs: int) -> Outcome:

@@ -31,6 +31,13 @@ class Row:
     def mean_test_score(self) -> float:
         return float(np.mean([outcome.test_score for outcome in self.outcomes]))
 
+    @property
+    def error(self) -> str:
+        """What went wrong first; nothing, if all went well."""
+        if (said := next((outcome.error for outcome in self.outcomes if outcome.error), "")) != "":
+            return said
+        return "" if np.isfinite(self.mean_test_score) else "its score is not finite"
+
     def average(self, runs: list[list[Outcome]]) -> None:
         """Take the average scores of several runs over the folds."""
         self.outcomes = [
@@ -38,15 +45,16 @@ class Row:
                 first,
                 test_score=float(np.mean([run[fold].test_score for run in runs])),
                 train_score=float(np.mean([run[fold].train_score for run in runs])),
+                error=next((run[fold].error for run in runs if run[fold].error), ""),
             )
             for fold, first in enumerate(self.outcomes)
         ]
 
 
 def best_first(rows: list[Row]) -> list[Row]:
-    """Those without a score come last; of equal ones, the one that came first."""
-    scores = np.array([row.mean_test_score for row in rows])
-    order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")
+    """Those that failed come last; of equal ones, the one that came first."""
+    scores = np.array([-np.inf if row.error else row.mean_test_score for row in rows])
+    order = np.argsort(-scores, kind="stable")
     return [rows[i] for i in order]
 
 

@@ -112,7 +112,7 @@ class Course:
     def _run(self, trial: Trial, epochs: int, model: Any) -> Outcome:
         start = perf_counter()
         X, y = self._part(trial.train)
-        estimator = clone(self.estimator).set_params(**trial.parameters)
+        estimator = clone(self.estimator).set_params(**clone(trial.parameters, safe=False))
         model = first_of(estimator) if model is None else deepcopy(model)  # whoever is killed begins there again
         if hasattr(model, "partial_fit"):
             for _ in range(epochs - (len(model.history_) if model.__sklearn_is_fitted__() else 0)):
@@ -158,25 +158,30 @@ class Memory:
 
     def __init__(self, folder: Any, fingerprint: str):
         self.folder = None if folder is None else Path(folder) / fingerprint
-        self._known: dict[str, Outcome] = {}
+        self._known: dict[tuple[int, int], Outcome] = {}  # by the identity of trials, which are kept for that
+        self._trials: list[Trial] = []
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, trial: Trial, epochs: int) -> Outcome | None:
-        key = key_of(trial, epochs)
+        key = id(trial), epochs
         if key not in self._known and self.folder is not None:
-            found = _load(self.folder / f"{key}.joblib")
+            found = _load(self.folder / f"{key_of(trial, epochs)}.joblib")
             if found is not None:
-                self._known[key] = found
+                self._remember(trial, found)
         return self._known.get(key)
 
     def put(self, trial: Trial, outcome: Outcome) -> None:
-        key = key_of(trial, outcome.epochs)
-        self._known[key] = outcome
-        if self.folder is not None:
-            part = self.folder / f"{key}.{os.getpid()}.part"
+        self._remember(trial, outcome)
+        if self.folder is not None and not outcome.error:  # what failed may not fail the next time
+            name = key_of(trial, outcome.epochs)
+            part = self.folder / f"{name}.{os.getpid()}.part"
             joblib.dump(outcome, part)
-            part.replace(self.folder / f"{key}.joblib")
+            part.replace(self.folder / f"{name}.joblib")
+
+    def _remember(self, trial: Trial, outcome: Outcome) -> None:
+        self._known[id(trial), outcome.epochs] = outcome
+        self._trials.append(trial)
 
     def forget_model(self, trial: Trial, epochs: int) -> None:
         """Of an outcome that nobody goes on from, keep the scores alone."""

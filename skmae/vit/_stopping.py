@@ -1,5 +1,7 @@
 """A training that ends before its schedule does."""
 
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from skorch.callbacks import Callback
@@ -18,7 +20,7 @@ class StopAfter(Callback):
             raise KeyboardInterrupt
 
 
-def train_until(predictor: Any, X: Any, y: Any, epoch: int, folder: Any) -> None:
+def train_until(predictor: Any, X: Any, y: Any, epoch: int, folder: Path) -> None:
     """Fit an estimator that keeps checkpoints, up to an epoch of its schedule, from what is in the folder.
 
     Raises
@@ -29,11 +31,18 @@ def train_until(predictor: Any, X: Any, y: Any, epoch: int, folder: Any) -> None
     given = {name: getattr(predictor, name) for name in ("callbacks", "checkpoint")}
     stop = StopAfter()
     stop.epoch_ = epoch if epoch < predictor.max_epochs else None
-    predictor.set_params(callbacks=[*(given["callbacks"] or ()), ("stop_after", stop)], checkpoint=folder)
+    predictor.set_params(callbacks=[*(given["callbacks"] or ()), ("stop_after", stop)])
     try:
-        predictor.fit(X, y)
-    except KeyboardInterrupt:
-        if stop.epoch_ is None or len(predictor.history_) != epoch:
-            raise
+        if _fit(predictor.set_params(checkpoint=folder), X, y) > epoch:  # another search has gone farther
+            _fit(predictor.set_params(checkpoint=folder / f"until-{epoch}"), X, y)
+        if len(predictor.history_) != epoch:
+            raise KeyboardInterrupt
     finally:
         predictor.set_params(**given)
+
+
+def _fit(predictor: Any, X: Any, y: Any) -> int:
+    """Epochs that it has seen, when it was finished or stopped."""
+    with suppress(KeyboardInterrupt):
+        predictor.fit(X, y)
+    return len(predictor.history_)

@@ -1,5 +1,6 @@
 """A folder of pictures of every kind, made by Pillow."""
 
+import os
 import warnings
 
 import numpy as np
@@ -219,3 +220,38 @@ def test_folders_that_are_none(tmp_path):
 def test_progress(folder, capsys):
     load_image_folder(folder, verbose=True)
     assert "8.00/8.00" in capsys.readouterr().err
+
+
+def test_links_lead_to_pictures_or_are_named(folder, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    halves().save(elsewhere / "far.png")
+    (folder / "a" / "linked").symlink_to(elsewhere)
+    (folder / "a" / "again").symlink_to(folder / "a")  # a circle
+    (folder / "b" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.warns(UserWarning, match=r"b/gone.png \(FileNotFoundError"):
+        found = load_image_folder(folder)
+    assert found.filenames.count("a/linked/far.png") == 1
+    assert len(found.images) == 9
+    assert list(found.broken) == ["b/gone.png"]
+
+
+def test_folders_that_may_not_be_read_are_named(folder, monkeypatch):
+    scandir = os.scandir
+
+    def refuses(path):
+        if str(path).endswith("deeper"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+    with pytest.warns(UserWarning, match=r"a/deeper \(PermissionError: Permission denied\); b/deeper"):
+        found = load_image_folder(folder)
+    assert len(found.images) == 6
+    with pytest.raises(ValueError, match="a/deeper cannot be read"):
+        load_image_folder(folder, on_error="raise")
+
+
+def test_a_memory_map_nowhere(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"memory_map='.*nowhere/x.npy' is in a folder that does not exist"):
+        load_image_folder(folder, memory_map=tmp_path / "nowhere" / "x.npy")

@@ -13,13 +13,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import FitFailedWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import ShuffleSplit, StratifiedKFold
+from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from skorch.callbacks import Callback
 
 from skmae import EpochHalvingSearchCV, LinearMAE, ViTMAE, ViTMAEClassifier
@@ -268,8 +269,132 @@ def test_a_classifier_goes_on_from_its_checkpoint(digits, tmp_path, checkpoint):
 
 
 def test_an_encoder_must_be_fitted(digits):
-    with pytest.raises(ValueError, match=r"encoder=ViTMAE\(\)\) would train its encoder again"):
-        EpochHalvingSearchCV(ViTMAEClassifier(ViTMAE()), {"learning_rate": [1, 2]}).fit(*digits)
+    for encoder in (ViTMAE(), pipeline(callbacks=None)[0].fit(digits[0])):  # clone would forget what it has learned
+        with pytest.raises(ValueError, match=r"would train its encoder again .*FrozenEstimator\(encoder\)"):
+            EpochHalvingSearchCV(ViTMAEClassifier(encoder), {"learning_rate": [1, 2]}).fit(*digits)
+
+
+def test_a_checkpoint_is_that_of_what_was_frozen(digits, tmp_path):
+    X, y = digits
+    noise = np.random.RandomState(0).random(X.shape) * 16
+    training = {"max_epochs": 2, "warmup_epochs": 0, "batch_size": 40, "random_state": 0, "device": "cpu"}
+    for data in (X, noise):
+        encoder = FrozenEstimator(pipeline(callbacks=None)[0].fit(data))
+        clf = ViTMAEClassifier(encoder, **training)
+        grid = {"learning_rate": [1e-2, 1e-3]}
+        kept, fresh = (
+            EpochHalvingSearchCV(clf, grid, cv=2, factor=2, refit=False, checkpoint=folder).fit(X, y)
+            for folder in (tmp_path, None)
+        )
+        assert_same(kept, fresh)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("first", [{"factor": 4}, {"min_epochs": 2}])
+def test_a_classifier_that_another_search_took_farther(digits, tmp_path, first):
+    sizes = {k: v for k, v in SIZES.items() if not k.startswith("decoder")}
+    training = {"max_epochs": 4, "warmup_epochs": 0, "batch_size": 40, "device": "cpu", "random_state": 0}
+    clf, grid = ViTMAEClassifier(patch=4, **sizes, **training), {"learning_rate": [1e-2, 3e-4, 1e-4]}
+    options = {"cv": 2, "factor": 2, "refit": False}
+    EpochHalvingSearchCV(clf, grid, checkpoint=tmp_path, **{**options, **first}).fit(*digits)
+    second = EpochHalvingSearchCV(clf, grid, checkpoint=tmp_path, **options).fit(*digits)
+    assert_same(second, EpochHalvingSearchCV(clf, grid, **options).fit(*digits))
+
+
+def test_estimators_in_the_grid_are_copied(digits):
+    of_models = {"mae": [pipeline(patch=patch)[0] for patch in (2, 4)]}
+    whole, plain = (
+        search_of(of_models, refit=False).fit(*digits),
+        search_of({"mae__patch": [2, 4]}, refit=False).fit(*digits),
+    )
+    for name, values in scores(plain).items():
+        assert_array_equal(scores(whole)[name], values)
+    assert not any(model.__sklearn_is_fitted__() for model in of_models["mae"])
+    search_of({"clf": [LogisticRegression(C=0.01), LogisticRegression(C=10)]}, refit=False).fit(*digits)
+    with pytest.raises(ValueError, match=r"param_grid has mae=.*another max_epochs than the estimator, 6"):
+        search_of({"mae": [pipeline(max_epochs=3)[0]]}).fit(*digits)
+
+
+def test_functions_in_the_grid(digits):
+    pipe = pipeline(callbacks=None)
+    pipe.steps.insert(1, ("f", FunctionTransformer()))
+    search_of({"f__func": [lambda Z: Z, np.tanh]}, pipe=pipe, refit=False).fit(*digits)
+
+
+def test_a_failure_is_not_kept(digits, tmp_path, monkeypatch):
+    run = Course._run
+
+    def fails_once(*_):
+        monkeypatch.setattr(Course, "_run", run)
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Course, "_run", fails_once)
+    with pytest.warns(FitFailedWarning, match="1 trainings out of 8 failed.*out of memory"):
+        search_of(refit=False, checkpoint=tmp_path).fit(*digits)
+    again = search_of(refit=False, checkpoint=tmp_path, error_score="raise").fit(*digits)
+    assert_same(again, search_of(refit=False).fit(*digits))
+
+
+def test_late_failures_are_told(digits, monkeypatch):
+    run = Course._run
+
+    def fails(self, trial, epochs, model):
+        if epochs > 1:
+            raise RuntimeError("late")
+        return run(self, trial, epochs, model)
+
+    monkeypatch.setattr(Course, "_run", fails)
+    with (
+        pytest.warns(FitFailedWarning, match="4 trainings out of 4 failed.*late"),
+        pytest.raises(ValueError, match=r"All candidates failed\. The best of them said: RuntimeError: late"),
+    ):
+        search_of().fit(*digits)
+
+
+def test_what_failed_does_not_win(digits):
+    grid = {"mae__patch": [3, 2]}
+    with pytest.warns(FitFailedWarning):
+        search = search_of(grid, scoring="neg_log_loss", error_score=0).fit(*digits)
+    assert search.best_params_ == {"mae__patch": 2}
+
+
+def test_a_small_factor(digits):
+    search = search_of(factor=1.5, refit=False, pipe=pipeline(max_epochs=8)).fit(*digits)
+    assert search.n_resources_ == sorted(set(search.n_resources_))
+    assert search.n_resources_[-1] == 8
+    before, trained = 0, 0
+    for epochs, n in zip(search.n_resources_, search.n_candidates_, strict=True):
+        trained += 2 * n * (epochs - before)
+        before = epochs
+    assert len(EPOCHS) == trained + 2
+
+
+def test_plan_leaves_what_fit_needs(digits):
+    X, y = digits
+    search = search_of(cv=StratifiedKFold(2).split(X, y), refit=False)
+    assert search.plan(X, y)["epochs_in_all"].iloc[0] == 8
+    assert_same(search.fit(X, y), search_of(refit=False).fit(X, y))
+    groups = np.arange(len(X)) % 3
+    by_group = search_of(cv=LeaveOneGroupOut(), refit=False)
+    assert by_group.plan(X, y, groups=groups)["epochs_in_all"].iloc[0] == 12
+    drawn = search_of(max_candidates=2, random_state=np.random.RandomState(0), refit=False)
+    drawn.plan(X)
+    expected = search_of(max_candidates=2, random_state=np.random.RandomState(0), refit=False).fit(X, y)
+    assert drawn.fit(X, y).cv_results_["params"] == expected.cv_results_["params"]
+    with pytest.raises(ValueError, match=r"cv=\[\] gives no splits"):
+        search_of(cv=[]).fit(X, y)
+
+
+def test_names_that_must_be_long():
+    class Search(BaseEstimator):
+        cv_results_ = {
+            "params": [{"a__x": 1}, {"b__x": 1}],
+            "n_resources": [1, 1],
+            "mean_test_score": [0.1, 0.2],
+        }
+
+    display = HalvingDisplay.from_estimator(Search())
+    assert sorted(line.get_label() for line in display.lines_) == ["a__x=1", "b__x=1"]
 
 
 def test_plan_counts_what_is_trained(digits):
@@ -305,8 +430,8 @@ def test_depths_are_not_compared_early(digits):
         search_of(grid).plan(digits[0])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        search_of(grid, min_epochs=2)._check()
-        search_of({"mae__encoder_layers": [2]})._check()
+        search_of(grid, min_epochs=2)._check(None)
+        search_of({"mae__encoder_layers": [2]})._check(None)
 
 
 @pytest.mark.parametrize(

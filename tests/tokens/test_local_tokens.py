@@ -3,6 +3,7 @@
 import pickle
 import tracemalloc
 from itertools import product
+from os import cpu_count
 
 import joblib
 import numpy as np
@@ -16,9 +17,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from skmae import LinearMAE, LocalTokens
+from skmae._samples import Samples
 from skmae.datasets import load_photo_patches
 
 KINDS = ("kmeans", "random", "pca")
@@ -182,6 +184,36 @@ def test_dask_is_lazy_and_solves_by_chunks(photos):
     assert_array_equal(lazy.compute(), tokens)
     model = LinearMAE(4, mask=0.9, patch=1, channel_axis=-1)
     assert_allclose(clone(model).fit(lazy).eigenvalues_, model.fit(tokens).eigenvalues_, rtol=1e-5)
+
+
+def test_threads_are_given_back(photos):
+    da = pytest.importorskip("dask.array")
+    maker = LocalTokens(8, 4, random_state=0).fit(photos)
+    with threadpool_limits(2):
+        before = threadpool_info()
+        maker.transform(da.from_array(photos, chunks=(10, 16, 16, 3))).compute(scheduler="threads", num_workers=4)
+        assert threadpool_info() == before
+
+
+def test_rows_are_read_as_they_are_needed(photos):
+    """No more blocks lie in memory than there are threads, and some."""
+    within, most = 0, 0
+
+    def slow(rows):
+        nonlocal within
+        within -= 1
+        return rows[:, :1].astype(np.float32)
+
+    class Counted(Samples):
+        def blocks(self, size=1):
+            nonlocal within, most
+            for block in super().blocks(size):
+                within += 1
+                most = max(most, within)
+                yield block
+
+    Counted(photos.reshape(300, -1)).map_rows(slow, (1,), 1)
+    assert most <= 2 * max(2, cpu_count())
 
 
 def test_sizes_are_clipped():
