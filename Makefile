@@ -77,11 +77,19 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/cifar10_probe.py
 	$(BIN)/python benchmarks/holes.py cifar10
 	$(BIN)/python benchmarks/holes.py fixed
+	$(BIN)/python benchmarks/holes.py pixels
 	$(BIN)/python benchmarks/holes.py digits
 	$(BIN)/python benchmarks/filling.py
 	$(BIN)/python benchmarks/holes_training.py
 	$(BIN)/python benchmarks/outliers.py
 	$(BIN)/python benchmarks/outliers_kinds.py
+	$(BIN)/python benchmarks/tokens.py cifar10
+	$(BIN)/python benchmarks/tokens.py images64
+	$(BIN)/python benchmarks/tokens.py holes
+	$(BIN)/python benchmarks/tokens.py levels
+	$(BIN)/python benchmarks/tokens.py cost
+	$(BIN)/python benchmarks/tokens.py vit
+	$(BIN)/python benchmarks/halving.py
 	$(BIN)/python benchmarks/vit_speed.py
 	$(BIN)/python benchmarks/vit_probe.py
 	$(BIN)/python benchmarks/jacobian.py

@@ -393,6 +393,9 @@ def test_names_that_must_be_long():
             "mean_test_score": [0.1, 0.2],
         }
 
+        def fit(self):
+            """Nothing to do."""
+
     display = HalvingDisplay.from_estimator(Search())
     assert sorted(line.get_label() for line in display.lines_) == ["a__x=1", "b__x=1"]
 
