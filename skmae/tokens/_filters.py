@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from sklearn.cluster import MiniBatchKMeans
 
 from skmae._samples import BLOCK_ROWS, Samples
 from skmae._typing import Array, FloatArray
@@ -72,6 +71,8 @@ def _typical(whitened: FloatArray, n_filters: int, kind: FilterKind, random: np.
     n_filters = min(n_filters, len(whitened))
     if kind == "random":
         return whitened[np.sort(random.choice(len(whitened), n_filters, replace=False))]
+    from sklearn.cluster import MiniBatchKMeans  # takes a while, and `LinearMAE` is imported with this
+
     clusters = MiniBatchKMeans(n_filters, batch_size=4096, n_init=1, max_iter=20, random_state=random)
     centres: FloatArray = clusters.fit(whitened).cluster_centers_
     return centres
