@@ -64,7 +64,6 @@ except UntrustedTypesFoundException as error:
 # own. Write them down, rather than take over what the file itself asks for.
 TRUSTED = [
     "skmae._grid.PatchGrid",
-    "skmae.linear._base.Fitted",
     "skmae.linear._corruptions.Corruption",
     "skmae.linear._corruptions.Masks",
     "skmae.linear._corruptions.WhileHidden",
@@ -72,6 +71,7 @@ TRUSTED = [
     "skmae.linear._models.LinearMAE",
     "skmae.linear._problem.Problem",
     "skmae.linear._problem.Solution",
+    "skmae.linear._state.Fitted",
     "skmae.masking.Bernoulli",
 ]
 same = skops.io.load(path / "pipe.skops", trusted=TRUSTED)

@@ -59,3 +59,13 @@ def test_every_public_name_is_in_the_api_reference(module):
         again = getattr(skmae, name, None) is getattr(module, name)  # listed once, under the shorter name
         assert f"{'skmae' if again else module.__name__}.{name}" in listed
         assert "Examples\n" in getattr(module, name).__doc__, f"{name} has no example"
+
+
+def test_types_to_trust_are_where_the_example_says():
+    """skops knows types by the places that they are from."""
+    example = (ROOT / "examples" / "plot_howto_persistence.py").read_text(encoding="utf-8")
+    names = re.findall(r'^    "(skmae[\w.]+)",$', example, flags=re.MULTILINE)
+    assert len(names) >= 10
+    for name in names:
+        module, _, kind = name.rpartition(".")
+        assert getattr(import_module(module), kind).__module__ == module, name
