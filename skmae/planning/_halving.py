@@ -9,13 +9,11 @@ from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import joblib
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import clone, is_classifier
-from sklearn.exceptions import FitFailedWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import ParameterGrid, check_cv
@@ -25,8 +23,9 @@ from sklearn.utils.validation import _num_samples
 
 from skmae._compat import Interval, fit_context, import_optional
 from skmae._typing import Constraints, RandomState
-from skmae.planning._results import Row, best_first, results_of
-from skmae.planning._trials import Course, Memory, Outcome, Trial, first_of, path_to_first
+from skmae.planning._ladder import Ladder, Rung
+from skmae.planning._results import best_first, results_of
+from skmae.planning._trials import Course, Memory, Trial, first_of, path_to_first
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -40,13 +39,6 @@ _OWN = {
     "random_state": "pass n_seeds to the search",
     "verbose": "pass verbose to the search",
 }
-
-
-class Rung(NamedTuple):
-    """Epochs that each candidate has seen at its end, and how many candidates."""
-
-    epochs: int
-    n_candidates: int
 
 
 class EpochHalvingSearchCV(BaseSearchCV):
@@ -383,7 +375,7 @@ class EpochHalvingSearchCV(BaseSearchCV):
         with TemporaryDirectory() as made:
             folder = Path(made) if memory.folder is None else memory.folder
             course = Course(self.estimator, X, y, scorer, self.error_score, self.return_train_score, folder)
-            self._search(course, memory, trials, rungs)
+            self._search(Ladder(course, memory, self.n_jobs, print if self.verbose else None), trials, rungs)
         self.n_resources_, self.n_candidates_ = ([each[i] for each in rungs] for i in (0, 1))
         self.n_iterations_, self.n_splits_ = len(rungs), len(splits)
         self.scorer_, self.multimetric_ = scorer, False
@@ -391,17 +383,18 @@ class EpochHalvingSearchCV(BaseSearchCV):
             self._refit(X, y)
         return self
 
-    def _search(self, course: Course, memory: Memory, trials: list[list[Trial]], rungs: list[Rung]) -> None:
-        rows = self._climb(course, memory, trials, rungs)
+    def _search(self, ladder: Ladder, trials: list[list[Trial]], rungs: list[Rung]) -> None:
+        rows = ladder.climb(trials, rungs)
         last = [row for row in rows if row.rung == len(rungs) - 1]
-        self.noise_ = self._with_seeds(course, memory, last)
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_seeds - 1)
+        self.noise_ = ladder.average_over(seeds, last)
         self.cv_results_ = results_of(rows, with_train_score=self.return_train_score)
         best = best_first(last)[0]
         if best.error:
             raise ValueError(f"All candidates failed. The best of them said: {best.error}")
         self.best_index_ = next(i for i, row in enumerate(rows) if row is best)
         self.best_params_, self.best_score_ = best.parameters, best.mean_test_score
-        self.control_ = self._control(course, memory, best)
+        self.control_ = ladder.control(best)
 
     def _fingerprint(self, X: Any, y: Any) -> str:
         """Of what outcomes depend on, beside the trial and its epochs; not looked at where nothing is kept."""
@@ -409,108 +402,15 @@ class EpochHalvingSearchCV(BaseSearchCV):
             return ""
         from skmae.vit._checkpoint import described
 
+        given = {"": self.estimator, **self.estimator.get_params()}
+        frozen = tuple(f"{name}__" for name, value in given.items() if isinstance(value, FrozenEstimator))
         settings = {
             name: _identity(value) if hasattr(value, "get_params") else described(value)
-            for name, value in {"": self.estimator, **self.estimator.get_params()}.items()
-            if not (name in ("steps", "verbose") or name.endswith(("__steps", "__verbose")))
+            for name, value in given.items()
+            if name.rpartition("__")[2] not in ("steps", "verbose") and not name.startswith(frozen)
         }
-        settings = {name: value for name, value in settings.items() if "estimator__" not in name}  # of frozen ones
         fingerprint: str = joblib.hash((settings, self.scoring, self.return_train_score, X, y))
         return fingerprint
-
-    def _climb(self, course: Course, memory: Memory, trials: list[list[Trial]], rungs: list[Rung]) -> list[Row]:
-        """Rung by rung; the best of each go on."""
-        rows: list[Row] = []
-        going, before, began, n_failed = trials, None, perf_counter(), 0
-        for number, rung in enumerate(rungs):
-            going = going[: rung.n_candidates]
-            outcomes = self._train(course, memory, [(t, rung.epochs, before) for fold in going for t in fold])
-            n = len(going[0])
-            here = [
-                Row(number, fold[0].parameters, fold, outcomes[n * i : n * (i + 1)]) for i, fold in enumerate(going)
-            ]
-            rows += here
-            self._warn_of_failures([o for row in here for o in row.outcomes], n_failed)
-            ordered, go_on = best_first(here), rungs[number + 1].n_candidates if number + 1 < len(rungs) else 0
-            going = [row.trials for row in ordered]
-            n_failed = sum(bool(outcome.error) for row in ordered[:go_on] for outcome in row.outcomes)
-            self._forget(memory, [trial for fold in going[go_on:] for trial in fold], rung.epochs)
-            if before is not None:
-                self._forget(memory, [trial for row in here for trial in row.trials], before)
-            before = rung.epochs
-            self._say(number, rungs, perf_counter() - began)
-        return rows
-
-    def _train(self, course: Course, memory: Memory, jobs: list[tuple[Trial, int, int | None]]) -> list[Outcome]:
-        """Outcomes of trials after some epochs, from where they were after others; known ones are looked up."""
-        missing = [job for job in jobs if memory.get(job[0], job[1]) is None]
-        made = Parallel(n_jobs=self.n_jobs, return_as="generator")(
-            delayed(course.run)(trial, epochs, None if before is None else memory.get(trial, before))
-            for trial, epochs, before in missing
-        )
-        for (trial, _, _), outcome in zip(missing, made, strict=True):
-            memory.put(trial, outcome)
-        return [_known(memory, trial, epochs) for trial, epochs, _ in jobs]
-
-    def _forget(self, memory: Memory, trials: list[Trial], epochs: int) -> None:
-        """Keep no networks of trials that nobody goes on from."""
-        for trial in trials:
-            memory.forget_model(trial, epochs)
-
-    def _warn_of_failures(self, outcomes: list[Outcome], n_before: int) -> None:
-        """Warn if more of them failed than before."""
-        failed = [outcome for outcome in outcomes if outcome.error]
-        if len(failed) > n_before:
-            warnings.warn(
-                f"{len(failed)} trainings out of {len(outcomes)} failed. Their score is {self.error_score}; "
-                f"error_score='raise' raises. The last said: {failed[-1].error}",
-                FitFailedWarning,
-                stacklevel=5,
-            )
-
-    def _say(self, number: int, rungs: list[Rung], seconds: float) -> None:
-        if not self.verbose:
-            return
-        from skmae.vit._log import duration
-
-        steps = [r.n_candidates * (r.epochs - (rungs[i - 1].epochs if i else 0)) for i, r in enumerate(rungs)]
-        left = seconds / sum(steps[: number + 1]) * sum(steps[number + 1 :])
-        rung = rungs[number]
-        print(  # noqa: T201 - as trainings do
-            f"rung {number + 1}/{len(rungs)}: {rung.n_candidates} candidates, {rung.epochs} epochs, "
-            f"{duration(seconds)}, {duration(left)} left"
-        )
-
-    def _with_seeds(self, course: Course, memory: Memory, last: list[Row]) -> float:
-        """Put averages over seeds into the rows of the last rung; return the noise between seeds."""
-        if self.n_seeds == 1:
-            return np.nan
-        name = f"{path_to_first(self.estimator)}random_state"
-        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_seeds - 1)
-        of_row = [
-            [[Trial({**t.parameters, name: int(seed)}, t.train, t.test) for t in row.trials] for seed in seeds]
-            for row in last
-        ]
-        epochs = last[0].outcomes[0].epochs
-        made = self._train(course, memory, [(t, epochs, None) for row in of_row for fold in row for t in fold])
-        self._warn_of_failures(made, 0)
-        self._forget(memory, [t for row in of_row for fold in row for t in fold], epochs)
-        variances = []
-        for row, of_seeds in zip(last, of_row, strict=True):
-            runs = [row.outcomes, *([_known(memory, t, epochs) for t in fold] for fold in of_seeds)]
-            variances.append(np.var([np.mean([o.test_score for o in run]) for run in runs], ddof=1))
-            row.average(runs)
-        return float(np.sqrt(np.mean(variances)))
-
-    def _control(self, course: Course, memory: Memory, best: Row) -> dict[str, Any]:
-        """The best candidate after an epoch at no learning rate: mean and scale are learned, weights are not."""
-        name = f"{path_to_first(self.estimator)}learning_rate"
-        trials = [Trial({**t.parameters, name: 1e-30}, t.train, t.test) for t in best.trials]
-        scores = np.array(
-            [outcome.test_score for outcome in self._train(course, memory, [(t, 1, None) for t in trials])]
-        )
-        self._forget(memory, trials, 1)
-        return {"params": best.parameters, "mean_test_score": float(scores.mean()), "test_scores": scores}
 
     def _refit(self, X: Any, y: Any) -> None:
         start = perf_counter()
@@ -533,9 +433,3 @@ def _identity(estimator: Any) -> Any:
         return joblib.hash(fitted)
     weights = fitted.net_.plain_module.state_dict()
     return joblib.hash({name: value.cpu().numpy() for name, value in weights.items()})
-
-
-def _known(memory: Memory, trial: Trial, epochs: int) -> Outcome:
-    outcome = memory.get(trial, epochs)
-    assert outcome is not None  # it was put there
-    return outcome

@@ -36,6 +36,10 @@ class Trial:
     train: IntArray
     test: IntArray
 
+    def changed(self, **parameters: Any) -> "Trial":
+        """Another, on the same fold."""
+        return replace(self, parameters=self.parameters | parameters)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -170,6 +174,11 @@ class Memory:
             if found is not None:
                 self._remember(trial, found)
         return self._known.get(key)
+
+    def __getitem__(self, trial_and_epochs: tuple[Trial, int]) -> Outcome:
+        """What is known to be there."""
+        trial, epochs = trial_and_epochs
+        return self._known[id(trial), epochs]
 
     def put(self, trial: Trial, outcome: Outcome) -> None:
         self._remember(trial, outcome)

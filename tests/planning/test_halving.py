@@ -15,6 +15,8 @@ torch = pytest.importorskip("torch")
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -290,6 +292,18 @@ def test_a_checkpoint_is_that_of_what_was_frozen(digits, tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_checkpoint_is_that_of_what_is_inside(digits, tmp_path):
+    """An estimator within an estimator counts, and so do its parameters."""
+    seen = []
+    for inner in (LogisticRegression(C=1e-6), LogisticRegression(C=10), DummyClassifier(strategy="most_frequent")):
+        pipe = pipeline(callbacks=None).set_params(clf=BaggingClassifier(inner, random_state=0))
+        search = search_of(pipe=pipe, refit=False, checkpoint=tmp_path).fit(*digits)
+        assert_same(search, search_of(pipe=pipe, refit=False).fit(*digits))
+        seen.append(search.cv_results_["mean_test_score"])
+    assert not np.array_equal(seen[0], seen[1])
+    assert len(list(tmp_path.iterdir())) == 3
+
+
 @pytest.mark.parametrize("first", [{"factor": 4}, {"min_epochs": 2}])
 def test_a_classifier_that_another_search_took_farther(digits, tmp_path, first):
     sizes = {k: v for k, v in SIZES.items() if not k.startswith("decoder")}
@@ -318,7 +332,10 @@ def test_estimators_in_the_grid_are_copied(digits):
 def test_functions_in_the_grid(digits):
     pipe = pipeline(callbacks=None)
     pipe.steps.insert(1, ("f", FunctionTransformer()))
-    search_of({"f__func": [lambda Z: Z, np.tanh]}, pipe=pipe, refit=False).fit(*digits)
+    search = search_of({"f__func": [lambda Z: Z, np.tanh]}, pipe=pipe, refit=False).fit(*digits)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    without = search_of({"clf__C": [1.0, 2.0]}, pipe=pipeline(callbacks=None), refit=False).fit(*digits)
+    assert search.cv_results_["mean_test_score"][0] == without.cv_results_["mean_test_score"][0]  # C=1 is the default
 
 
 def test_a_failure_is_not_kept(digits, tmp_path, monkeypatch):
