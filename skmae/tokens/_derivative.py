@@ -46,9 +46,9 @@ class TokenDerivative:
         return _joined(pulled).T
 
     def _at(self, sample: int) -> "_Point":
-        windows, deviations, scaled, limits = self._encoder.respond(self._rows[sample : sample + 1])
-        sigma = deviations[0]
-        return _Point(windows / sigma, sigma, scaled[0] > limits[0], scaled[0] < -limits[0])
+        u, sigma, r = (each[0] for each in self._encoder.respond(self._rows[sample : sample + 1]))
+        threshold = self._encoder.filters.threshold
+        return _Point(u, sigma, r > threshold, r < -threshold)
 
     def _push(self, point: "_Point", features: Array) -> Array:
         """(k, d) to (k, n_token_features)."""
@@ -56,16 +56,16 @@ class TokenDerivative:
         windows = np.empty((k * encoder.grid.n_places, encoder.grid.n_window), encoder.dtype)
         encoder.cut(features, windows)
         responses = point.contrast(windows.reshape(k, *point.u.shape)) @ encoder.directions
-        first = encoder.averaging @ (responses * point.above)
-        second = encoder.averaging @ (responses * point.below)
+        first = encoder.grid.average(responses * point.above)
+        second = encoder.grid.average(responses * point.below)
         return np.concatenate([first, -second], axis=2).reshape(k, -1)
 
     def _pull(self, point: "_Point", tokens: Array) -> Array:
         """(k, n_token_features) to (k, d), the transposes of the same steps in reverse."""
         encoder = self._encoder
         first, second = np.split(tokens.reshape(len(tokens), encoder.grid.n_tokens, -1), 2, axis=2)
-        responses = (encoder.averaging.T @ first) * point.above
-        responses -= (encoder.averaging.T @ second) * point.below
+        responses = encoder.grid.spread(first) * point.above
+        responses -= encoder.grid.spread(second) * point.below
         return encoder.uncut(point.contrast(responses @ encoder.directions.T))
 
 

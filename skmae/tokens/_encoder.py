@@ -1,4 +1,4 @@
-"""Tokens of samples: one product for the windows of a block, and one that averages their responses."""
+"""Tokens of samples: one product for the windows of a block, and small ones that average their responses."""
 
 from typing import NamedTuple
 
@@ -16,20 +16,15 @@ class Responses(NamedTuple):
 
     Attributes
     ----------
-    windows : ndarray of shape (m * n_places, n_window)
-        Scaled pixels less the mean of their window.
-    deviations : ndarray of shape (m, n_places, 1)
-        σ of each window.
-    scaled : ndarray of shape (m, n_places, n_filters)
-        σ r.
-    limits : ndarray of shape (m, n_places, 1)
-        σ θ, which σ r or −σ r must exceed.
+    u : ndarray of shape (m, n_places, n_window)
+        Scaled pixels less the mean of their window, over σ.
+    sigma : ndarray of shape (m, n_places, 1)
+    r : ndarray of shape (m, n_places, n_filters)
     """
 
-    windows: Array
-    deviations: Array
-    scaled: Array
-    limits: Array
+    u: Array
+    sigma: Array
+    r: Array
 
 
 class TokenEncoder:
@@ -45,9 +40,8 @@ class TokenEncoder:
 
     def __init__(self, grid: TokenGrid, filters: Filters, dtype: DType):
         self.grid, self.filters, self.dtype = grid, filters, dtype
-        # σ r = F (w − its mean) − offset σ: one product with (w − its mean, σ)
+        # r = F u − offset: one product with (u, 1)
         self._weights = np.column_stack([filters.filters, -filters.offset]).T.astype(dtype)
-        self.averaging = grid.averaging.astype(dtype)
 
     @property
     def directions(self) -> Array:
@@ -65,24 +59,23 @@ class TokenEncoder:
             return self._encode(rows)
 
     def _encode(self, rows: Array) -> Array:
-        _, deviations, responses, limits = self.respond(rows)
-        averaging = self.averaging / deviations.reshape(len(rows), 1, -1)
-        above = averaging @ np.maximum(responses, limits)
-        below = averaging @ np.minimum(responses, -limits, out=responses)
-        return np.concatenate([above, -below], axis=2) - self.dtype.type(self.filters.threshold)
+        r, threshold = self.respond(rows).r, self.dtype.type(self.filters.threshold)
+        above = self.grid.average(np.maximum(r, threshold))
+        below = self.grid.average(np.minimum(r, -threshold, out=r))
+        return np.concatenate([above, -below], axis=2) - threshold
 
     def respond(self, rows: Array) -> Responses:
         """Responses to flat samples (m, d)."""
-        grid, n = self.grid, self.grid.n_window
+        m, n_places, n = len(rows), self.grid.n_places, self.grid.n_window
         pixels = np.subtract(rows, self.filters.centre, dtype=np.result_type(rows.dtype, self.dtype), casting="unsafe")
-        table = np.empty((len(rows) * grid.n_places, n + 1), self.dtype)
+        table = np.empty((m * n_places, n + 1), self.dtype)
         windows = table[:, :n]
         self.cut(pixels, windows)
-        variances = np.einsum("ij,ij->i", windows, windows) / n
-        table[:, n] = deviations = np.sqrt(variances + self.dtype.type(self.filters.flat))
-        deviations = deviations.reshape(len(rows), -1, 1)
-        scaled = (table @ self._weights).reshape(len(rows), grid.n_places, -1)
-        return Responses(windows, deviations, scaled, self.dtype.type(self.filters.threshold) * deviations)
+        variances = np.einsum("ij,ij->i", windows, windows)[:, np.newaxis] / n
+        table[:, n:] = sigma = np.sqrt(variances + self.dtype.type(self.filters.flat))
+        table /= sigma  # its last column is 1, or NaN where squares overflowed
+        r = (table @ self._weights).reshape(m, n_places, -1)
+        return Responses(windows.reshape(m, n_places, n), sigma.reshape(m, n_places, 1), r)
 
     def cut(self, pixels: Array, windows: Array) -> None:
         """Windows of scaled pixels (m, d) less their mean, into (m · n_places, n_window): linear in pixels."""

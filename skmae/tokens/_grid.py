@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from skmae._grid import check_patch
-from skmae._typing import Array, FloatArray, IntArray, Patch, Shape
+from skmae._typing import Array, FloatArray, Patch, Shape
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,21 @@ class TokenGrid:
         return prod(self.window_shape)
 
     @cached_property
-    def token_of_place(self) -> IntArray:
-        """(n_places,) the token that each window belongs to; the places are shared out as evenly as they can be."""
-        along = [np.arange(n) * tokens // n for n, tokens in zip(self.places, self.pool, strict=True)]
-        return np.ravel_multi_index(np.meshgrid(*along, indexing="ij"), self.pool).ravel()
+    def averaging(self) -> list[FloatArray]:
+        """For each axis, (tokens, places) weights of the mean; the places are shared out as evenly as they can be."""
+        members = [
+            np.arange(tokens)[:, np.newaxis] == np.arange(n) * tokens // n
+            for n, tokens in zip(self.places, self.pool, strict=True)
+        ]
+        return [each / each.sum(axis=1, keepdims=True) for each in members]
 
-    @cached_property
-    def averaging(self) -> FloatArray:
-        """(n_tokens, n_places) weights of the average that each token is."""
-        members = np.arange(self.n_tokens)[:, np.newaxis] == self.token_of_place
-        averaging: FloatArray = members / members.sum(axis=1, keepdims=True)
-        return averaging
+    def average(self, values: Array) -> Array:
+        """Mean over the places of each token: (m, n_places, k) to (m, n_tokens, k)."""
+        return _along_each_axis(self.averaging, values, self.places)
+
+    def spread(self, tokens: Array) -> Array:
+        """The transpose of `average`: (m, n_tokens, k) to (m, n_places, k)."""
+        return _along_each_axis([weights.T for weights in self.averaging], tokens, self.pool)
 
     @cached_property
     def centres(self) -> FloatArray:
@@ -97,8 +101,7 @@ class TokenGrid:
             for n, size, stride in zip(self.places, self.size, self.stride, strict=True)
         ]
         of_places = np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(self.n_places, -1)
-        centres: FloatArray = self.averaging @ of_places
-        return centres
+        return self.average(of_places[np.newaxis])[0]
 
     def channels_last(self, rows: Array) -> Array:
         """View of flat samples as (n, \\*pixels, n_channels)."""
@@ -128,6 +131,18 @@ class TokenGrid:
             )
             images[(slice(None), *seen)] += windows[(*everywhere, *offset)]
         return images
+
+
+def _along_each_axis(matrices: list[FloatArray], values: Array, shape: Shape) -> Array:
+    """Each axis of a grid of that shape multiplied by its matrix; values (m, prod(shape), k)."""
+    m, _, k = values.shape
+    before, after = m, prod(shape)
+    for matrix in matrices:
+        n_out, n_in = matrix.shape
+        after //= n_in
+        values = matrix.astype(values.dtype) @ values.reshape(before, n_in, after * k)
+        before *= n_out
+    return values.reshape(m, -1, k)
 
 
 def _for_each_axis(name: str, value: Patch, image_shape: Shape, channel_axis: int | None) -> Shape:

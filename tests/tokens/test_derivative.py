@@ -71,8 +71,8 @@ def test_no_derivative_at_the_threshold_itself():
     """Responses of θ and −θ exactly: tokens have slopes on one side only."""
     tokens, X = fitted("signal, flat")
     encoder = module.TokenEncoder(tokens._state.grid, tokens._state.filters, np.dtype(float))
-    point = encoder.respond(X[:1])
-    at = point._replace(scaled=np.where(np.arange(5) % 2, point.limits, -point.limits))
+    point, threshold = encoder.respond(X[:1]), encoder.filters.threshold
+    at = point._replace(r=np.broadcast_to(np.where(np.arange(5) % 2, threshold, -threshold), point.r.shape))
     derivative = tokens.linearize(X[:1])
     derivative._encoder.respond = lambda _: at
     assert_array_equal(derivative.jvp(np.eye(13), 0), 0)
@@ -122,8 +122,9 @@ def test_positions_are_the_means_of_what_windows_see():
         state = tokens._state.grid
         shape = tuple(state.pixels)
         seen = np.zeros((state.n_tokens, *shape))
-        for place, token in enumerate(state.token_of_place):
-            first = np.array(np.unravel_index(place, state.places)) * tokens.stride_
+        for place in np.ndindex(state.places):
+            token = np.ravel_multi_index(np.multiply(place, state.pool) // state.places, state.pool)
+            first = np.array(place) * tokens.stride_
             seen[(token, *(slice(f, f + s) for f, s in zip(first, tokens.size_, strict=True)))] += 1
         where = np.indices(shape).reshape(len(shape), -1)
         weights = seen.reshape(state.n_tokens, -1)
