@@ -89,7 +89,8 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/tokens.py levels
 	$(BIN)/python benchmarks/tokens.py cost
 	$(BIN)/python benchmarks/tokens.py vit
-	$(BIN)/python benchmarks/halving.py
+	$(BIN)/python benchmarks/halving.py digits
+	$(BIN)/python benchmarks/halving.py cifar10
 	$(BIN)/python benchmarks/vit_speed.py
 	$(BIN)/python benchmarks/vit_probe.py
 	$(BIN)/python benchmarks/jacobian.py

@@ -57,7 +57,7 @@ for _, row in verdicts[verdicts["figure"] == "11"].iterrows():
 # %%
 # And linear models?
 # ------------------
-# `suggest_masking` ranks masks and patches by linear models, in seconds. How well that agrees with the probes above
+# `suggest_masking` scores masks and patches by linear models, in seconds. How well that agrees with the probes above
 # (``python -m benchmarks.paper.proxy``): Spearman's correlation, and its 95 % interval.
 agreement = pd.read_csv(RESULTS / "proxy_agreement.csv")
 print(agreement[["ranking", "spearman", "low", "high"]].to_string(index=False))

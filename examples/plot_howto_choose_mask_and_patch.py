@@ -71,14 +71,13 @@ plt.show()
 # For a ViT: what is hidden, and what it costs
 # --------------------------------------------
 # `suggest_masking` lists, for each mask and patch, tokens and operations of a training, how far hidden pixels are from
-# visible ones, and, with a target, the score of a `LinearMAE`. Its last column says why a row stands where it stands.
+# visible ones, and, with a target, the score of a `LinearMAE`. It does not rank them.
 from skmae import ViTMAE, suggest_masking, training_cost
 
 vit = ViTMAE(embed_dim=64, encoder_layers=4, encoder_heads=4, decoder_layers=1, decoder_heads=4, max_epochs=100)
 splits = list(cv.split(X, y, photos.photo))
 table = suggest_masking(X, y, masks=masks[1:], patches=patches, n_components=8, cv=splits, estimator=vit)
-print(table["reason"][0])
-table.drop(columns="reason").round(3)
+table.round(3)
 
 # %%
 # `training_cost` also predicts time, from a few steps of single blocks on the device at hand.
@@ -101,8 +100,7 @@ plt.show()
 # %%
 # How far to trust it
 # -------------------
-# Operations are counted. The ranking is one of *linear* models, and says hardly anything of ViTs: over 18 masks and
-# patches of small ViTs on CIFAR-10, neither the linear score nor the correlation that `suggest_masking` goes by without
-# a target agreed with probes of the trained ViTs. Linear models gained from large patches, these ViTs from small ones;
-# :doc:`/choose` has the numbers. For a `LinearMAE` take the answer of the search, for a ViT the smallest patch that can
-# be paid for.
+# Operations are counted. The score is one of *linear* models, and says hardly anything of ViTs: over 18 masks and
+# patches of small ViTs on CIFAR-10 it did not agree with probes of the trained ViTs. Linear models gained from large
+# patches, these ViTs from small ones; :doc:`/choose` has the numbers. For a `LinearMAE` take the answer of the search;
+# for a ViT, :doc:`/choose` says how to go about it.

@@ -1,4 +1,5 @@
-"""How well `suggest_masking` agrees with trained ViTs: rank correlations with the probes of vit_grid.csv.
+"""How well linear models, as `suggest_masking` scores them, agree with trained ViTs: rank correlations
+with the probes of vit_grid.csv.
 
 Over the settings of mask and patch there, seeds averaged; intervals by bootstrap over settings. Writes proxy.csv (a row
 per setting) and proxy_agreement.csv.

@@ -1,4 +1,4 @@
-"""Which mask and patch may be worth training a ViT-MAE with."""
+"""What masks and patches hide and cost, before a ViT-MAE is trained with any."""
 
 from math import prod
 from numbers import Integral
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _PENALTIES = np.logspace(-3, 5, 9)
 _MASKS_DRAWN = 32  # over which the distance to what is visible is averaged
-_USUAL_CORRELATION = 0.75  # of hidden pixels with the nearest visible ones, at the settings that are common for images
 
 
 def suggest_masking(
@@ -51,15 +50,11 @@ def suggest_masking(
     estimator: "ViTMAE | None" = None,
     random_state: RandomState = 0,
 ) -> "DataFrame":
-    """Rank masks and patches for a `ViTMAE` before any is trained, by cost and by what linear models make of them.
+    """What each mask and patch would cost a `ViTMAE`, and what it would hide, before any is trained.
 
-    With targets, each `LinearMAE` is scored by how well its features predict them, in one search that reads the data
-    once; settings within a standard error of the best come first, the cheapest of them at the top. Without targets,
-    settings come first whose hidden pixels correlate with the nearest visible ones about as they do in the trainings
-    that are common for photographs (0.75): neither trivial to fill in nor hopeless.
-
-    It promises little: neither ranking agreed with the probes of small ViTs trained on CIFAR-10, which preferred small
-    patches (user guide, "Choosing hyper-parameters"). What it says of costs and of what is hidden holds.
+    It does not rank them. With targets, each `LinearMAE` is also scored by how well its features predict them, in one
+    search that reads the data once; that is for linear models, and did not agree with the probes of small ViTs trained
+    on CIFAR-10, which preferred small patches. How to choose for those: user guide, "Choosing hyper-parameters".
 
     Parameters
     ----------
@@ -88,10 +83,11 @@ def suggest_masking(
     Returns
     -------
     pandas.DataFrame
-        Best first. Columns ``mask``, ``patch``; ``tokens`` (that the encoder sees of a sample, class token included),
-        ``gflops`` (of one sample in training), ``relative_cost`` (over that of the cheapest); ``distance`` and
-        ``correlation`` (of a hidden pixel to, and with, the nearest visible one: mean, in pixels); with targets
-        ``score`` and ``score_se`` (mean over the folds, and its standard error); ``reason``.
+        A row for each patch and mask, in the order given. Columns ``mask``, ``patch``; ``tokens`` (that the encoder
+        sees of a sample, class token included), ``gflops`` (of one sample in training), ``relative_cost`` (over that of
+        the cheapest); ``distance`` and ``correlation`` (of a hidden pixel to, and with, the nearest visible one: mean,
+        in pixels); with targets ``score`` and ``score_se`` (of a `LinearMAE`: mean over the folds, and its standard
+        error).
 
     Raises
     ------
@@ -115,8 +111,6 @@ def suggest_masking(
     >>> table = suggest_masking(X, y, masks=(0.5, 0.75), patches=(1, 2), n_components=16)
     >>> table[["mask", "patch", "tokens", "score"]].shape
     (4, 4)
-    >>> print(table["reason"][0])  # doctest: +ELLIPSIS
-    The cheapest within a standard error of the best score...
     """
     pandas = import_optional("pandas", extra="plot", purpose="suggest_masking")
     rows, pixels = read_rows_on_grid(X, image_shape, channel_axis)
@@ -136,9 +130,7 @@ def suggest_masking(
     )
     table.insert(4, "relative_cost", table["gflops"] / table["gflops"].min())
     if y is None:
-        order = (table["correlation"] - _USUAL_CORRELATION).abs()
-        table["reason"] = [_reason_without(row, _USUAL_CORRELATION) for _, row in table.iterrows()]
-        return table.iloc[np.argsort(order, kind="stable")].reset_index(drop=True)
+        return table
     y = read_targets(y)
     check_consistent_length(rows, y)
     is_classes = are_classes(y)
@@ -151,9 +143,8 @@ def suggest_masking(
     mae = LinearMAE(k, image_shape=shape, channel_axis=axis)
     if probe is None:
         probe = make_pipeline(StandardScaler(), (RidgeClassifierCV if is_classes else RidgeCV)(_PENALTIES))
-    scores = _linear_scores(rows, y, settings, mae, probe, folds)
-    table["score"], table["score_se"] = scores
-    return _ranked(table).reset_index(drop=True)
+    table["score"], table["score_se"] = _linear_scores(rows, y, settings, mae, probe, folds)
+    return table
 
 
 def _check_n_components(n_components: Any) -> None:
@@ -233,37 +224,3 @@ def _linear_scores(
     search = LinearMAESearchCV(pipeline, grid, cv=cv, refit=False).fit(rows, y)
     folds = np.array([search.cv_results_[f"split{i}_test_score"] for i in range(search.n_splits_)])
     return folds.mean(axis=0), folds.std(axis=0, ddof=1) / np.sqrt(len(folds))
-
-
-def _ranked(table: "DataFrame") -> "DataFrame":
-    """Those within a standard error of the best by cost, then the others by score."""
-    best = table["score"].idxmax()
-    behind = table["score"][best] - table["score"]
-    near = behind <= table["score_se"][best]
-    order = sorted(table.index, key=lambda i: (0, table["gflops"][i]) if near[i] else (1, behind[i]))
-    table = table.assign(behind=behind, near=near).loc[order]
-    table["reason"] = [_reason(row, first=place == 0) for place, (_, row) in enumerate(table.iterrows())]
-    return table.drop(columns=["behind", "near"])
-
-
-def _reason(row: Any, *, first: bool) -> str:
-    if first:
-        return "The cheapest within a standard error of the best score." + _where_hidden(row)
-    if row["near"]:
-        return f"Within a standard error of the best score, at {row['relative_cost']:.1f} times the least cost."
-    return f"Scores {row['behind']:.3f} less than the best." + _where_hidden(row)
-
-
-def _reason_without(row: Any, usual: float) -> str:
-    away = row["correlation"] - usual
-    says = (
-        "about as in usual trainings" if abs(away) < 0.05 else "easier than usual" if away > 0 else "harder than usual"
-    )
-    return f"To fill in hidden pixels is {says}." + _where_hidden(row)
-
-
-def _where_hidden(row: Any) -> str:
-    return (
-        f" A hidden pixel is {row['distance']:.1f} pixels from the nearest visible one, with which it correlates by "
-        f"{row['correlation']:.2f}."
-    )

@@ -73,7 +73,7 @@ def training_cost(
 
     See Also
     --------
-    skmae.suggest_masking : Which of them may be worth it.
+    skmae.suggest_masking : What they hide.
 
     Notes
     -----
