@@ -405,6 +405,18 @@ def test_a_batch_that_comes_while_solving_is_not_forgotten(rng, monkeypatch):
     assert_allclose(model.eigenvalues_, LinearMAE(5, patch=2).fit(X).eigenvalues_, rtol=1e-10)
 
 
+@pytest.mark.parametrize(("make", "matrices"), [(LinearAE, 1), (LinearMAE, 2)])
+def test_a_file_holds_no_matrix_twice(make, matrices, rng):
+    X = rng.normal(size=(200, 256))
+    model = make(32).fit(X)
+    written = pickle.dumps(model)
+    assert len(written) < matrices * model.components_.nbytes + 20_000
+    again = pickle.loads(written)
+    for method in ("transform", "reconstruct"):
+        assert_array_equal(getattr(again, method)(X), getattr(model, method)(X))
+    assert_array_equal(again.inverse_transform(again.transform(X)), model.inverse_transform(model.transform(X)))
+
+
 def test_a_pending_solution_survives_pickle_copy_and_clone(rng):
     X = smooth_images(rng)
     model = LinearMAE(5, patch=2).partial_fit(X[:100])
