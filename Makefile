@@ -88,6 +88,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/tokens.py holes
 	$(BIN)/python benchmarks/tokens.py levels
 	$(BIN)/python benchmarks/tokens.py cost
+	$(BIN)/python benchmarks/tokens.py convolution
 	$(BIN)/python benchmarks/tokens.py vit
 	$(BIN)/python benchmarks/halving.py digits
 	$(BIN)/python benchmarks/halving.py cifar10

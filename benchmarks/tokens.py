@@ -8,6 +8,7 @@ kind of filters, and for each k the mask. Intervals: 95 %, paired bootstrap over
     python benchmarks/tokens.py images64  # 64 x 64 x 3, 200 classes: 10,000 and 1,000
     python benchmarks/tokens.py holes     # CIFAR-10, a square of a quarter of the area hidden in 2,000 test images
     python benchmarks/tokens.py cost      # seconds and memory of fit and transform, 50,000 images, all cores
+    python benchmarks/tokens.py convolution  # beside PyTorch's
     python benchmarks/tokens.py levels    # tokens of tokens; 20,000 training images, judged by the last 10,000 of them
     python benchmarks/tokens.py vit       # CIFAR-10, ViTMAE in the same time and in ten times as much
 """
@@ -257,20 +258,62 @@ def holes() -> None:
 
 
 def cost() -> None:
-    train = fetch_cifar10()
+    images = fetch_cifar10().images
     made = []
     for parameters in ({}, {"n_filters": 192, "pool": 3}):
-        for k in (96, 256):
-            maker = LocalTokens(**parameters, random_state=0)
-            deep = make_pipeline(maker, LinearMAE(k, mask=0.95, patch=1, channel_axis=-1))
-            start = perf_counter()
-            Z, mib = rise_of_peak(lambda deep=deep: deep.fit_transform(train.images))
-            took = round(perf_counter() - start, 1)
-            made.append(
-                {"tokens": str(parameters), "k": k, "n": len(Z), "fit_transform_s": took, "peak_mib": round(mib)}
-            )
-            print(made[-1], flush=True)
+        maker = LocalTokens(**parameters, random_state=0)
+        for how, features in (("a pipeline", of_pipeline), ("a stream", of_stream)):
+            for k in (96, 256):
+                mae = LinearMAE(k, mask=0.95, patch=1, channel_axis=-1)
+                start = perf_counter()
+                Z, mib = rise_of_peak(lambda f=features, mae=mae, maker=maker: f(maker, mae, images))
+                row = {"tokens": str(parameters), "how": how, "k": k, "n": len(Z)}
+                row |= {"fit_transform_s": round(perf_counter() - start, 1), "peak_mib": round(mib)}
+                made.append(row)
+                print(row, flush=True)
     save("tokens_cost", made)
+
+
+def of_pipeline(maker: LocalTokens, mae: LinearMAE, images: np.ndarray) -> np.ndarray:
+    """Features, with the tokens of all images in memory."""
+    return make_pipeline(maker, mae).fit_transform(images)
+
+
+def of_stream(maker: LocalTokens, mae: LinearMAE, images: np.ndarray) -> np.ndarray:
+    """Features, with the tokens of 2,000 images at a time; filters are those of the first 10,000."""
+    batches = [images[i : i + 2000] for i in range(0, len(images), 2000)]
+    maker.fit(images[:10_000])
+    for batch in batches:
+        mae.partial_fit(maker.transform(batch))
+    return np.concatenate([mae.transform(maker.transform(batch)) for batch in batches])
+
+
+def convolution() -> None:
+    """All of transform, beside the convolution alone in PyTorch: medians of five, alternating, 5,000 images."""
+    import torch
+
+    images = fetch_cifar10().images[:5000]
+    maker = LocalTokens(192, pool=3, random_state=0).fit(images)
+    weights = torch.from_numpy(np.moveaxis(maker.filters_, -1, 1).astype(np.float32))
+    pixels = torch.from_numpy(np.moveaxis(images, -1, 1).astype(np.float32)).split(256)
+
+    def convolve() -> None:
+        with torch.inference_mode():
+            for batch in pixels:
+                torch.nn.functional.conv2d(batch, weights)
+
+    seconds: dict[str, list[float]] = {"LocalTokens.transform": [], "torch conv2d alone": []}
+    for _ in range(5):
+        for name, run in zip(seconds, (lambda: maker.transform(images), convolve), strict=True):
+            start = perf_counter()
+            run()
+            seconds[name].append(perf_counter() - start)
+    rows = [
+        {"what": name, "threads": torch.get_num_threads(), "s": round(float(np.median(s)), 2)}
+        for name, s in seconds.items()
+    ]
+    print(rows)
+    save("tokens_convolution", rows)
 
 
 def levels() -> None:
@@ -322,7 +365,7 @@ def vit() -> None:
 if __name__ == "__main__":
     what = sys.argv[1] if len(sys.argv) > 1 else ""
     runs = {"cifar10": lambda: study(cifar10()), "images64": lambda: study(small64()), "holes": holes}
-    runs |= {"cost": cost, "levels": levels, "vit": vit}
+    runs |= {"cost": cost, "convolution": convolution, "levels": levels, "vit": vit}
     if what not in runs:
         sys.exit(f"{__doc__}\nPass one of {', '.join(runs)}.")
     runs[what]()

@@ -82,8 +82,8 @@ ax.invert_yaxis()
 plt.show()
 
 # %%
-# On CIFAR-10 the same pipeline has 64.8 % with 96 features, where PCA of pixels has 40; see
-# :doc:`/tokens` for that table, and for what does not help.
+# On CIFAR-10 the same pipeline, with 192 filters, 3 × 3 tokens and a mask of 0.95, has 64.6 % with 96 features, where
+# PCA of pixels has 40; see :doc:`/tokens` for that table, and for what does not help.
 #
 # Choose its mask
 # ---------------
