@@ -96,6 +96,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/vit_probe.py
 	$(BIN)/python benchmarks/jacobian.py
 	$(BIN)/python benchmarks/vit_cost.py
+	$(BIN)/python benchmarks/folder.py
 
 # Pieces under ten minutes, a CSV each: what is done, on this card, is skipped. ARGS="speed recipe" runs some of them.
 gpu: $(VENV)/.test

@@ -12,7 +12,9 @@ from scipy.sparse import issparse
 from sklearn.utils import check_array
 
 from skmae._compat import is_numpy_namespace, namespace_and_device
-from skmae._samples import ArrayLibrary, DaskSamples, DeviceSamples, Samples, is_dask, naming, to_numpy
+from skmae._dask_samples import DaskSamples
+from skmae._device_samples import DeviceSamples
+from skmae._samples import ArrayLibrary, Samples, is_dask, naming, to_numpy
 from skmae._typing import Array, BoolArray, Shape
 
 _CPU = 1  # kDLCPU of the DLPack standard

@@ -1,6 +1,7 @@
-"""Samples as rows, walked over in blocks: of arrays, memory maps and HDF5 datasets, on a device, or in Dask's chunks.
+"""Samples as rows, walked over in blocks: of arrays, memory maps and HDF5 datasets.
 
-`_reading` makes them of whatever comes in; how they differ afterwards is decided here. n samples of d features.
+`_reading` makes them of whatever comes in; `_device_samples` and `_dask_samples` have those that lie elsewhere.
+n samples of d features.
 """
 
 import re
@@ -20,16 +21,16 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from skmae._compat import array_to_numpy, import_optional, widest_float
+from skmae._compat import array_to_numpy, widest_float
 from skmae._gaps import PairSums
-from skmae._gram import EIGHT_BIT_ROWS, GramSum, eight_bit_sums, takes_eight_bit
-from skmae._typing import Array, BoolArray, DType, FloatArray, IntArray, Shape
+from skmae._gram import EIGHT_BIT_ROWS, GramSum, takes_eight_bit
+from skmae._typing import Array, BoolArray, DType, FloatArray, Shape
 
 #: Rows converted at a time. 1024 products of 8-bit numbers sum exactly in float32 (2¹⁴ · 2¹⁰ = 2²⁴).
 BLOCK_ROWS = 1024
 
 _CPU = 1  # kDLCPU of the DLPack standard
-_MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool_): 0.0}
+MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool_): 0.0}
 
 _SQUARES = (1e-140, 1e150)  # absolute values whose squares float64 sums, with all their digits
 _COMPLETE = (
@@ -211,7 +212,7 @@ class Samples:
 
     def eight_bit_blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, Array]]:
         """Of 8-bit samples, the same less the mid-point of their type, as int8, in one buffer used again and again."""
-        flip = np.uint8(_MIDPOINT[self.dtype])  # of the highest bit: of uint8, it takes 128 away
+        flip = np.uint8(MIDPOINT[self.dtype])  # of the highest bit: of uint8, it takes 128 away
         buffer = np.empty((min(size, len(self)), self.n_features), np.int8)
         for rows, values in self.blocks(size):
             block = buffer[: len(values)]
@@ -395,8 +396,8 @@ class Samples:
         Of 8-bit samples without weights it is the type's mid-point, about which sums are exact; with weights they are
         rounded, and a mid-point far from the samples would cost digits.
         """
-        if self.dtype in _MIDPOINT and weights is None:
-            return np.full(self.n_features, _MIDPOINT[self.dtype])
+        if self.dtype in MIDPOINT and weights is None:
+            return np.full(self.n_features, MIDPOINT[self.dtype])
         first = slice(0, min(BLOCK_ROWS, len(self)))
         values = self.read(first)
         seen = self.seen(first, values)
@@ -422,7 +423,7 @@ class Samples:
     ) -> "Products":
         """Add Σ w y yᵀ to the lower triangle of `scatter`, (d, d); y is x − shift, and 0 where nothing is known."""
         # less its mid-point, 8-bit data is at most 2⁷: 1024 products sum to at most 2²⁴
-        exact = weights is None and self.dtype in _MIDPOINT and bool((shift == _MIDPOINT[self.dtype]).all())
+        exact = weights is None and self.dtype in MIDPOINT and bool((shift == MIDPOINT[self.dtype]).all())
         in_float32 = exact or (dtype == np.float32 and _is_float32(shift))
         if exact and takes_eight_bit(len(self), self.n_features):
             blocks = self.eight_bit_blocks(min(8 * batch_size, EIGHT_BIT_ROWS))  # as many bytes as of float64
@@ -542,205 +543,6 @@ def _first(block: Array, weights: Weights) -> FloatArray:
     with np.errstate(over="ignore", invalid="ignore"):
         total = block.sum(axis=0, dtype=np.float64) if weights is None else weights @ block
         return np.asarray(total, np.float64)
-
-
-class DeviceSamples(Samples):
-    """Samples on a device that NumPy cannot read: products are taken there, and come to the host as sums."""
-
-    library: ArrayLibrary
-
-    @property
-    def dtype(self) -> DType:
-        return np.dtype(str(self.values.dtype).rpartition(".")[2])
-
-    def read(self, rows: Any) -> Array:
-        return array_to_numpy(self.values[rows, :])
-
-    def check_finite(self) -> None:
-        if not self._all_finite(self.values):
-            super().check_finite()
-
-    @property
-    def is_complete(self) -> bool:
-        return self._all_finite(self.values) or super().is_complete
-
-    def project(self, components: FloatArray, mean: FloatArray, fill: Fill) -> Any:
-        if self.masked is not None:
-            return super().project(components, mean, fill)
-        xp = self.library.xp
-        dtype = xp.float64 if self.values.dtype == xp.float64 else xp.float32
-        encoder, centre = xp.astype(self.adopt(components.T), dtype), xp.astype(self.adopt(mean), dtype)
-        rest = self.adopt((mean - array_to_numpy(centre).astype(np.float64)) @ components.T)
-        with np.errstate(over="ignore", invalid="ignore"):  # of libraries that compute in NumPy
-            Z = (xp.astype(self.values, dtype) - centre) @ encoder - xp.astype(rest, dtype)
-        return Z if self._all_finite(Z) else super().project(components, mean, fill)  # which finds out why
-
-    def choose_shift(self, dtype: DType, weights: Weights = None) -> FloatArray:
-        if self.dtype in _MIDPOINT and weights is None:
-            return super().choose_shift(dtype)
-        xp, widest = self.library.xp, self.library.widest
-        mean = xp.mean(xp.astype(self.values[: min(BLOCK_ROWS, len(self)), :], widest), axis=0)
-        if not self._all_finite(mean):
-            return super().choose_shift(dtype, weights)
-        # whole numbers and float32 alike are held by float32 without rounding
-        return array_to_numpy(xp.round(mean) if self._is_narrow(dtype) else mean).astype(np.float64)
-
-    def add_products(
-        self,
-        shift: FloatArray,
-        weights: Weights,
-        scatter: FloatArray,
-        *,
-        dtype: DType,
-        batch_size: int,
-        progress: Callable[[Iterator[Any]], Iterator[Any]],
-    ) -> Products:
-        sums = self._eight_bit_sums(shift, weights)
-        if sums is not None:
-            scatter += sums[1]
-            return Products(sums[0].astype(np.float64), exact=True, pairs=None)
-        xp, widest = self.library.xp, self.library.widest
-        product = xp.float32 if self._is_narrow(dtype) else xp.float64
-        centre = xp.astype(self.adopt(shift), product)
-        first, total = xp.zeros_like(centre, dtype=widest), None
-        for rows in row_blocks(len(self), batch_size):
-            block = xp.astype(self.values[rows, :], product) - centre
-            if weights is None:
-                first = first + xp.sum(xp.astype(block, widest), axis=0)
-            else:
-                w = xp.astype(self.adopt(weights[rows, np.newaxis]), product)
-                first = first + xp.sum(xp.astype(block * w, widest), axis=0)
-                block = block * xp.sqrt(w)
-            with np.errstate(over="ignore", invalid="ignore"):
-                products = xp.astype(block.T @ block, widest)
-            total = products if total is None else total + products
-        if not self._all_finite(first):  # on the host, where what is not known can be told apart
-            return super().add_products(shift, weights, scatter, dtype=dtype, batch_size=batch_size, progress=progress)
-        scatter += array_to_numpy(total)
-        return Products(array_to_numpy(first), exact=False, pairs=None)
-
-    def _eight_bit_sums(self, shift: FloatArray, weights: Weights) -> tuple[IntArray, IntArray] | None:
-        """Σ y and Σ y yᵀ in whole numbers, where they are, and PyTorch adds them so."""
-        is_torch = type(self.values).__module__.partition(".")[0] == "torch"
-        if is_torch and weights is None and self.dtype in _MIDPOINT and (shift == _MIDPOINT[self.dtype]).all():
-            return eight_bit_sums(self.values)
-        return None
-
-    def _is_narrow(self, dtype: DType) -> bool:
-        """Whether float32 products are what is asked for, or all that is needed."""
-        xp = self.library.xp
-        is_8_bit = xp.isdtype(self.values.dtype, ("bool", xp.uint8, xp.int8))
-        return dtype == np.float32 or is_8_bit or self.library.widest == xp.float32
-
-    def _all_finite(self, array: Any) -> bool:
-        xp = self.library.xp
-        return not xp.isdtype(array.dtype, "real floating") or bool(xp.all(xp.isfinite(array)))
-
-
-class DaskSamples(Samples):
-    """A Dask array, cut along its samples: read chunk by chunk, where the chunks are."""
-
-    rows_at_hand = False
-
-    def __len__(self) -> int:
-        n = self.values.shape[0]
-        if np.isnan(n):
-            raise ValueError(
-                "X has chunks of unknown size, whose rows cannot be counted. Call X.compute_chunk_sizes()."
-            )
-        return int(n)
-
-    @property
-    def dtype(self) -> DType:
-        """That of its chunks, as they are read: masked ones hold NaN in place of what they hide."""
-        masked = isinstance(getattr(self.values, "_meta", None), np.ma.MaskedArray)
-        return floating_dtype(self.values) if masked else super().dtype
-
-    @property
-    def _header(self) -> Any:
-        return np.broadcast_to(np.int8(0), (1, self.n_features))
-
-    def read(self, rows: Any) -> Array:
-        return _rows_of_chunk(self.values[rows].compute())
-
-    def blocks(self, size: int = BLOCK_ROWS) -> Iterator[tuple[slice, Array]]:
-        start = 0
-        for chunk in self._chunks():
-            values = _rows_of_chunk(chunk.compute())
-            for rows in row_blocks(len(values), size):
-                yield slice(start + rows.start, start + rows.stop), values[rows]
-            start += len(values)
-
-    def project(self, components: FloatArray, mean: FloatArray, fill: Fill) -> Any:
-        """A Dask array of features, (n, k), in the same chunks; nothing is computed."""
-        if self.masked is not None:
-            raise ValueError("visible does not go with the transform of a Dask array. Hide by NaN, in its chunks.")
-        return self.values.map_blocks(
-            _project_chunk,
-            components=components,
-            mean=mean,
-            fill=fill,
-            chunks=(self.values.chunks[0], (len(components),)),
-            drop_axis=list(range(2, self.values.ndim)),
-            meta=np.empty((0, 0), self.output_dtype),
-        )
-
-    def map_rows(self, function: Callable[[Array], Array], shape: Shape, size: int = BLOCK_ROWS) -> Any:
-        """A Dask array, (n, \\*shape), in the same chunks; nothing is computed."""
-        return self.values.map_blocks(
-            _map_chunk,
-            function=function,
-            shape=shape,
-            size=size,
-            chunks=(self.values.chunks[0], *((length,) for length in shape)),
-            drop_axis=list(range(1, self.values.ndim)),
-            new_axis=list(range(1, 1 + len(shape))),
-            meta=np.empty((0,) * (1 + len(shape)), self.output_dtype),
-        )
-
-    def reduce(self, function: Callable[[Samples, Weights], Result], weights: Weights) -> Result:
-        """Chunks are reduced on the cluster and summed in pairs; only the sum comes here.
-
-        A task that is lost with its worker is run again by the scheduler, on the same chunk: nothing counts twice.
-        """
-        delayed = import_optional("dask", extra="dask", purpose="Fitting Dask arrays").delayed
-        chunks = self._chunks()
-        cut = [None] * len(chunks) if weights is None else np.split(weights, np.cumsum(self.values.chunks[0])[:-1])
-        parts = [
-            delayed(_reduce_chunk)(function, chunk, w, number)
-            for number, (chunk, w) in enumerate(zip(chunks, cut, strict=True))
-        ]
-        while len(parts) > 1:
-            parts = [delayed(sum)(parts[first : first + 2]) for first in range(0, len(parts), 2)]
-        total: Result = parts[0].compute()
-        return total
-
-    def _chunks(self) -> Any:
-        return self.values.to_delayed().ravel()
-
-
-def _rows_of_chunk(chunk: Any) -> Array:
-    """(n, d), with NaN where a masked chunk hides its values."""
-    if isinstance(chunk, np.ma.MaskedArray):
-        chunk = np.ma.filled(chunk.astype(floating_dtype(chunk)), np.nan)
-    return np.asarray(chunk).reshape(len(chunk), prod(chunk.shape[1:]))
-
-
-def _project_chunk(chunk: Array, components: FloatArray, mean: FloatArray, fill: Fill) -> Array:
-    return Samples(_rows_of_chunk(chunk)).encode(components, mean, fill)
-
-
-def _map_chunk(chunk: Array, function: Callable[[Array], Array], shape: Shape, size: int) -> Any:
-    return Samples(_rows_of_chunk(chunk)).map_rows(function, shape, size)
-
-
-def _reduce_chunk(
-    function: Callable[[Samples, Weights], Result], chunk: Array, weights: Weights, number: int
-) -> Result:
-    try:
-        return function(Samples(_rows_of_chunk(chunk)), weights)
-    except ValueError as error:
-        raise ValueError(f"Chunk {number}: {error}") from error
 
 
 def floating_dtype(X: Any) -> DType:

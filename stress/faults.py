@@ -128,8 +128,8 @@ FAULTS: list[Fault] = [
         "weighted 8-bit sums about a far centre",
         "linear",
         "skmae._samples:Samples.choose_shift",
-        "if self.dtype in _MIDPOINT and weights is None:",
-        "if self.dtype in _MIDPOINT:",
+        "if self.dtype in MIDPOINT and weights is None:",
+        "if self.dtype in MIDPOINT:",
     ),
     line(
         "pictures of whole numbers",

@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 
 from skmae import LinearMAE, Moments, _gram
+from skmae._device_samples import DeviceSamples
 from skmae._gram import GramSum, products, takes_eight_bit
 from skmae._reading import read_samples
-from skmae._samples import DeviceSamples
 
 torch = pytest.importorskip("torch")
 
