@@ -4,7 +4,7 @@ Results of one seed are alike, and so are those of one patch: three patches are 
 by seed, or by mask, or take the patch as the unit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -58,33 +58,45 @@ def entropy(figure: str, table: pd.DataFrame) -> Iterator[Finding]:
 
 
 def depths(grid: pd.DataFrame) -> Iterator[Finding]:
-    finding = partial(Finding, script="fig10_grids")
     some = grid[(grid["patch"] == 4) & (grid["mask"] == 0.75)]
-    encoders, decoders = sorted(some["encoder_layers"].unique()), sorted(some["decoder_layers"].unique())
+    levels = {axis: sorted(some[axis].unique()) for axis in ("encoder_layers", "decoder_layers")}
 
-    def between(axis: str, high: int, low: int, value: str) -> pd.Series:
-        return differences(some, axis, high, low, value, [key for key in KEYS if key != axis])
+    def deeper(axis: str, value: str, high: int) -> pd.Series:
+        """Than the shallowest."""
+        return differences(some, axis, high, levels[axis][0], value, [key for key in KEYS if key != axis])
 
-    deeper = partial(between, "encoder_layers", encoders[-1], encoders[0])
-    more = partial(between, "decoder_layers")
-    by_seed = partial(mean_by, cluster="seed", of="seeds")
-    cost = deeper("epoch_s").groupby(level="seed").mean() / (encoders[-1] - encoders[0])
-    dear = more(decoders[-1], decoders[0], "epoch_s").groupby(level="seed").mean() / (decoders[-1] - decoders[0])
+    yield time_of_a_layer(deeper, levels)
+    yield from losses_and_probes_of_depths(deeper, levels)
+
+
+def time_of_a_layer(deeper: Callable[..., pd.Series], levels: dict[str, list[int]]) -> Finding:
+    encoder, decoder = (
+        deeper(axis, "epoch_s", depths[-1]).groupby(level="seed").mean() / (depths[-1] - depths[0])
+        for axis, depths in levels.items()
+    )
     statistic = "s per epoch, a decoder layer less an encoder layer"
-    yield finding("10", "an encoder layer costs less time", statistic, mean_of(dear - cost, "seeds"), 1)
-    needs = "30 epochs and 3 seeds: Fig. 10 here"
-    for name, values in (("encoder", deeper("test_loss")), ("decoder", more(decoders[-1], decoders[0], "test_loss"))):
-        levels = encoders if name == "encoder" else decoders
-        statistic = f"loss after 10 epochs, {levels[-1]} {name} layers less {levels[0]}"
-        claim = f"a deeper {name} rebuilds better"
-        yield finding("14", claim, statistic, by_seed(values), -1, needs=needs, is_too_small=True)
-    statistic = f"probe after 10 epochs, {encoders[-1]} encoder layers less {encoders[0]}"
-    claim = "the probe grows with the encoder"
-    yield finding("14", claim, statistic, by_seed(deeper("probe")), 1, margin=POINTS, needs=needs, is_too_small=True)
-    for level in decoders[1:]:
-        statistic = f"probe after 10 epochs, {level} decoder layers less {decoders[0]}"
-        values = by_seed(more(level, decoders[0], "probe"))
-        yield finding("14", "one decoder layer suffices", statistic, values, 0, margin=POINTS)
+    values = mean_of(decoder - encoder, "seeds")
+    return Finding("10", "an encoder layer costs less time", statistic, values, 1, "fig10_grids")
+
+
+def losses_and_probes_of_depths(deeper: Callable[..., pd.Series], levels: dict[str, list[int]]) -> Iterator[Finding]:
+    finding = partial(Finding, "14", script="fig10_grids")
+    by_seed = partial(mean_by, cluster="seed", of="seeds")
+    longer = {"needs": "30 epochs and 3 seeds: Fig. 10 here", "is_too_small": True}
+    for axis, (least, *_, most) in levels.items():
+        name = axis.removesuffix("_layers")
+        statistic = f"loss after 10 epochs, {most} {name} layers less {least}"
+        values = by_seed(deeper(axis, "test_loss", most))
+        yield finding(f"a deeper {name} rebuilds better", statistic, values, -1, **longer)
+    least, *_, most = levels["encoder_layers"]
+    statistic = f"probe after 10 epochs, {most} encoder layers less {least}"
+    values = by_seed(deeper("encoder_layers", "probe", most))
+    yield finding("the probe grows with the encoder", statistic, values, 1, margin=POINTS, **longer)
+    least, *more = levels["decoder_layers"]
+    for level in more:
+        statistic = f"probe after 10 epochs, {level} decoder layers less {least}"
+        values = by_seed(deeper("decoder_layers", "probe", level))
+        yield finding("one decoder layer suffices", statistic, values, 0, margin=POINTS)
 
 
 def along_training(table: pd.DataFrame, control: pd.DataFrame) -> Iterator[Finding]:
@@ -124,25 +136,39 @@ def mean_of_seeds(some: pd.DataFrame) -> pd.DataFrame:
 
 
 def masks_and_patches(grid: pd.DataFrame) -> Iterator[Finding]:
-    finding = partial(Finding, "11", script="fig10_grids")
     runs = shared_depth(grid)
     some = mean_of_seeds(runs)
+    yield from times(some)
+    yield from by_patch(some)
+    yield from by_mask(runs)
+
+
+def times(some: pd.DataFrame) -> Iterator[Finding]:
+    finding = partial(Finding, "11", script="fig10_grids")
     time = some.pivot(index="mask", columns="patch", values="epoch_s")
-    values = each(time.loc[0.9] / time.loc[0.1], "patches")
     statistic = "s per epoch, mask 0.9 over 0.1 (the paper: 0.4)"
-    yield finding("high masks train faster", statistic, values, -1, than=1)
+    yield finding("high masks train faster", statistic, each(time.loc[0.9] / time.loc[0.1], "patches"), -1, than=1)
     statistic = "s per epoch, patch 8 over patch 2, paired by mask"
     yield finding("large patches train faster", statistic, each(time[8] / time[2], "masks"), -1, than=1)
+
+
+def by_patch(some: pd.DataFrame) -> Iterator[Finding]:
+    finding = partial(Finding, "11", script="fig10_grids")
+    for low, high in ((2, 4), (4, 8)):
+        paired = f"patch {high} less patch {low}, paired by mask"
+        loss, probe = (
+            mean_of(differences(some, "patch", high, low, value, ["mask"]), "masks") for value in ("test_loss", "probe")
+        )
+        yield finding("small patches rebuild better", f"loss, {paired}", loss, 1)
+        yield finding("small patches probe better", f"probe, {paired}", probe, -1, margin=POINTS)
+
+
+def by_mask(runs: pd.DataFrame) -> Iterator[Finding]:
+    finding = partial(Finding, "11", script="fig10_grids")
     between = partial(differences, runs, "mask", others=["patch", "seed"])
     by_seed = partial(mean_by, cluster="seed", of="seeds")
     loss = by_seed(between(0.9, 0.1, "test_loss"))
     yield finding("low masks rebuild better", "loss, mask 0.9 less 0.1, mean of patches", loss, 1)
-    for low, high in ((2, 4), (4, 8)):
-        paired = f"patch {high} less patch {low}, paired by mask"
-        loss = mean_of(differences(some, "patch", high, low, "test_loss", ["mask"]), "masks")
-        yield finding("small patches rebuild better", f"loss, {paired}", loss, 1)
-        probe = mean_of(differences(some, "patch", high, low, "probe", ["mask"]), "masks")
-        yield finding("small patches probe better", f"probe, {paired}", probe, -1, margin=POINTS)
     for high, low in ((0.75, 0.1), (0.75, 0.5), (0.9, 0.75)):
         statistic = f"probe, mask {high} less {low}, mean of patches"
         probe = by_seed(between(high, low, "probe"))
