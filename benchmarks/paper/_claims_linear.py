@@ -50,6 +50,19 @@ def chain(table: pd.DataFrame) -> Iterator[Finding]:
     yield finding("it is largest along the diagonal", statistic, more, 1)
 
 
+def sinusoids(table: pd.DataFrame) -> Iterator[Finding]:
+    finding = partial(Finding, "4", script="fig04_sinusoids")
+    plain = table[table["model"] == "AE"].set_index("n_components")
+    statistic = "R² of the best sinusoid along each axis, mean of an AE's features, CIFAR-10"
+    claim = "features of an AE are sinusoids, of natural images too"
+    yield finding(claim, statistic, each(plain["sinusoid_r2"], "ranks"), 1, than=0.9)
+    values = each(plain["sinusoid_r2"] - plain["mixed_r2"], "ranks")
+    yield finding(f"{claim}: more than their space asks for", "the same, less that of them mixed", values, 1)
+    masked = table[table["model"] != "AE"].set_index("n_components")["sinusoid_r2"]
+    less = each(plain["sinusoid_r2"].reindex(masked.index) - masked, "settings of rank and patch")
+    yield finding("those of an MAE are others, of natural images too", "the same, AE less MAE", less, 1)
+
+
 def influence(table: pd.DataFrame) -> Iterator[Finding]:
     script = "fig05_influence"
     radius = table.groupby(["n_components", "model"])["radius_px"]

@@ -22,6 +22,7 @@ def findings(scale: Scale) -> Iterator[Finding]:
     sources: list[tuple[Callable[..., Iterator[Finding]], tuple[str, ...]]] = [
         (linear.autocorrelation, ("fig03_autocorrelation",)),
         (linear.ising, ("fig04_ising",)),
+        (linear.sinusoids, ("fig04_sinusoids",)),
         (linear.influence, ("influence",)),
         (linear.gabor, ("fig07_gabor",)),
         (linear.gabor_scan, ("fig07_scan",)),
