@@ -106,6 +106,7 @@ DEEP := --scale $(SCALE) --models $(MODELS)
 paper: $(VENV)/.test
 	$(BIN)/python -m benchmarks.paper.fig03_autocorrelation
 	$(BIN)/python -m benchmarks.paper.fig04_ising
+	$(BIN)/python -m benchmarks.paper.fig04_sinusoids
 	$(BIN)/python -m benchmarks.paper.fig05_influence
 	$(BIN)/python -m benchmarks.paper.fig07_gabor
 	$(BIN)/python -m benchmarks.paper.fig07_scan
