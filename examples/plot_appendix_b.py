@@ -56,6 +56,6 @@ error = table.groupby("mask")["error"].agg(["mean", "min", "max"])
 print((100 * error).round(1).to_string())
 
 # %%
-# It does not vanish with the mask, since what the approximation leaves out, of second order in the model, is of the same
-# order in the mask. How large it is depends on the network: 6, 29 and 270 % in three seeds, at 5 % blanked out. (None of
-# them was trained on images with blank patches: a ViTMAE leaves hidden patches out.)
+# It does not vanish with the mask, since what the approximation leaves out, of second order in the model, is of the
+# same order in the mask. How large it is depends on the network: 6, 29 and 270 % in three seeds, at 5 % blanked out.
+# (None of them was trained on images with blank patches: a ViTMAE leaves hidden patches out.)
