@@ -109,16 +109,20 @@ DEEP := --scale $(SCALE) --models $(MODELS)
 paper: $(VENV)/.test
 	$(BIN)/python -m benchmarks.paper.fig03_autocorrelation
 	$(BIN)/python -m benchmarks.paper.fig04_ising
+	$(BIN)/python -m benchmarks.paper.fig04_sinusoids
 	$(BIN)/python -m benchmarks.paper.fig05_influence
 	$(BIN)/python -m benchmarks.paper.fig07_gabor
+	$(BIN)/python -m benchmarks.paper.fig07_scan
 	$(BIN)/python -m benchmarks.paper.depth_maps
 	$(BIN)/python -m benchmarks.paper.fig08_jacobian $(DEEP)
 	$(BIN)/python -m benchmarks.paper.fig08_jacobian $(DEEP) --data tiny-imagenet
 	$(BIN)/python -m benchmarks.paper.fig10_grids $(DEEP)
 	$(BIN)/python -m benchmarks.paper.fig10_grids $(DEEP) --finetune
 	$(BIN)/python -m benchmarks.paper.fig10_grids $(DEEP) --along
+	$(BIN)/python -m benchmarks.paper.fig10_grids $(DEEP) --control
 	$(BIN)/python -m benchmarks.paper.fig12_finetune $(DEEP)
 	$(BIN)/python -m benchmarks.paper.fig12_finetune $(DEEP) --memory
+	$(BIN)/python -m benchmarks.paper.higher_orders $(DEEP) --seeds 0
 	$(BIN)/python -m benchmarks.paper.appendix_b $(DEEP)
 	$(BIN)/python -m benchmarks.paper.appendix_d_cka $(DEEP)
 	$(BIN)/python -m benchmarks.paper.fig22_spectra

@@ -78,22 +78,41 @@ html_theme_options = {
 html_sidebars = {"tutorial": [], "howto": [], "paper": [], "comparison": [], "changelog": [], "contributing": []}
 
 
+def number(text):
+    return f"{float(text):.3g}".replace("-", "−")
+
+
+def verdict_cells(row):
+    """Cells of a row of verdicts.csv: numbers that are compared with zero, within no margin, need not say so."""
+    interval = "" if row["low"] == "nan" else f" ({number(row['low'])} to {number(row['high'])})"
+    against = f"; against {number(row['than'])}" if float(row["than"]) else ""
+    margin = f"; margin {number(row['margin'])}" if float(row["margin"]) else ""
+    decided = f": {row['decided_by']}" if row["decided_by"] else ""
+    kind = "" if row["interval"] == "none" else f"{row['interval']}, "
+    return [
+        row["figure"],
+        row["claim"],
+        row["statistic"],
+        number(row["value"]) + interval + against + margin,
+        f"{kind}{row['n']} {row['of']}",
+        f"**{row['verdict']}**{decided}",
+        f"`{row['command']}`",
+    ]
+
+
 def verdicts():
     """The table of the paper's claims, as Markdown, from benchmarks/results/verdicts.csv."""
     path = RESULTS / "verdicts.csv"
-    columns = ("figure", "paper", "statistic", "value", "low", "high", "interval", "verdict", "command")
+    columns = {"figure", "claim", "statistic", "value", "low", "high", "interval", "n", "of", "than", "margin"}
+    columns |= {"verdict", "decided_by", "command"}
     if not path.exists():
-        raise ConfigError(f"{path} is missing: docs/paper.md shows its columns {', '.join(columns)}.")
+        raise ConfigError(f"{path} is missing: docs/paper.md shows its columns {', '.join(sorted(columns))}.")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    if not rows or not set(columns) <= rows[0].keys():
-        raise ConfigError(f"{path} must have rows, and the columns {', '.join(columns)}.")
-    lines = ["| Fig. | the paper | statistic | value (from, to) | here | command |", "| --- " * 6 + "|"]
-    for row in rows:
-        text = {key: row[key].replace("|", r"\|") for key in columns}
-        value, low, high = (f"{float(row[key]):.3g}".replace("-", "−") for key in ("value", "low", "high"))
-        text["range"] = f"{value} ({low}, {high}; {row['interval']})"
-        lines.append("| {figure} | {paper} | {statistic} | {range} | {verdict} | `{command}` |".format(**text))
+    if not rows or not columns <= rows[0].keys():
+        raise ConfigError(f"{path} must have rows, and the columns {', '.join(sorted(columns))}.")
+    lines = ["| Fig. | the paper | statistic | value (from, to) | n | here | command |", "| --- " * 7 + "|"]
+    lines += ["| " + " | ".join(cell.replace("|", r"\|") for cell in verdict_cells(row)) + " |" for row in rows]
     return "\n".join(lines)
 
 

@@ -11,7 +11,6 @@ Jacobian instead. How good is that, and for which masks?
 # A linear model: exact
 # ---------------------
 import matplotlib.pyplot as plt
-import numpy as np
 
 from skmae import LinearMAE
 from skmae.datasets import load_photo_patches
@@ -43,12 +42,20 @@ left.plot(mean.index, mean["true"], "o-", label="true")
 left.plot(mean.index, mean["linearized"], "s--", label="linearized (Appendix B)")
 left.set(xlabel="Share blanked out", ylabel="Loss (grey levels²)", xscale="log")
 left.legend()
+table["error"] = (table["linearized"] - table["true"]) / (table["true"] - table["at_mean_mask"])
 for seed, rows in table.groupby("seed"):
-    right.plot(rows["mask"], 100 * (rows["linearized"] / rows["true"] - 1), "o-", label=f"seed {seed}")
+    right.plot(rows["mask"], 100 * rows["error"], "o-", label=f"seed {seed}")
 right.axhline(0, color="grey", linewidth=0.8)
-right.set(xlabel="Share blanked out", ylabel="Error of the approximation (%)", xscale="log")
+right.set(xlabel="Share blanked out", ylabel="Error over what masks add (%)", xscale="log")
 right.legend()
 
 # %%
-error = np.abs(table["linearized"] / table["true"] - 1).groupby(table["mask"]).mean()
-print((100 * error).round(1).rename("error, %").to_string())
+# What masks add is what the true loss exceeds that of images that are faded to the mean, q x, by: the first term of the
+# approximation is exact, and of the whole loss its error would be small whatever the second term.
+error = table.groupby("mask")["error"].agg(["mean", "min", "max"])
+print((100 * error).round(1).to_string())
+
+# %%
+# It does not vanish with the mask, since what the approximation leaves out, of second order in the model, is of the
+# same order in the mask. How large it is depends on the network: 6, 29 and 270 % in three seeds, at 5 % blanked out.
+# (None of them was trained on images with blank patches: a ViTMAE leaves hidden patches out.)

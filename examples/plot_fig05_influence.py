@@ -52,4 +52,4 @@ print(some.pivot(index="model", columns="n_components", values="radius_px"))
 # %%
 # MAEs look farther than the others, whatever the number of features: as in the paper. AE before DAE holds only where an
 # AE is the identity, with all features. With fewer, an AE is a sharp cut-off in the spectrum, whose ripples reach far,
-# and noise damps them: there the DAE's mean distance is a little *smaller*.
+# and noise damps them: there the DAE's mean distance is *smaller*, by up to 3.3 pixels.

@@ -55,5 +55,5 @@ for ax, (name, file) in zip(axes, {"CIFAR-10": "vit_entropy", "Tiny ImageNet": "
 
 # %%
 # Entropy grows with the patch in all of them: as in the paper. On CIFAR-10 the mask matters less, from 0.5 to 0.9 less
-# than the patch from 2 to 8. On 64 × 64 pixels it matters more than the patch, of which only 8 and 16 were compared, by
-# one seed.
+# than the patch from 2 to 8. On 64 × 64 pixels it matters more than the patch, of which only 8 and 16 were compared;
+# one seed decides neither.

@@ -60,12 +60,16 @@ for ax, (name, (title, form)) in zip(axes, panels.items(), strict=True):
 print("seeds:", depths[["probe", "finetuned"]].count(), sep="\n")
 
 # %%
-# Probe along training (Fig. 10): ``--along``, 30 epochs, encoders of 2, 4 and 8 blocks, one decoder block.
+# Probe along training (Fig. 10): ``--along``, 30 epochs, encoders of 2, 4 and 8 blocks, one decoder block; at epoch 0,
+# what was not trained (``--control``, mean of seeds).
 along = pd.read_csv(RESULTS / "vit_along.csv")
+control = pd.read_csv(RESULTS / "vit_grid_control.csv")
+untrained = control[control["patch"] == 4].groupby("encoder_layers")["probe"].mean()
 figure, ax = plt.subplots()
 for (blocks, rows), marker in zip(along.groupby("encoder_layers"), "osD", strict=True):
     rows = rows.groupby("epoch")["probe"].mean()
-    ax.plot(rows.index, 100 * rows, marker=marker, label=f"{blocks} encoder blocks")
+    probes = [untrained[blocks], *rows]
+    ax.plot([0, *rows.index], 100 * np.array(probes), marker=marker, label=f"{blocks} encoder blocks")
 ax.set(xlabel="Epoch of pretraining", ylabel="Probe, test accuracy (%)")
 ax.legend()
 
@@ -74,5 +78,6 @@ ax.legend()
 verdicts = pd.read_csv(RESULTS / "verdicts.csv")
 verdicts = verdicts[verdicts["figure"].isin(["10", "14", "15"])]
 for _, row in verdicts.iterrows():
-    print(f"{row['paper']}: {row['verdict']}.")
-    print(f"    {row['statistic']}: {row['value']:.3g} ({row['low']:.3g} to {row['high']:.3g})")
+    print(f"{row['claim']}: {row['verdict']}.")
+    interval = "no interval" if np.isnan(row["low"]) else f"{row['low']:.3g} to {row['high']:.3g}"
+    print(f"    {row['statistic']}: {row['value']:.3g} ({interval}); {row['n']} {row['of']}")

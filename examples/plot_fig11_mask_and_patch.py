@@ -48,11 +48,18 @@ for ax in axes:
 print("seeds:", grid["seed"].nunique().unstack(), sep="\n")
 
 # %%
-# What the paper found, against this run (``python -m benchmarks.paper.verdicts``), with 95 % intervals:
+# The same networks with fresh weights (``--control``), 4 + 1 blocks, by patch: no mask can change them.
+control = pd.read_csv(RESULTS / "vit_grid_control.csv")
+untrained = control[control["encoder_layers"] == 4].groupby("patch")["probe"]
+print(untrained.agg(["mean", "min", "max"]).round(3))
+
+# %%
+# What the paper found, against this run (``python -m benchmarks.paper.verdicts``), with intervals:
 verdicts = pd.read_csv(RESULTS / "verdicts.csv")
 for _, row in verdicts[verdicts["figure"] == "11"].iterrows():
-    print(f"{row['paper']}: {row['verdict']}.")
-    print(f"    {row['statistic']}: {row['value']:.3g} ({row['low']:.3g} to {row['high']:.3g})")
+    print(f"{row['claim']}: {row['verdict']}.")
+    interval = "no interval" if np.isnan(row["low"]) else f"{row['low']:.3g} to {row['high']:.3g}"
+    print(f"    {row['statistic']}: {row['value']:.3g} ({interval}); {row['n']} {row['of']}")
 
 # %%
 # And linear models?

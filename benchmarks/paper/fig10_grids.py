@@ -1,7 +1,8 @@
 """Figs. 10, 11, 14, 15: ViTMAEs by mask × patch and by depth of encoder × decoder: time, loss, probe, fine-tuned.
 
 On CIFAR-10; 10,000 test images. Resumable: rows of vit_grid.csv (and with --finetune vit_grid_finetune.csv, with
---along vit_along.csv) are not run again, and every model keeps its checkpoints in --models.
+--along vit_along.csv, with --control vit_grid_control.csv) are not run again, and every model keeps its checkpoints in
+--models.
 """
 
 from collections.abc import Iterator
@@ -113,6 +114,23 @@ def run_along(options: Any, train: Any, test: Any) -> None:
                 append(name, {**key, "train_loss": round(loss, 5), "probe": row["score"]})
 
 
+def run_control(options: Any, train: Any, test: Any) -> None:
+    """Probes of the grids' encoders as they are before training: what masks and decoders cannot change."""
+    scale = SCALES[options.scale]
+    name = scale.results("vit_grid_control")
+    done = {(row["patch"], row["encoder_layers"], row["seed"]) for row in rows_of(name)}
+    encoders = sorted({(setting["patch"], setting["encoder_layers"]) for setting in settings(scale)}, reverse=True)
+    for seed in options.seeds:
+        for patch, encoder_layers in encoders:
+            if (str(patch), str(encoder_layers), str(seed)) in done:
+                continue
+            sizes = {"patch": patch, "encoder_layers": encoder_layers}
+            untrained = vit(scale, options.models, seed, **sizes, checkpoint=None)._untrained(train.images, seed)
+            row = {**sizes, "seed": seed, "probe": probe(untrained, train, test)}
+            append(name, row)
+            print(row, flush=True)
+
+
 def main() -> None:
     parser = arguments(__doc__, deep=True)
     parser.add_argument(
@@ -120,11 +138,13 @@ def main() -> None:
     )
     parser.add_argument("--finetune", action="store_true", help="fine-tune the models of the grids")
     parser.add_argument("--along", action="store_true", help="probe along training")
+    parser.add_argument("--control", action="store_true", help="probe what was not trained")
     options = parser.parse_args()
     train, test = fetch_cifar10(), fetch_cifar10(subset="test")
     n = SCALES[options.scale].images
     train.images, train.target = train.images[:n], train.target[:n]
-    run = run_finetuning if options.finetune else run_along if options.along else run_grids
+    others = {"finetune": run_finetuning, "along": run_along, "control": run_control}
+    run = next((others[name] for name in others if getattr(options, name)), run_grids)
     run(options, train, test)
 
 
