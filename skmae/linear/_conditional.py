@@ -7,9 +7,11 @@ With O the visible features of a sample, H the hidden ones, y = x − μ, and A 
 The first form takes a factor of O × O, the second one of H × H, and P once. In the samples that S is known from, the
 error of feature h has the second moment S_hh − (K S_OH)_hh − λ ‖K_h‖². In others it is 1 / (1 − f / (n − 1))² times as
 large, where f = tr S_OO A_OO⁻¹ are the degrees of freedom that the answer uses: generalised cross-validation (Golub,
-Heath and Wahba, 1979), which chooses λ as well. Where pairs of features are known from fewer than all samples, entries
-of S have errors of their own, of variance ν S_ii S_jj or so, ν = 1 / N − 1 / n. If these were independent, they would
-add ν (S_hh + Σ_o K_ho² S_oo) tr S A_OO⁻¹ to the error. (n samples, N that know a pair, d features.)
+Heath and Wahba, 1979), which chooses λ as well, with 1.4 f in place of f (Kim and Gu, 2004): samples that resemble one
+another, as crops of one photograph do, would have it follow each of them. Where pairs of features are known from fewer
+than all samples, entries of S have errors of their own, of variance ν S_ii S_jj or so, ν = 1 / N − 1 / n. If these were
+independent, they would add ν (S_hh + Σ_o K_ho² S_oo) tr S A_OO⁻¹ to the error. (n samples, N that know a pair, d
+features.)
 """
 
 from collections.abc import Callable
@@ -29,6 +31,9 @@ from skmae.moments import Moments
 
 _SHARES = np.logspace(-9, 1, 61)  # of the average variance: what λ is chosen from
 _KEPT = 4  # answers to masks that may come again; one takes d × d at most
+_NOTHING = 1e-6  # of the variance: what rounding leaves of an error of zero
+_COPIES = 3  # of each sample, on average: where there seem to be more, few directions carry all there is
+_CAUTION = 1.4  # times the degrees of freedom, when λ is chosen
 _LEAST_REST = 1e-6  # of degrees of freedom: what rounding leaves of none
 
 
@@ -76,10 +81,10 @@ class Conditional:
         return cls(mean, S, Count(min(moments.n_rows, known), known), grid, max(1 / known - 1 / n, 0.0))
 
     def __init__(self, mean: FloatArray, S: FloatArray, n: "Count", grid: PatchGrid, noise: float = 0.0):
-        self.mean, self._n, self._noise = mean, n, noise
+        self.mean, self._noise = mean, noise
         self._variance = S.diagonal().copy()
         S = np.asfortranarray(S)
-        self._ridge = _choose_ridge(S, n, _half_visible(grid), noise)
+        self._ridge, self._n = _choose_ridge(S, n, _half_visible(grid), noise)
         S[np.diag_indices_from(S)] += self._ridge
         self._systems = _Systems(S, self._ridge)
         self._answer = lru_cache(_KEPT)(self._systems.answer)
@@ -154,26 +159,31 @@ def _half_visible(grid: PatchGrid) -> BoolArray:
     return ~np.isin(parts, hidden)
 
 
-def _choose_ridge(S: FloatArray, n: Count, seen: BoolArray, noise: float) -> float:
-    """λ of the least error in other samples under one mask; zero where nothing varies."""
+def _choose_ridge(S: FloatArray, n: Count, seen: BoolArray, noise: float) -> tuple[float, Count]:
+    """λ of the least error in other samples under one mask, zero where nothing varies; and n without copies."""
     average = float(np.trace(S)) / len(S)
     values, U = symmetric_eigen(np.asfortranarray(S[np.ix_(seen, seen)]))
     if not values[0] > 0:
-        return average * float(_SHARES[0])
+        return average * float(_SHARES[0]), n
     values = values[carries_signal(values, len(values))] / average
     cross = np.asfortranarray(S[np.ix_(seen, ~seen)]) / average
     squares = (dgemm(1.0, U[:, : len(values)], cross, trans_a=1) ** 2).sum(axis=1)
-    free, ridges = n.free(len(U)), _SHARES[:, np.newaxis]
+    ridges = _SHARES[:, np.newaxis]
     total = S.diagonal()[~seen].sum() / average
     # both shrink with λ where all samples are told apart: neither is taken as a difference of what is nearly the same
     beyond = total - (squares / values).sum()
+    if beyond < _NOTHING * total and _COPIES * (len(values) + 1) >= n.n_rows:  # each told apart: the others are copies
+        n = n._replace(n_rows=min(n.n_rows, len(values) + 1))
+    free = n.free(len(U))
     errors = (ridges**2 / (values * (values + ridges) ** 2)) @ squares
     rest = (ridges / (values + ridges)).sum(axis=1)
     if len(values) < free:
         errors, rest = errors + max(beyond, 0.0), rest + free - len(values)
     inverse = (1 / (values + ridges)).sum(axis=1) + (len(U) - len(values)) / _SHARES
     excess = noise * (total + (1 / (values + ridges) ** 2) @ squares) * inverse
-    return average * float(_SHARES[np.argmin(errors / (rest / free) ** 2 + excess)])
+    left = 1 - _CAUTION * (1 - rest / free)
+    risks = np.where(left > _LEAST_REST, errors / np.maximum(left, _LEAST_REST) ** 2 + excess, np.inf)
+    return average * float(_SHARES[np.argmin(risks)]), n
 
 
 def _from_second(A: FloatArray, seen: BoolArray, ridge: float) -> _Answer:

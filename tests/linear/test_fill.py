@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.ndimage import gaussian_filter
 from sklearn import config_context
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
@@ -36,12 +37,13 @@ def regressed(X, x, seen, ridge):
     return filled
 
 
-def errors_by_hat_matrix(X, seen, ridge):
+def errors_by_hat_matrix(X, seen, ridge, caution=1.0):
     """Generalised cross-validation of each hidden feature, by its definition: the squared error in other samples."""
     n, Y = len(X), X - X.mean(axis=0)
     hat = Y[:, seen] @ np.linalg.solve(Y[:, seen].T @ Y[:, seen] + n * ridge * np.eye(seen.sum()), Y[:, seen].T)
     rest = Y[:, ~seen] - hat @ Y[:, ~seen]
-    return (rest**2).mean(axis=0) / (1 - np.trace(hat) / (n - 1)) ** 2
+    left = 1 - caution * np.trace(hat) / (n - 1)
+    return (rest**2).mean(axis=0) / left**2 if left > 0 else np.full(Y[:, ~seen].shape[1], np.inf)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.7])  # few hidden features, and few visible ones, are solved differently
@@ -73,8 +75,32 @@ def test_the_ridge_is_that_of_the_least_error_in_other_samples(noise, rng):
     flat = X.reshape(len(X), -1)
     seen = _conditional._half_visible(model._problem.grid)
     ridges = _conditional._SHARES * flat.var(axis=0).mean()
-    errors = [errors_by_hat_matrix(flat, seen, ridge).sum() for ridge in ridges]
+    errors = [errors_by_hat_matrix(flat, seen, ridge, caution=1.4).sum() for ridge in ridges]
     assert_allclose(ridge_of(model), ridges[np.argmin(errors)])
+
+
+def smooth_fields(rng, n):
+    return gaussian_filter(rng.standard_normal((n, 12, 12)), (0, 2, 2)) * 100 + rng.standard_normal((n, 12, 12))
+
+
+@pytest.mark.parametrize("copies", [slice(0), slice(1), slice(None)])  # of no sample, of one, of each
+def test_std_holds_where_samples_are_copies(copies, rng):
+    """More pixels than samples: those that come twice are no reason to be surer."""
+    X, new = smooth_fields(rng, 50), smooth_fields(rng, 200)
+    holes = new.copy()
+    holes[:, 4:8, 4:8] = np.nan
+    model = LinearMAE(4, patch=2).fit_moments(Moments.from_data(np.concatenate([X, X[copies]])))
+    filled, std = model.fill(holes, return_std=True)
+    hidden = np.isnan(holes)
+    assert 0.92 < (np.abs(filled - new) < 1.96 * std)[hidden].mean() < 0.98
+
+
+def test_what_few_directions_carry_is_filled_exactly(rng):
+    X = (rng.standard_normal((300, 6)) @ rng.standard_normal((6, 144))).reshape(300, 12, 12)
+    holes = X[:20].copy()
+    holes[:, 4:8, 4:8] = np.nan
+    model = LinearMAE(4, patch=2).fit_moments(Moments.from_data(X))
+    assert_allclose(model.fill(holes, method="conditional"), X[:20], atol=1e-5)
 
 
 def test_half_of_the_patches_are_hidden_where_the_ridge_is_chosen():
