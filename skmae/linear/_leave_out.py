@@ -8,8 +8,9 @@ so that q = (P y)_jᵀ P_jj⁻¹ (P y)_j is χ² with |j| degrees of freedom whe
 serves every patch at every place. Real q have longer tails: c times a χ² with ν degrees of freedom has the mean and the
 variance of their logarithm, ψ(ν/2) + log 2c and ψ′(ν/2).
 
-A training sample has drawn P towards itself. Without it, S is S − y yᵀ / n, and by Sherman and Morrison, with
-c = n − yᵀ P y, its q is n² q / (c (c + q)): what a sample has that is new.
+A training sample has drawn μ and P towards itself. Without it, y is n / (n − 1) times as large and S is
+n / (n − 1) (S − y yᵀ / (n − 1)), so that by Sherman and Morrison, with c = n − 1 − yᵀ P y, its q is
+n (n − 1) q / (c (c + q)): what a sample has that is new. (ε tr S / d is taken to grow as S does.)
 """
 
 from collections.abc import Iterator
@@ -144,8 +145,9 @@ def log_scores(Y: Floats, precision: FloatArray, windows: Windows) -> tuple[Floa
 
 def without_themselves(values: Floats, squares: Floats, n_training: int) -> Floats:
     """What `log_scores` of training samples had been, had each not been among the `n_training`."""
-    rest = np.maximum(n_training - squares, np.finfo(values.dtype).eps)[:, np.newaxis]
-    scores: Floats = values + np.log(n_training**2 / rest) - np.log(rest + np.exp(values))
+    others = n_training - 1
+    rest = np.maximum(others - squares, np.finfo(values.dtype).eps)[:, np.newaxis]
+    scores: Floats = values + np.log(n_training * others / rest) - np.log(rest + np.exp(values))
     return scores
 
 

@@ -16,7 +16,7 @@ from skmae._estimator import GridEstimator
 from skmae._grid import PatchGrid, check_patch
 from skmae._parameters import GRID, GRID_DOCS, MASKING, shared_docs
 from skmae._samples import Samples
-from skmae._typing import Array, ChannelAxis, Constraints, FloatArray, IntArray, Patch, Shape
+from skmae._typing import Array, ChannelAxis, Constraints, DType, FloatArray, IntArray, Patch, Shape
 from skmae.linear._leave_out import LogScores, Windows, log_scores, precision_of, without_themselves
 from skmae.moments import Moments
 
@@ -151,7 +151,9 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         windows = self._windows(samples.n_features, samples.sample_shape)
         self._learn(Moments._of(samples), windows)
         samples.record(self)
-        parts = [scores for _, *scores in self._log_scores(_some(samples))]
+        # as many features as samples tell all of them apart: what is left of n − 1 takes more digits than float32 has
+        dtype = np.dtype(np.float64) if len(samples) <= samples.n_features else samples.output_dtype
+        parts = [scores for _, *scores in self._log_scores(_some(samples), dtype)]
         values, squares = map(np.concatenate, zip(*parts, strict=True))
         fresh = without_themselves(values, squares, len(samples))
         self._log_scores_of_training = LogScores.of(fresh)
@@ -304,7 +306,7 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         """
         samples = self._whole_samples(X)
         scores = np.empty(len(samples), samples.output_dtype)
-        for rows, values, _ in self._log_scores(samples):
+        for rows, values, _ in self._log_scores(samples, samples.output_dtype):
             scores[rows] = -self._log_scores_of_training.standardise(values).max(axis=1)
         return scores
 
@@ -362,7 +364,7 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         samples = self._whole_samples(X)
         windows, known = self._fitted_windows, self._log_scores_of_training
         out = np.empty((len(samples), *windows.grid.grid_shape), samples.output_dtype)
-        for rows, values, _ in self._log_scores(samples):
+        for rows, values, _ in self._log_scores(samples, samples.output_dtype):
             if kind == "score":
                 out[rows] = windows.largest_at_pixels(known.standardise(values))
             else:
@@ -374,9 +376,9 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         samples.check_finite()
         return samples
 
-    def _log_scores(self, samples: Samples) -> Iterator[tuple[slice, Array, Array]]:
+    def _log_scores(self, samples: Samples, dtype: DType) -> Iterator[tuple[slice, Array, Array]]:
         """Rows, their log scores (m, n_windows), and yᵀ P y of the whole, some at a time."""
-        for rows, block in samples.centred_blocks(self.mean_, samples.output_dtype, _ROWS):
+        for rows, block in samples.centred_blocks(self.mean_, dtype, _ROWS):
             yield rows, *log_scores(block, self.precision_, self._fitted_windows)
 
     def __sklearn_tags__(self) -> Tags:

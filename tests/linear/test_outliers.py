@@ -161,6 +161,14 @@ def test_contamination_is_the_share_of_training_samples_below_the_threshold(rng)
     assert (PatchOutlierDetector(2, contamination=0.2).fit_predict(X) < 0).mean() == 0.2
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
+def test_fewer_samples_than_features_do_not_make_new_ones_odd(dtype, rng):
+    X = (40 * correlated(rng, 300, (12, 12)) + 128).clip(0, 255).astype(dtype)
+    detector = PatchOutlierDetector(3).fit(X[:60])
+    assert (detector.predict(X[60:]) < 0).mean() < 0.12  # all of them, were it not for what the mean has seen
+    assert (detector.patch_scores(X[60:], kind="pvalue") < 1e-6).mean() < 0.001
+
+
 @pytest.mark.parametrize("n", [80, 300])
 def test_few_samples_of_many_features_do_not_make_new_ones_odd(n, rng):
     """64 features: training samples lie much nearer to what they are compared with than others do."""
@@ -171,16 +179,16 @@ def test_few_samples_of_many_features_do_not_make_new_ones_odd(n, rng):
     assert (p < 0.01).mean() < 0.08  # the least of the four patches that cover a pixel
 
 
-@pytest.mark.parametrize("n", [20, 200])
+@pytest.mark.parametrize("n", [15, 40, 200])  # of 20 features
 def test_a_training_sample_is_scored_as_if_it_were_none(n, rng):
-    X = correlated(rng, n, (4, 5)).reshape(n, -1)
-    detector = PatchOutlierDetector(2, image_shape=(4, 5), regularization=1e-2).fit(X)
-    Y, windows = X - detector.mean_, detector._fitted_windows
-    A = np.linalg.inv(detector.precision_)
-    found = without_themselves(*log_scores(Y[:5], detector.precision_, windows), n)
-    for y, values in zip(Y[:5], found, strict=True):
-        without = np.linalg.inv(A - np.outer(y, y) / n)
-        assert_allclose(values, log_scores(y[np.newaxis], without, windows)[0][0], rtol=1e-6)
+    """Against moments of all others: neither the mean nor the second moment has seen it."""
+    X = correlated(rng, n, (4, 5)).reshape(n, -1) + 3
+    detector = PatchOutlierDetector(2, image_shape=(4, 5)).fit(X)
+    windows = detector._fitted_windows
+    found = without_themselves(*log_scores(X[:5] - detector.mean_, detector.precision_, windows), n)
+    for i, values in enumerate(found):
+        others = PatchOutlierDetector(2, image_shape=(4, 5)).fit(np.delete(X, i, axis=0))
+        assert_allclose(values, log_scores(X[i : i + 1] - others.mean_, others.precision_, windows)[0][0], atol=0.3)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int32"])
