@@ -34,7 +34,7 @@ for name, photo in {"flower": "flower.jpg", "temple": "china.jpg"}.items():
 # Folders larger than memory: ``memory_map="images.npy"``.
 import warnings
 
-from skmae.datasets import load_image_folder
+from skmae.datasets import load_image, load_image_folder
 
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
@@ -71,7 +71,8 @@ import joblib
 joblib.dump((pipe, pictures.target_names), folder / "model.joblib")
 
 loaded, names = joblib.load(folder / "model.joblib")
-some = load_image_folder(folder / "flower", 32).images[:4]  # a folder of new pictures is read in the same way
+new = sorted((folder / "flower").iterdir())[:4]
+some = np.stack([load_image(file, 32) for file in new])  # read as those of the folder were
 figure, axes = plt.subplots(1, 4, figsize=(8, 2.3), layout="constrained")
 for ax, picture, probability in zip(axes, some, loaded.predict_proba(some), strict=True):
     ax.imshow(picture)

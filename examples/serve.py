@@ -14,7 +14,7 @@ import io
 
 import joblib
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 SIZE = 32
 
@@ -39,13 +39,6 @@ def train(folder, path):
     joblib.dump({"pipe": pipe, "names": pictures.target_names}, path)
 
 
-def read(body):
-    """(1, SIZE, SIZE, 3) float32, NaN where the picture is transparent."""
-    picture = Image.open(io.BytesIO(body)).convert("RGBA").resize((SIZE, SIZE))
-    pixels = np.asarray(picture, dtype=np.float32)
-    return np.where(pixels[..., 3:] < 255, np.nan, pixels[..., :3])[np.newaxis]
-
-
 def as_png(image):
     png = io.BytesIO()
     Image.fromarray(image.round().clip(0, 255).astype(np.uint8)).save(png, "png")
@@ -55,6 +48,8 @@ def as_png(image):
 def make_app(path):
     from fastapi import FastAPI, HTTPException, Request
 
+    from skmae.datasets import load_image
+
     model = joblib.load(path)
     pipe, names = model["pipe"], model["names"]
     app = FastAPI(title="skmae")
@@ -62,10 +57,10 @@ def make_app(path):
     @app.post("/predict")
     async def predict(request: Request):
         try:
-            image = read(await request.body())
-        except UnidentifiedImageError as error:
+            image = load_image(io.BytesIO(await request.body()), SIZE, transparent="nan")
+        except ValueError as error:
             raise HTTPException(415, "The body is no picture. Send the bytes of a PNG, JPEG or the like.") from error
-        filled = pipe[0].transform(image)
+        filled = pipe[0].transform(image[np.newaxis])
         probabilities = pipe[1:].predict_proba(filled)[0]
         best = int(probabilities.argmax())
         return {"label": names[best], "probability": float(probabilities[best]), "filled": as_png(filled[0])}

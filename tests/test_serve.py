@@ -81,6 +81,7 @@ def test_a_picture_with_a_hole(address, name):
 
 
 @pytest.mark.slow
-def test_a_body_that_is_no_picture(address):
+@pytest.mark.parametrize("body", [b"no picture", b"", png(stripes("rows", 1.0))[:200]])
+def test_a_body_that_is_no_picture(address, body):
     with pytest.raises(urllib.error.HTTPError, match="415"):
-        ask(address, b"no picture")
+        ask(address, body)

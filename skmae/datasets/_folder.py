@@ -1,4 +1,4 @@
-"""Your own pictures: a folder of files as one array."""
+"""Your own pictures: a file, or a folder of files, as an array."""
 
 import os
 import warnings
@@ -28,6 +28,7 @@ _NAMED = 10  # broken files that a warning lists
 
 Fit = Literal["crop", "stretch", "pad"]
 OnError = Literal["warn", "raise", "ignore"]
+Transparent = Literal["white", "nan"]
 
 
 class _File(NamedTuple):
@@ -91,6 +92,8 @@ def load_image_folder(
             Of each, from the folder on, with ``/``. They are sorted by class and then by name.
         broken : dict of str to str
             Names of the files and folders that could not be read, and why.
+        ignored : list of str
+            Names of the files with other endings than those of pictures (.heic, .txt and the like).
 
     Raises
     ------
@@ -125,7 +128,7 @@ def load_image_folder(
     ((3, 32, 32, 3), array([0, 1, 1]), ['grass', 'sky'])
     """
     import_optional("PIL.Image", extra="photos", purpose="load_image_folder")
-    files, names, unread = _find(Path(path))
+    files, names, unread, ignored = _find(Path(path))
     place = None if memory_map is None else _free(Path(memory_map))
     reader = _Reader(size, fit, on_error)
     for name, why in unread.items():
@@ -134,31 +137,93 @@ def load_image_folder(
     whole = (len(files), size, size, 3)
     images = _fill(batches, np.empty(whole, np.uint8)) if place is None else _write(batches, whole, place)
     if reader.broken and on_error == "warn":
-        warnings.warn(f"{_list_of(reader.broken, len(files))} on_error='ignore' silences this.", stacklevel=2)
+        warnings.warn(f"{_list_of(reader.broken, len(files))} on_error='ignore' silences this.", stacklevel=3)
     return Bunch(
         images=images,
         target=np.array([file.target for file in reader.kept]) if names else None,
         target_names=names,
         filenames=[file.name for file in reader.kept],
         broken=reader.broken,
+        ignored=ignored,
     )
 
 
-def _find(folder: Path) -> tuple[list[_File], list[str], dict[str, str]]:
-    """The pictures of a folder, the names of its classes, and folders in it that cannot be read, and why."""
+@validate_params(
+    {
+        "file": "no_validation",
+        "size": [Interval(Integral, 1, None, closed="left")],
+        "fit": [StrOptions({"crop", "stretch", "pad"})],
+        "transparent": [StrOptions({"white", "nan"})],
+    },
+    prefer_skip_nested_validation=True,
+)
+def load_image(file: Any, size: int = 64, *, fit: Fit = "crop", transparent: Transparent = "white") -> Array:
+    """Load one picture as `load_image_folder` loads it: to ask a fitted estimator about a new file.
+
+    Parameters
+    ----------
+    file : path-like or binary file
+        A file on a disk, or one that is open, such as ``io.BytesIO(bytes)``.
+    size : int, default=64
+        Pixels of the height and of the width that come out.
+    fit : {"crop", "stretch", "pad"}, default="crop"
+        See `load_image_folder`.
+    transparent : {"white", "nan"}, default="white"
+        What is transparent is put on white, or is a hole: NaN.
+
+    Returns
+    -------
+    ndarray of shape (size, size, 3)
+        Red, green, blue; uint8, or float32 with ``transparent="nan"``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no picture, or damaged.
+    ImportError
+        If Pillow is not installed (``pip install "skmae[photos]"``).
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image
+    >>> from skmae.datasets import load_image
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (80, 60), "cyan").save(file, "png")
+    >>> load_image(file, 32).shape
+    (32, 32, 3)
+    """
+    import_optional("PIL.Image", extra="photos", purpose="load_image")
+    try:
+        if transparent == "white":
+            return _read(file, size, fit)
+        pixels = np.asarray(_resized(_upright(file, size).convert("RGBA"), size, fit), np.float32)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of damage Pillow says so in a dozen ways
+        raise ValueError(f"file={file!r} cannot be read as a picture ({type(error).__name__}: {error}).") from error
+    return np.where(pixels[..., 3:] < 255, np.float32(np.nan), pixels[..., :3])
+
+
+def _find(folder: Path) -> tuple[list[_File], list[str], dict[str, str], list[str]]:
+    """The pictures of a folder, the names of its classes, what cannot be read, and why, and what is no picture."""
     if not folder.exists():
         raise FileNotFoundError(f"path={str(folder)!r} does not exist. Pass a folder of pictures.")
     if not folder.is_dir():
         raise NotADirectoryError(f"path={str(folder)!r} is a file. Pass the folder that it is in.")
     unread: dict[str, str] = {}
+    ignored: list[str] = []
     inside = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
-    found = {each.name: _pictures(each, folder, unread) for each in inside if each.is_dir()}
+    found = {each.name: _pictures(each, folder, unread, ignored) for each in inside if each.is_dir()}
     classes = {name: paths for name, paths in found.items() if paths}
     loose = [each for each in inside if _is_picture(each)]
+    ignored += [each.name for each in inside if each.is_file() and each not in loose]
     if classes and loose:
         warnings.warn(
-            f"{folder} holds {len(loose)} pictures beside its folders {list(classes)}, which are classes: they are "
-            f"left out ({loose[0].name!r} is the first). Move them into a class to have them loaded.",
+            f"{folder} holds pictures beside its folders {list(classes)}, which are classes: {len(loose)} left out "
+            f"({loose[0].name!r} is the first). Move them into a class to have them loaded.",
             stacklevel=4,
         )
     if not classes and not loose:
@@ -172,11 +237,11 @@ def _find(folder: Path) -> tuple[list[_File], list[str], dict[str, str]]:
         for number, group in enumerate(groups)
         for path in group
     ]
-    return files, list(classes), unread
+    return files, list(classes), unread, sorted(ignored)
 
 
-def _pictures(top: Path, folder: Path, unread: dict[str, str]) -> list[Path]:
-    """In a class, at any depth, links followed; what cannot be read is noted, by its name from the folder on."""
+def _pictures(top: Path, folder: Path, unread: dict[str, str], ignored: list[str]) -> list[Path]:
+    """In a class, at any depth, links followed; all else is noted, by its name from the folder on."""
 
     def note(error: OSError) -> None:
         unread[Path(error.filename).relative_to(folder).as_posix()] = f"{type(error).__name__}: {error.strerror}"
@@ -187,14 +252,18 @@ def _pictures(top: Path, folder: Path, unread: dict[str, str]) -> list[Path]:
         inside[:] = sorted(
             name for name in inside if name[0] != "." and os.path.realpath(Path(here, name)) not in known
         )
-        found += [path for path in (Path(here, name) for name in names) if _is_picture(path)]
+        for path in (Path(here, name) for name in names if name[0] != "."):
+            if _is_picture(path):
+                found.append(path)
+            else:
+                ignored.append(path.relative_to(folder).as_posix())
     return sorted(found, key=lambda path: path.as_posix())
 
 
 def _is_picture(path: Path) -> bool:
     """By its name; a link that leads nowhere is one that cannot be read."""
     is_file = path.is_file() or (path.is_symlink() and not path.exists())
-    return is_file and path.suffix.lower() in _ENDINGS and not path.name.startswith(".")
+    return is_file and path.suffix.lower() in _ENDINGS
 
 
 def _free(path: Path) -> Path:
@@ -242,31 +311,36 @@ class _Reader:
         self.broken[name] = why
 
 
-def _read(path: Path, size: int, fit: Fit) -> Array:
-    """(size, size, 3) uint8."""
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as file:
-        file.draft(None, (2 * size, 2 * size))  # a JPEG need not be decoded larger than that
-        image = _rgb(ImageOps.exif_transpose(file))
-    how = Image.Resampling.BICUBIC
-    if fit == "stretch":
-        return np.asarray(image.resize((size, size), how))
-    if fit == "pad":
-        return np.asarray(ImageOps.pad(image, (size, size), how))
-    return np.asarray(ImageOps.fit(image, (size, size), how))
-
-
-def _rgb(image: Any) -> Any:
-    """Red, green and blue, whatever it came in; what is transparent is put on white."""
+def _read(file: Any, size: int, fit: Fit) -> Array:
+    """(size, size, 3) uint8; what is transparent is put on white."""
     from PIL import Image
 
+    image = _upright(file, size)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return np.asarray(_resized(image, size, fit))
+
+
+def _upright(file: Any, size: int) -> Any:
+    """The picture in a file as the camera was held: RGB, or RGBA where it knows what is transparent."""
+    from PIL import Image, ImageOps
+
+    with Image.open(file) as opened:
+        opened.draft(None, (2 * size, 2 * size))  # a JPEG need not be decoded larger than that
+        image = ImageOps.exif_transpose(opened)
     if image.mode.startswith(("I", "F")):
         image = Image.fromarray(_eight_bit(np.asarray(image)))
-    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-        above = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
-    return image.convert("RGB")
+    knows = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
+    return image.convert("RGBA" if knows else "RGB")
+
+
+def _resized(image: Any, size: int, fit: Fit) -> Any:
+    from PIL import Image, ImageOps
+
+    how = Image.Resampling.BICUBIC
+    if fit == "stretch":
+        return image.resize((size, size), how)
+    return (ImageOps.pad if fit == "pad" else ImageOps.fit)(image, (size, size), how)
 
 
 def _eight_bit(values: Array) -> Array:

@@ -1,5 +1,6 @@
 """A folder of pictures of every kind, made by Pillow."""
 
+import io
 import os
 import warnings
 
@@ -9,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image, ImageOps
 
 from skmae import LinearMAE
-from skmae.datasets import load_image_folder
+from skmae.datasets import load_image, load_image_folder
 
 RED, BLUE = (220, 30, 40), (10, 60, 200)
 
@@ -52,6 +53,7 @@ def test_classes_are_folders_in_order(folder):
     assert_array_equal(found.target, [0, 0, 0, 0, 1, 1, 1, 1])
     assert found.target_names == ["a", "b"]
     assert found.broken == {}
+    assert found.ignored == ["a/notes.txt"]
     LinearMAE(2, patch=4).fit(found.images)
 
 
@@ -65,7 +67,9 @@ def test_without_classes(folder):
 
 def test_pictures_beside_classes_are_named(folder):
     halves().save(folder / "lost.jpg")
-    with pytest.warns(UserWarning, match=r"holds 1 pictures beside its folders \['a', 'b'\].*'lost.jpg' is the first"):
+    with pytest.warns(
+        UserWarning, match=r"holds pictures beside its folders \['a', 'b'\].*: 1 left out \('lost.jpg' is the first"
+    ):
         found = load_image_folder(folder)
     assert len(found.images) == 8
 
@@ -255,3 +259,52 @@ def test_folders_that_may_not_be_read_are_named(folder, monkeypatch):
 def test_a_memory_map_nowhere(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"memory_map='.*nowhere/x.npy' is in a folder that does not exist"):
         load_image_folder(folder, memory_map=tmp_path / "nowhere" / "x.npy")
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
+@pytest.mark.parametrize("kind", ["turned", "16 bits", "palette", "CMYK", "half transparent"])
+def test_one_file_is_as_it_is_in_its_folder(tmp_path, kind, fit):
+    picture, ending, options = halves(30, 60), ".png", {}
+    if kind == "turned":
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = 6
+    elif kind == "16 bits":
+        picture = Image.fromarray(np.arange(1800, dtype=np.uint16).reshape(30, 60) * 36)
+    elif kind == "palette":
+        picture = picture.quantize(4)
+    elif kind == "CMYK":
+        picture, ending = picture.convert("CMYK"), ".jpg"
+    else:
+        picture.putalpha(Image.linear_gradient("L").resize((60, 30)))
+    path = tmp_path / f"x{ending}"
+    picture.save(path, **options)
+    expected = load_image_folder(tmp_path, 8, fit=fit).images[0]
+    assert_array_equal(load_image(path, 8, fit=fit), expected)
+    assert_array_equal(load_image(io.BytesIO(path.read_bytes()), 8, fit=fit), expected)
+
+
+def test_what_is_transparent_may_be_a_hole(tmp_path):
+    picture = halves(40, 40)
+    assert_array_equal(as_holes(picture, tmp_path), np.asarray(picture.resize((8, 8)), np.float32))
+    alpha = np.full((40, 40), 255, np.uint8)
+    alpha[:20] = 0
+    picture.putalpha(Image.fromarray(alpha))
+    found = as_holes(picture, tmp_path)
+    assert np.isnan(found[:4]).all()
+    assert_array_equal(found[6:], np.asarray(halves(40, 40).resize((8, 8)), np.float32)[6:])
+
+
+def as_holes(picture, folder):
+    picture.save(folder / "x.png")
+    return load_image(folder / "x.png", 8, transparent="nan")
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    halves().save(tmp_path / "x.jpg")
+    (tmp_path / "short.jpg").write_bytes((tmp_path / "x.jpg").read_bytes()[:300])
+    (tmp_path / "notes.txt").write_text("no picture")
+    for name in ("short.jpg", "notes.txt"):
+        with pytest.raises(ValueError, match=rf"file=.*{name}.* cannot be read as a picture"):
+            load_image(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        load_image(tmp_path / "none.png")
