@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export SCIPY_ARRAY_API := 1
 
-.PHONY: help demo test test-core test-lowest coverage stress lint docs site-test bench gpu paper clean
+.PHONY: help demo test test-core test-lowest coverage mutate stress lint docs site-test bench gpu paper clean
 
 help:
 	@echo "make demo   LinearMAE beside PCA on real photographs: a table, and pictures in demo/"
@@ -13,6 +13,7 @@ help:
 	@echo "make coverage  the same, and which branches of skmae it takes: fails below the floor in pyproject.toml"
 	@echo "make test-core    what can be tested with no extra installed, in an environment of its own"
 	@echo "make test-lowest  all but PyTorch, with the oldest versions that pyproject.toml allows, likewise"
+	@echo "make mutate  the closed form with one thing changed at a time: which changes no test notices (a quarter of an hour)"
 	@echo "make stress random and damaged input, an hour of it; counts into benchmarks/results (ARGS=\"--only linear\" for a part)"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   the documentation, in docs/_build/html"
@@ -64,6 +65,15 @@ $(CORE)/.test: pyproject.toml constraints.txt
 
 test-core: $(CORE)/.test
 	$(ONE_THREAD) $(CORE)/bin/python $(PYTEST)
+
+# Without PyTorch, whose threads do not survive the forks of mutmut.
+$(CORE)/.mutate: $(CORE)/.test
+	$(CORE)/bin/python -m pip install --quiet --constraint constraints.txt mutmut
+	touch $@
+
+mutate: $(CORE)/.mutate
+	$(ONE_THREAD) $(CORE)/bin/python -m mutmut run
+	$(CORE)/bin/python -m mutmut results
 
 LOWEST := $(VENV)-lowest
 $(LOWEST)/.test: pyproject.toml constraints-lowest.txt
@@ -152,4 +162,4 @@ paper: $(VENV)/.test
 	$(BIN)/python -m benchmarks.paper.verdicts
 
 clean:
-	rm -rf $(VENV) $(CORE) $(LOWEST) build demo docs/_build docs/generated docs/gallery docs/sg_execution_times.rst
+	rm -rf $(VENV) $(CORE) $(LOWEST) mutants build demo docs/_build docs/generated docs/gallery docs/sg_execution_times.rst
