@@ -5,11 +5,15 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 export SCIPY_ARRAY_API := 1
 
-.PHONY: help demo test stress lint docs site-test bench gpu paper clean
+.PHONY: help demo test test-core test-lowest coverage mutate stress lint docs site-test bench gpu paper clean
 
 help:
 	@echo "make demo   LinearMAE beside PCA on real photographs: a table, and pictures in demo/"
-	@echo "make test   the whole test suite and the doctests"
+	@echo "make test   the whole test suite and the doctests; FILE=tests/test_grid.py for a part"
+	@echo "make coverage  the same, and which branches of skmae it takes: fails below the floor in pyproject.toml"
+	@echo "make test-core    what can be tested with no extra installed, in an environment of its own"
+	@echo "make test-lowest  all but PyTorch, with the oldest versions that pyproject.toml allows, likewise"
+	@echo "make mutate  the closed form with one thing changed at a time: which changes no test notices (a quarter of an hour)"
 	@echo "make stress random and damaged input, an hour of it; counts into benchmarks/results (ARGS=\"--only linear\" for a part)"
 	@echo "make lint   ruff and mypy"
 	@echo "make docs   the documentation, in docs/_build/html"
@@ -43,12 +47,47 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
 # One process per core, one thread each: many small tests, which threads of their own would only slow down.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+PYTEST := -m pytest --numprocesses logical
+FILE ?=
 test: $(VENV)/.test
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical
+	$(ONE_THREAD) $(BIN)/python $(PYTEST) $(FILE)
+
+coverage: $(VENV)/.test
+	$(ONE_THREAD) $(BIN)/python $(PYTEST) --cov
+
+# Environments of their own: what is installed in .venv must not be found here.
+CORE := $(VENV)-core
+$(CORE)/.test: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(CORE)
+	$(CORE)/bin/python -m pip install --quiet --constraint constraints.txt --editable . pytest pytest-xdist hypothesis
+	touch $@
+
+test-core: $(CORE)/.test
+	$(ONE_THREAD) $(CORE)/bin/python $(PYTEST)
+
+# Without PyTorch, whose threads do not survive the forks of mutmut.
+$(CORE)/.mutate: $(CORE)/.test
+	$(CORE)/bin/python -m pip install --quiet --constraint constraints.txt mutmut
+	touch $@
+
+mutate: $(CORE)/.mutate
+	$(ONE_THREAD) $(CORE)/bin/python -m mutmut run
+	$(CORE)/bin/python -m mutmut results
+
+LOWEST := $(VENV)-lowest
+$(LOWEST)/.test: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt \
+		--editable ".[plot,dask,photos,stream,onnx]" array-api-strict h5py mpmath polars xarray pytest pytest-xdist hypothesis
+	touch $@
+
+test-lowest: $(LOWEST)/.test
+	$(ONE_THREAD) $(LOWEST)/bin/python $(PYTEST)
 
 ARGS ?=
 stress: $(VENV)/.test
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m stress $(ARGS)
+	$(ONE_THREAD) $(BIN)/python -m stress $(ARGS)
 
 lint: $(VENV)/.test $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -130,4 +169,4 @@ paper: $(VENV)/.test
 	$(BIN)/python -m benchmarks.paper.verdicts
 
 clean:
-	rm -rf $(VENV) build demo docs/_build docs/generated docs/gallery docs/sg_execution_times.rst
+	rm -rf $(VENV) $(CORE) $(LOWEST) mutants build demo docs/_build docs/generated docs/gallery docs/sg_execution_times.rst

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -20,7 +21,34 @@ def store_parameters(estimator: BaseEstimator, arguments: dict[str, Any]) -> Non
             setattr(estimator, name, value)
 
 
-class SampleReader:
+def documentation_url() -> str:
+    """Where the site is, as the package's metadata say; empty while they hold a placeholder, or are not there."""
+    try:
+        lines = metadata("skmae").get_all("Project-URL", [])
+    except PackageNotFoundError:  # a checkout that is not installed
+        return ""
+    url = dict(line.split(", ") for line in lines).get("Documentation", "")
+    return "" if ".invalid" in url else url
+
+
+class LinkedToItsPage:
+    """An estimator whose name, in its HTML repr, leads to its page of the site."""
+
+    _doc_link_module = "skmae"
+
+    @property
+    def _doc_link_template(self) -> str:
+        site = documentation_url()
+        return site and f"{site}/generated/{{page}}.html"
+
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
+        from skmae import __all__ as in_short  # here, since the package imports this module
+
+        name, public = type(self).__name__, ".".join(type(self).__module__.split(".")[:2])
+        return {"page": f"skmae.{name}" if name in in_short else f"{public}.{name}"}
+
+
+class SampleReader(LinkedToItsPage):
     """Whatever takes samples."""
 
     _may_have_gaps = False

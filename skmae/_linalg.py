@@ -92,9 +92,14 @@ def symmetric_eigen(
         gram = dgemm(1.0, U, U, trans_a=1)  # NumPy's own threads would be in the way of SciPy's
         if np.abs(gram - np.eye(n_largest)).max() < _ORTHOGONAL:
             return values[::-1], np.asfortranarray(U[:, ::-1])
-    values, U = eigh(A, overwrite_a=overwrite, driver="evd", check_finite=False)
+    values, U = eigh(A, overwrite_a=overwrite, driver="evd" if d > 1 else "evr", check_finite=False)
     first = d if n_largest is None else n_largest
     return values[::-1][:first], np.asfortranarray(U[:, ::-1][:, :first])
+
+
+def divide(values: Array, scale: float) -> Array:
+    """In float64, or wider: NumPy 1 would leave float16 and float32 as they are if `scale` were no array."""
+    return values / np.array([scale], np.float64)
 
 
 def power_of_two(values: Array) -> float:

@@ -5,10 +5,14 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from sklearn.base import BaseEstimator
 
 import skmae
+from skmae import LinearMAE, _estimator
+from skmae.planning import HiddenPixelsScorer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,6 +25,8 @@ def python_blocks(text):
 
 
 def run(code, folder):
+    for library in ("torch", "skorch", "kornia", "pandas", "skimage"):  # which pages use without a word
+        pytest.importorskip(library)
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
 
 
@@ -69,3 +75,33 @@ def test_types_to_trust_are_where_the_example_says():
     for name in names:
         module, _, kind = name.rpartition(".")
         assert getattr(import_module(module), kind).__module__ == module, name
+
+
+@pytest.mark.parametrize("name", skmae.__all__)
+def test_the_html_repr_of_an_estimator_leads_to_its_page(name, monkeypatch):
+    kind = getattr(skmae, name)
+    if not (isinstance(kind, type) and issubclass(kind, BaseEstimator)):
+        pytest.skip(f"{name} is no estimator")
+    estimator = kind.__new__(kind)
+    assert estimator._get_doc_link() == ""  # while the address is a placeholder
+    monkeypatch.setattr(_estimator, "documentation_url", lambda: "https://site.example")
+    link = estimator._get_doc_link()
+    assert link == f"https://site.example/generated/skmae.{name}.html"
+    assert Path(link).stem in (ROOT / "docs" / "api.rst").read_text().split()
+
+
+def test_the_link_is_in_the_html_repr_and_an_estimator_of_others_has_none(monkeypatch):
+    class Own(LinearMAE):
+        pass
+
+    monkeypatch.setattr(_estimator, "documentation_url", lambda: "https://site.example")
+    assert 'href="https://site.example/generated/skmae.LinearMAE.html"' in LinearMAE()._repr_html_()
+    assert HiddenPixelsScorer()._get_doc_link().endswith("/skmae.planning.HiddenPixelsScorer.html")
+    Own.__module__ = "theirs"
+    assert Own()._get_doc_link() == ""
+
+
+def test_where_the_site_is_stands_in_the_metadata(monkeypatch):
+    lines = ["Source, https://source.example", "Documentation, https://site.example"]
+    monkeypatch.setattr(_estimator, "metadata", lambda _: SimpleNamespace(get_all=lambda *_: lines))
+    assert _estimator.documentation_url() == "https://site.example"

@@ -3,13 +3,14 @@
 import tracemalloc
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from skmae import LinearMAE, Moments
 
 
 def write(folder, parts, kind):
+    import pandas as pd
+
     paths = [folder / f"part{i}.{kind}" for i in range(len(parts))]
     for path, part in zip(paths, parts, strict=True):
         if kind == "npy":
@@ -120,6 +121,8 @@ def test_pages_are_compared_with_their_checksums(tmp_path, rng):
 
 
 def test_a_table_that_ends_early_without_a_word_is_refused(tmp_path):
+    import pandas as pd
+
     parquet = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "short.parquet"
     pd.DataFrame(np.arange(120, dtype=np.float32).reshape(20, 6), columns=list("abcdef")).to_parquet(path)
@@ -174,6 +177,8 @@ def test_bad_files(tmp_path, rng):
 
 
 def test_bad_tables(tmp_path, rng):
+    import pandas as pd
+
     (good,) = write(tmp_path, [rng.random((10, 3))], "parquet")
     frame = pd.read_parquet(good)
     frame[["f1", "f0", "f2"]].to_parquet(tmp_path / "shuffled.parquet")
@@ -191,6 +196,8 @@ def test_bad_tables(tmp_path, rng):
 
 
 def test_tables_and_frames_have_the_same_columns(tmp_path, rng):
+    import pandas as pd
+
     (path,) = write(tmp_path, [rng.random((10, 3))], "parquet")
     frame = pd.read_parquet(path)
     moments = Moments.from_files(path)
@@ -200,6 +207,8 @@ def test_tables_and_frames_have_the_same_columns(tmp_path, rng):
 
 
 def test_an_index_that_pandas_stored_is_no_feature(tmp_path, rng):
+    import pandas as pd
+
     frame = pd.DataFrame(rng.random((20, 4)), columns=list("abcd"))
     frame[frame.a > 0.5].to_parquet(tmp_path / "some.parquet")
     moments = Moments.from_files(tmp_path / "some.parquet")
@@ -207,12 +216,16 @@ def test_an_index_that_pandas_stored_is_no_feature(tmp_path, rng):
 
 
 def test_categories_are_not_numbers(tmp_path):
+    import pandas as pd
+
     pd.DataFrame({"a": [1.0, 2.0], "c": pd.Categorical(["x", "y"])}).to_parquet(tmp_path / "c.parquet")
     with pytest.raises(ValueError, match=r"c.parquet has columns that are not numbers: \['c'\]"):
         Moments.from_files(tmp_path / "c.parquet")
 
 
 def test_bad_batches(rng):
+    import pandas as pd
+
     with pytest.raises(ValueError, match="There is no batch"):
         Moments.from_batches(iter([]))
     with pytest.raises(ValueError, match="Batch 1: X has 3 features, but these moments have n_features=4"):

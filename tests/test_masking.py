@@ -5,7 +5,6 @@ from math import comb, prod
 
 import numpy as np
 import pytest
-import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skmae._grid import PatchGrid
@@ -114,6 +113,8 @@ def test_draws_have_these_moments(sampler, grid, mask, everything):
 @pytest.mark.parametrize("sampler", [ExactCount(), Stripes(), Tubes(), Stripes(2, "bernoulli"), Bernoulli()])
 @pytest.mark.parametrize("mask", [0.0, 0.5, 0.9])
 def test_the_same_levels_give_the_same_masks_in_numpy_and_torch(sampler, mask, rng):
+    import torch
+
     levels = rng.random((50, sampler.n_levels(VIDEO)))
     visible = sampler.visible_from_levels(levels, VIDEO, mask)
     assert_array_equal(sampler.visible_from_levels(torch.from_numpy(levels), VIDEO, mask).numpy(), visible)

@@ -5,7 +5,6 @@ import operator
 import pickle
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -184,6 +183,8 @@ def test_errors_say_what_to_do(rng):
 
 @pytest.fixture
 def frames(rng):
+    import pandas as pd
+
     frame = pd.DataFrame(rng.normal(size=(30, 4)), columns=list("abcd"))
     return frame, frame[list("adcb")]
 
@@ -215,6 +216,8 @@ def test_columns_in_another_order_are_not_mixed(frames):
 
 
 def test_columns_without_names_fit_any(frames):
+    import pandas as pd
+
     frame, shuffled = frames
     numbered = pd.DataFrame(shuffled.to_numpy())
     for unnamed in (numbered, shuffled.to_numpy(), shuffled.to_numpy().tolist()):

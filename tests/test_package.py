@@ -23,6 +23,7 @@ def test_import_takes_neither_torch_nor_matplotlib():
 
 
 def test_without_torch_deep_names_are_not_listed_and_say_what_to_install():
+    pytest.importorskip("pandas")
     code = (
         "import importlib.util, sys; import numpy as np; find = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"

@@ -1,5 +1,6 @@
 """Patches of real photographs that are already on the machine."""
 
+from importlib import import_module
 from numbers import Integral
 
 import numpy as np
@@ -77,6 +78,7 @@ def load_photo_patches(
     >>> patches.images.shape, patches.images.dtype
     ((100, 16, 16, 3), dtype('uint8'))
     """
+    import_optional("skimage.data", extra="photos", purpose="load_photo_patches")  # and with it, what reads JPEG
     rng = check_random_state(random_state)
     names = _PHOTOS[subset]
     pyramids = [[_shrink(photo, zoom) for zoom in _ZOOMS] for photo in map(_load, names)]
@@ -95,7 +97,7 @@ def _load(name: str) -> np.ndarray:
     """(height, width, 3) uint8."""
     if name.endswith(".jpg"):
         return load_sample_image(name)
-    data = import_optional("skimage.data", extra="photos", purpose="load_photo_patches")
+    data = import_module("skimage.data")
     return data.stereo_motorcycle()[0] if name == "motorcycle" else getattr(data, name)()
 
 

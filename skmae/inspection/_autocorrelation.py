@@ -8,7 +8,7 @@ from scipy.fft import irfftn, next_fast_len, rfftn
 from sklearn.utils._param_validation import validate_params
 
 from skmae._grid import PatchGrid
-from skmae._linalg import power_of_two
+from skmae._linalg import divide, power_of_two
 from skmae._samples import row_blocks
 from skmae._typing import Array, BoolArray, ChannelAxis, FloatArray, Floats, IntArray, Shape
 from skmae.inspection._inputs import check_rows, features_of_pixels, read_columns, read_on_grid
@@ -118,7 +118,7 @@ def _lagged_sums(rows: Array, grid: PatchGrid, visible: BoolArray) -> tuple[Floa
     for some in row_blocks(len(rows), _BLOCK):
         mask = visible[some] if len(visible) > 1 else visible  # (m or 1, n_pixels)
         for channel in np.flatnonzero(varies):
-            values = rows[some][:, of_pixel[:, channel]] / scale[channel]
+            values = divide(rows[some][:, of_pixel[:, channel]], scale[channel])
             power = power + _power((values - mean[channel]) / std[channel] * mask, grid, padded)
         repeats = 1 if len(visible) > 1 else some.stop - some.start
         mask_power = mask_power + repeats * varies.sum() * _power(mask.astype(float), grid, padded)
@@ -134,7 +134,7 @@ def _standards(rows: Array, of_pixel: IntArray, visible: BoolArray, scale: Float
         for some in row_blocks(len(rows), _BLOCK):
             mask = visible[some] if len(visible) > 1 else visible
             for channel in range(n_channels):
-                values = (rows[some][:, of_pixel[:, channel]] / scale[channel] - centre[channel]) * mask
+                values = (divide(rows[some][:, of_pixel[:, channel]], scale[channel]) - centre[channel]) * mask
                 total[channel] += (values**order).sum(dtype=np.float64) / count
     return mean, np.sqrt(square)
 

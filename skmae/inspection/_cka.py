@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils._param_validation import validate_params
 
-from skmae._linalg import power_of_two
+from skmae._linalg import divide, power_of_two
 from skmae._samples import row_blocks
 from skmae._typing import Array, FloatArray
 from skmae.inspection._inputs import read_names, read_numbers, read_rows
@@ -89,7 +89,7 @@ def _similarity(X: Array, Y: Array, unbiased: bool, batch_size: int | None) -> f
     for rows in row_blocks(len(X), int(size)):
         if rows.stop - rows.start < fewest:
             continue
-        x, y = (_centred(features[rows] / np.float64(scale)) for features, scale in zip((X, Y), scales, strict=True))
+        x, y = (_centred(divide(features[rows], scale)) for features, scale in zip((X, Y), scales, strict=True))
         xy, xx, yy = xy + _hsic(x, y, unbiased), xx + _hsic(x, x, unbiased), yy + _hsic(y, y, unbiased)
     if min(xx, yy) <= 0:
         return 0.0

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import process_routing
 
+from skmae._estimator import LinkedToItsPage
 from skmae._reading import read_samples
 from skmae._samples import Samples, naming
 from skmae.linear._base import LinearAutoencoder
@@ -21,7 +22,7 @@ from skmae.linear._problem import Problem
 from skmae.tokens import LocalTokens
 
 
-class LinearMAESearchCV(GridSearchCV):
+class LinearMAESearchCV(LinkedToItsPage, GridSearchCV):
     """Grid search over a linear autoencoder and what follows it, at about the cost of one fit.
 
     It takes the parameters of `GridSearchCV`, gives its results, and is used as it is. But the second moments of the

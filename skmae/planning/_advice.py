@@ -97,6 +97,8 @@ def suggest_masking(
         `n_components` or a parameter of the estimator is out of range.
     TypeError
         If the estimator has no such sizes.
+    ImportError
+        Without pandas: ``pip install "skmae[plot]"``.
 
     See Also
     --------

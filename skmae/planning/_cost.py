@@ -70,6 +70,8 @@ def training_cost(
     ValueError
         If `fit` would refuse a parameter, such as a patch that does not divide the grid; if a parameter is not known,
         or one is varied that measurements do not tell apart; if an `image_shape` of a model is not the one passed.
+    ImportError
+        Without pandas or PyTorch: ``pip install "skmae[deep,plot]"``.
 
     See Also
     --------

@@ -22,6 +22,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples
 
 from skmae._compat import Interval, fit_context, import_optional
+from skmae._estimator import LinkedToItsPage
 from skmae._typing import Constraints, RandomState
 from skmae.planning._ladder import Ladder, Rung
 from skmae.planning._results import best_first, results_of
@@ -41,7 +42,7 @@ _OWN = {
 }
 
 
-class EpochHalvingSearchCV(BaseSearchCV):
+class EpochHalvingSearchCV(LinkedToItsPage, BaseSearchCV):
     """Search over what a deep masked autoencoder is, within a budget: the worse candidates stop early.
 
     All begin; after `min_epochs` the best ``1 / factor`` go on **from where they are**, up to `factor` times as many

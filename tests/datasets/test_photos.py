@@ -9,8 +9,6 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from skmae.datasets import load_photo_patches
 
-pytest.importorskip("skimage", reason="load_photo_patches needs scikit-image")
-
 
 def test_patches_are_seeded_crops():
     a, b = load_photo_patches(50, size=24), load_photo_patches(50, size=24)
@@ -53,7 +51,8 @@ def test_parameters(bad):
         load_photo_patches(**bad)
 
 
-def test_without_scikit_image_the_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "skimage.data", None)
+def test_without_scikit_image_and_pillow_the_extra_is_named(monkeypatch):
+    for name in ("skimage.data", "PIL"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r'load_photo_patches needs skimage.*pip install "skmae\[photos\]"'):
         load_photo_patches(5)

@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
@@ -71,6 +70,8 @@ def with_value(value):
 
 
 def with_text_column():
+    import pandas as pd
+
     return pd.DataFrame(X[:, :2], columns=["a", "b"]).assign(species="cat")
 
 
@@ -177,6 +178,8 @@ def test_weighted_scores_of_samples_beyond_float64_are_refused():
 
 
 def test_columns_of_dates_are_not_decoded():
+    import pandas as pd
+
     dates = pd.DataFrame({"a": pd.date_range("2024", periods=3), "b": [1.0, 2.0, 3.0]})
     with pytest.raises(ValueError, match=r"X has columns that are not numbers: \['a'\]. inverse_transform takes"):
         LinearDAE(2).fit(X).inverse_transform(dates)

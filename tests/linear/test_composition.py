@@ -5,7 +5,6 @@ import sys
 
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator
@@ -55,6 +54,8 @@ def test_score_ranks_models_of_one_corruption(digits):
 
 
 def test_feature_union_and_column_transformer(digits):
+    import pandas as pd
+
     X, _ = digits
     union = FeatureUnion([("mae", LinearMAE(5, patch=2)), ("pca", PCA(3))]).fit(X)
     assert union.transform(X).shape == (len(X), 8)
@@ -69,6 +70,8 @@ def test_feature_union_and_column_transformer(digits):
 
 
 def test_set_output_names_columns(digits):
+    import pandas as pd
+
     X, _ = digits
     frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(64)])
     model = LinearMAE(3, patch=2).set_output(transform="pandas").fit(frame)

@@ -3,7 +3,6 @@
 import copy
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
@@ -86,6 +85,8 @@ def test_weights_count():
 
 
 def test_shapes_and_frames():
+    import pandas as pd
+
     imputer = PatchImputer(LinearMAE(patch=2)).fit(IMAGES)
     assert imputer.image_shape_ == (8, 8)
     assert imputer.channel_axis_ is None

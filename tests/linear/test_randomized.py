@@ -4,7 +4,6 @@ import tracemalloc
 import warnings
 from dataclasses import replace
 
-import h5py
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -245,6 +244,8 @@ def test_passes(model, most, passes):
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_memory_maps_and_hdf5_are_read_in_blocks(weighted, tmp_path, monkeypatch, rng):
+    import h5py
+
     monkeypatch.setattr(_randomized, "NUMBERS_AT_A_TIME", 2**18)
     X = np.asarray(rng.integers(0, 256, (2000, 1, 32, 3)) + rng.integers(0, 20, (2000, 32, 32, 3)), np.uint16)
     weights = rng.random(2000) if weighted else None

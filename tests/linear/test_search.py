@@ -4,7 +4,6 @@ import pickle
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 import sklearn
 from sklearn import config_context
@@ -167,6 +166,8 @@ def test_types(dtype, digits):
 
 
 def test_images_and_frames(digits):
+    import pandas as pd
+
     X, y, _ = digits
     pipe = Pipeline([("mae", LinearMAE(8)), ("ridge", Ridge())])
     flat = LinearMAESearchCV(pipe, GRID, cv=3).fit(X, y)
@@ -254,6 +255,8 @@ def test_any_splitter(cv, digits):
 
 
 def test_the_splitter_sees_the_data_as_they_came(digits):
+    import pandas as pd
+
     X, y, _ = digits
     frame = pd.DataFrame(X).add_prefix("p").assign(when=np.arange(N) % 2 / 1000)
 
@@ -416,6 +419,8 @@ def test_a_pipeline_that_begins_with_something_else(estimator, digits):
 
 
 def test_bad_data(digits):
+    import pandas as pd
+
     X, y, _ = digits
     search = LinearMAESearchCV(make_pipeline(LinearMAE(), Ridge()), {"linearmae__patch": [2]})
     gap = X.copy()

@@ -3,7 +3,6 @@
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.base import clone
@@ -118,6 +117,8 @@ def test_one_sample_has_no_r2():
 
 
 def test_names_of_columns_are_kept():
+    import pandas as pd
+
     frame = pd.DataFrame(X.reshape(600, 64), columns=[f"pixel {i}" for i in range(64)])
     pipe = make_pipeline(PatchImputer(LinearMAE(patch=2)), LogisticRegression(max_iter=5000)).fit(frame, Y)
     scorer = HiddenPixelsScorer("accuracy", mask=0.5, patch=2)

@@ -7,7 +7,6 @@ from os import cpu_count
 
 import joblib
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -243,6 +242,8 @@ def test_features_of_a_pipeline(photos):
 
 
 def test_data_frames(photos, tmp_path):
+    import pandas as pd
+
     frame = pd.DataFrame(photos.reshape(len(photos), -1)).add_prefix("p")
     maker = LocalTokens(8, 4, image_shape=(16, 16, 3), random_state=0).fit(frame).set_output(transform="pandas")
     made = maker.transform(frame)
