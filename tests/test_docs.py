@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
@@ -30,7 +31,19 @@ def run(code, folder):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
 
 
+def photographs(folder):
+    """What the README calls so: pictures in a folder for each of two classes, and a new one."""
+    image = pytest.importorskip("PIL.Image")
+    values = np.random.default_rng(0).integers(0, 256, (60, 40, 50, 3), dtype=np.uint8)
+    for i, picture in enumerate(values):
+        path = folder / "photographs" / ("cats" if i % 2 else "dogs") / f"{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.fromarray(picture).save(path)
+    image.fromarray(values[0]).save(folder / "new.jpg")
+
+
 def test_the_code_in_the_readme_runs(tmp_path):
+    photographs(tmp_path)
     blocks = python_blocks(README)
     assert len(blocks) >= 2
     done = run("\n".join(blocks), tmp_path)
