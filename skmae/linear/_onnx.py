@@ -11,7 +11,7 @@ from skmae.linear._models import LinearAE, LinearDAE, LinearMAE
 def register_onnx_converters() -> None:
     """Teach skl2onnx the transform of `LinearMAE`, `LinearDAE` and `LinearAE`, alone and in pipelines.
 
-    ``skl2onnx.to_onnx(pipe, X[:1])`` works from then on, X flat rows. ONNX takes whole samples only: fill what is
+    ``skl2onnx.to_onnx(pipe, X[:1])`` works from then on, for images or flat rows of any real type. ONNX takes whole samples only: fill what is
     missing first.
 
     Raises
@@ -50,6 +50,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     dtype, number = (np.float64, 11) if is_double else (np.float32, 1)  # of ONNX's TensorProto
     version, model = container.target_opset, operator.raw_operator
     X = algebra.OnnxCast(operator.inputs[0], to=number, op_version=version)
+    X = algebra.OnnxFlatten(X, axis=1, op_version=version)  # images, as rows
     centred = algebra.OnnxSub(X, model.mean_.astype(dtype), op_version=version)
     features = algebra.OnnxMatMul(
         centred, model.components_.T.astype(dtype), op_version=version, output_names=operator.outputs[:1]

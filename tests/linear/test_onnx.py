@@ -43,3 +43,12 @@ def test_in_a_pipeline(digits):
     X, y = digits[0].astype(np.float32), digits[1]
     pipe = make_pipeline(LinearMAE(8, patch=2), StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y)
     assert_array_equal(run(pipe, X)[0], pipe.predict(X))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_images_in_colour(rng, dtype):
+    X, y = rng.integers(0, 256, (60, 8, 8, 3)).astype(dtype), np.arange(60) % 2
+    pipe = make_pipeline(LinearMAE(8, patch=2), StandardScaler(), LogisticRegression(max_iter=1000)).fit(X, y)
+    labels, _ = run(pipe, X)
+    assert_array_equal(labels, pipe.predict(X))
+    assert_allclose(run(pipe[0], X)[0], pipe[0].transform(X), rtol=1e-3, atol=1e-2)
