@@ -33,7 +33,7 @@ def absent_library(error):
 
 
 def skip_what_is_absent(report, call, location):
-    library = absent_library(call.excinfo.value) if report.failed else None
+    library = absent_library(call.excinfo.value) if report.failed and call.excinfo else None
     if library is not None:
         report.outcome = "skipped"
         report.longrepr = (*location, f"Skipped: {library} is not installed")

@@ -27,7 +27,7 @@ def documentation_url() -> str:
         lines = metadata("skmae").get_all("Project-URL", [])
     except PackageNotFoundError:  # a checkout that is not installed
         return ""
-    url = dict(line.split(", ") for line in lines).get("Documentation", "")
+    url = dict(line.split(", ", 1) for line in lines).get("Documentation", "")
     return "" if ".invalid" in url else url
 
 

@@ -29,7 +29,6 @@ from skmae._typing import Array, BoolArray, DType, FloatArray, Shape
 #: Rows converted at a time. 1024 products of 8-bit numbers sum exactly in float32 (2¹⁴ · 2¹⁰ = 2²⁴).
 BLOCK_ROWS = 1024
 
-_CPU = 1  # kDLCPU of the DLPack standard
 MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool_): 0.0}
 
 _SQUARES = (1e-140, 1e150)  # absolute values whose squares float64 sums, with all their digits

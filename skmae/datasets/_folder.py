@@ -200,7 +200,7 @@ def load_image(file: Any, size: int = 64, *, fit: Fit = "crop", transparent: Tra
         if transparent == "white":
             return _read(file, size, fit)
         pixels = np.asarray(_resized(_upright(file, size).convert("RGBA"), size, fit), np.float32)
-    except FileNotFoundError:
+    except (FileNotFoundError, MemoryError):
         raise
     except Exception as error:  # of damage Pillow says so in a dozen ways
         raise ValueError(f"file={file!r} cannot be read as a picture ({type(error).__name__}: {error}).") from error
@@ -208,7 +208,7 @@ def load_image(file: Any, size: int = 64, *, fit: Fit = "crop", transparent: Tra
 
 
 def _find(folder: Path) -> tuple[list[_File], list[str], dict[str, str], list[str]]:
-    """The pictures of a folder, the names of its classes, what cannot be read, and why, and what is no picture."""
+    """Pictures of a folder; names of its classes; folders that cannot be read, and why; files that are no pictures."""
     if not folder.exists():
         raise FileNotFoundError(f"path={str(folder)!r} does not exist. Pass a folder of pictures.")
     if not folder.is_dir():
@@ -218,8 +218,12 @@ def _find(folder: Path) -> tuple[list[_File], list[str], dict[str, str], list[st
     inside = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
     found = {each.name: _pictures(each, folder, unread, ignored) for each in inside if each.is_dir()}
     classes = {name: paths for name, paths in found.items() if paths}
-    loose = [each for each in inside if _is_picture(each)]
-    ignored += [each.name for each in inside if each.is_file() and each not in loose]
+    loose = []
+    for each in inside:
+        if _is_picture(each):
+            loose.append(each)
+        elif not each.is_dir():
+            ignored.append(each.name)
     if classes and loose:
         warnings.warn(
             f"{folder} holds pictures beside its folders {list(classes)}, which are classes: {len(loose)} left out "
@@ -301,6 +305,8 @@ class _Reader:
     def _try(self, file: _File) -> tuple[Array | None, str]:
         try:
             return _read(file.path, self.size, self.fit), ""
+        except MemoryError:
+            raise
         except Exception as error:  # of damage Pillow says so in a dozen ways
             return None, f"{type(error).__name__}: {error}"
 
@@ -329,7 +335,10 @@ def _upright(file: Any, size: int) -> Any:
         opened.draft(None, (2 * size, 2 * size))  # a JPEG need not be decoded larger than that
         image = ImageOps.exif_transpose(opened)
     if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_eight_bit(np.asarray(image)))
+        values, transparent = np.asarray(image), image.info.get("transparency")
+        image = Image.fromarray(_eight_bit(values))
+        if transparent is not None:
+            image.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
     knows = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
     return image.convert("RGBA" if knows else "RGB")
 
@@ -340,7 +349,9 @@ def _resized(image: Any, size: int, fit: Fit) -> Any:
     how = Image.Resampling.BICUBIC
     if fit == "stretch":
         return image.resize((size, size), how)
-    return (ImageOps.pad if fit == "pad" else ImageOps.fit)(image, (size, size), how)
+    if fit == "pad":
+        return ImageOps.pad(image, (size, size), how, color="black")
+    return ImageOps.fit(image, (size, size), how)
 
 
 def _eight_bit(values: Array) -> Array:

@@ -183,7 +183,8 @@ def _choose_ridge(S: FloatArray, n: Count, seen: BoolArray, noise: float) -> tup
     excess = noise * (total + (1 / (values + ridges) ** 2) @ squares) * inverse
     left = 1 - _CAUTION * (1 - rest / free)
     risks = np.where(left > _LEAST_REST, errors / np.maximum(left, _LEAST_REST) ** 2 + excess, np.inf)
-    return average * float(_SHARES[np.argmin(risks)]), n
+    best = np.argmin(risks) if np.isfinite(risks).any() else -1  # too few samples for any of them
+    return average * float(_SHARES[best]), n
 
 
 def _from_second(A: FloatArray, seen: BoolArray, ridge: float) -> _Answer:

@@ -144,7 +144,7 @@ def log_scores(Y: Floats, precision: FloatArray, windows: Windows) -> tuple[Floa
 
 
 def without_themselves(values: Floats, squares: Floats, n_training: int) -> Floats:
-    """What `log_scores` of training samples had been, had each not been among the `n_training`."""
+    """What `log_scores` of training samples would have been, had each not been among the `n_training`."""
     others = n_training - 1
     rest = np.maximum(others - squares, np.finfo(values.dtype).eps)[:, np.newaxis]
     scores: Floats = values + np.log(n_training * others / rest) - np.log(rest + np.exp(values))

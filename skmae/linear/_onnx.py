@@ -11,8 +11,8 @@ from skmae.linear._models import LinearAE, LinearDAE, LinearMAE
 def register_onnx_converters() -> None:
     """Teach skl2onnx the transform of `LinearMAE`, `LinearDAE` and `LinearAE`, alone and in pipelines.
 
-    ``skl2onnx.to_onnx(pipe, X[:1])`` works from then on, for images or flat rows of any real type. ONNX takes whole samples only: fill what is
-    missing first.
+    ``skl2onnx.to_onnx(pipe, X[:1])`` works from then on, for images or flat rows of any real type. ONNX takes whole
+    samples only: fill what is missing first.
 
     Raises
     ------

@@ -151,9 +151,8 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         windows = self._windows(samples.n_features, samples.sample_shape)
         self._learn(Moments._of(samples), windows)
         samples.record(self)
-        # as many features as samples tell all of them apart: what is left of n − 1 takes more digits than float32 has
-        dtype = np.dtype(np.float64) if len(samples) <= samples.n_features else samples.output_dtype
-        parts = [scores for _, *scores in self._log_scores(_some(samples), dtype)]
+        # what yᵀ P y leaves of n − 1 takes more digits than float32 has
+        parts = [scores for _, *scores in self._log_scores(_some(samples), np.dtype(np.float64))]
         values, squares = map(np.concatenate, zip(*parts, strict=True))
         fresh = without_themselves(values, squares, len(samples))
         self._log_scores_of_training = LogScores.of(fresh)

@@ -228,6 +228,7 @@ def _is_transpose(decoder: Any, components: Any) -> bool:
     """In memory, too: products with it are the same to the last bit."""
     return (
         isinstance(components, np.ndarray)
+        and isinstance(decoder, np.ndarray)
         and decoder.strides == components.T.strides
         and np.array_equal(decoder, components.T)
     )

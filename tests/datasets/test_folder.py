@@ -296,6 +296,20 @@ def test_what_is_transparent_may_be_a_hole(tmp_path):
     assert_array_equal(found[6:], np.asarray(halves(40, 40).resize((8, 8)), np.float32)[6:])
 
 
+def test_what_is_put_around_a_picture_is_no_hole(tmp_path):
+    halves(20, 60).save(tmp_path / "x.png")
+    found = load_image(tmp_path / "x.png", 8, fit="pad", transparent="nan")
+    assert_array_equal(found[[0, 1, 6, 7]], np.zeros((4, 8, 3)))
+
+
+def test_what_is_transparent_of_16_bits(tmp_path):
+    values = np.full((16, 16), 40_000, np.uint16)
+    values[:8] = 1234
+    picture = Image.fromarray(values)
+    assert_array_equal(load_one(tmp_path, picture, save={"transparency": 1234})[:3], np.full((3, 8, 3), 255))
+    assert np.isnan(load_image(tmp_path / "one" / "x.png", 8, transparent="nan")[:3]).all()
+
+
 def as_holes(picture, folder):
     picture.save(folder / "x.png")
     return load_image(folder / "x.png", 8, transparent="nan")

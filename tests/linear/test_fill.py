@@ -95,6 +95,17 @@ def test_std_holds_where_samples_are_copies(copies, rng):
     assert 0.92 < (np.abs(filled - new) < 1.96 * std)[hidden].mean() < 0.98
 
 
+@pytest.mark.parametrize("n", [3, 20])
+def test_few_samples_of_noise_make_nothing_sure(n, rng):
+    X, new = rng.standard_normal((n, 16, 16)), rng.standard_normal((100, 16, 16))
+    holes = new.copy()
+    holes[:, :8] = np.nan
+    model = LinearMAE(2, patch=4).fit_moments(Moments.from_data(X))
+    filled, std = model.fill(holes, method="conditional", return_std=True)
+    assert np.sqrt(((filled - new) ** 2)[:, :8].mean()) < 1.3
+    assert std[:, :8].mean() > 0.6
+
+
 def test_what_few_directions_carry_is_filled_exactly(rng):
     X = (rng.standard_normal((300, 6)) @ rng.standard_normal((6, 144))).reshape(300, 12, 12)
     holes = X[:20].copy()
