@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 SITE = Path(__file__).parent / "_build" / "html"
 PAGES = (
     "index.html",
-    "tutorial.html",
+    "gallery/tutorial/plot_ten_minutes.html",
     "guide.html",
     "howto.html",
     "paper.html",
@@ -131,10 +131,10 @@ def faults_of(browser, home, site):
         yield "the API page does not lead to LinearMAE"
     browser.get(f"{home}gallery/index.html")
     browser.find_element(By.CSS_SELECTOR, ".sphx-glr-thumbcontainer a").click()
-    if not wait_for(lambda: "/gallery/plot_" in browser.current_url):
+    if not wait_for(lambda: "/gallery/" in browser.current_url and "/plot_" in browser.current_url):
         yield "the gallery does not lead to an example"
 
-    examples = [str(path.relative_to(site)) for path in sorted((site / "gallery").glob("plot_*.html"))]
+    examples = [str(path.relative_to(site)) for path in sorted((site / "gallery").glob("*/plot_*.html"))]
     for page in (*PAGES, *examples):
         for width in (1280, 390):
             set_size(browser, width)

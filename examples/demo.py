@@ -1,7 +1,8 @@
 """LinearMAE beside PCA on real photographs: what `make demo` runs.
 
-Trains on patches of four photographs and tests on patches of three others. Prints a table, draws pictures into demo/.
-With SKMAE_DATA set to a folder with CIFAR-10, classifies that too.
+Trains on patches of four photographs and tests on patches of three others. Prints
+tables, and draws pictures into demo/. With SKMAE_DATA set to a folder with CIFAR-10,
+classifies that too.
 """
 
 import os
@@ -31,15 +32,18 @@ DILATIONS = (1, 2, 4, 6, 8)
 
 
 def hide(images, seed, share=0.75, patch=8):
-    """Where images of 32 × 32 pixels are visible: bool, of their shape. Whole patches are hidden at random."""
+    """Where images of 32 × 32 pixels are visible, by patches: bool, of their shape."""
     side = 32 // patch
     visible = np.random.default_rng(seed).random((len(images), side, side)) >= share
     visible = visible.repeat(patch, axis=1).repeat(patch, axis=2)
-    return np.broadcast_to(visible[..., np.newaxis] if images.ndim == 4 else visible, images.shape)
+    if images.ndim == 4:
+        visible = visible[..., np.newaxis]
+    return np.broadcast_to(visible, images.shape)
 
 
 def r2(truth, guess):
-    return 1 - np.mean((truth - guess) ** 2) / np.mean((truth - truth.mean(axis=0)) ** 2)
+    error, spread = (truth - guess) ** 2, (truth - truth.mean(axis=0)) ** 2
+    return 1 - np.mean(error) / np.mean(spread)
 
 
 def r2_hidden(truth, guess, visible):
@@ -49,22 +53,30 @@ def r2_hidden(truth, guess, visible):
 
 
 def gabor_scores(models, train, test):
-    """R² of predicting Gabor targets of the whole image from features, for whole images and for images with holes."""
+    """R² of predicting Gabor targets from features of images, whole and with holes."""
     mean = train.mean(axis=0).astype(np.uint8)
     views = {
         "whole": (train, test),
-        "75% hidden": tuple(np.where(hide(images, seed), images, mean) for seed, images in enumerate((train, test))),
+        "75% hidden": tuple(
+            np.where(hide(images, seed), images, mean)
+            for seed, images in enumerate((train, test))
+        ),
     }
     scores = {}
     for dilation in DILATIONS:
+        gabor = {"frequency": 0.25, "sigma": 1, "dilation": dilation}
         y_train, y_test = (
-            make_gabor_targets(images, frequency=0.25, sigma=1, dilation=dilation).reshape(len(images), -1)
+            make_gabor_targets(images, **gabor).reshape(len(images), -1)
             for images in (train, test)
         )
         for view, (seen_train, seen_test) in views.items():
             for name, model in models.items():
                 pipe = Pipeline(
-                    [("mae", FrozenEstimator(model)), ("scale", StandardScaler()), ("probe", Ridge(alpha=10))]
+                    [
+                        ("mae", FrozenEstimator(model)),
+                        ("scale", StandardScaler()),
+                        ("probe", Ridge(alpha=10)),
+                    ]
                 )
                 pipe.fit(seen_train, y_train)
                 scores[view, name, dilation] = r2(y_test, pipe.predict(seen_test))
@@ -72,22 +84,29 @@ def gabor_scores(models, train, test):
 
 
 def fill_with_pca(pca, images, visible):
-    """Reconstruct images with hidden parts set to the mean, which is what a PCA can do with them."""
-    X = np.where(visible, images, pca.mean_.reshape(images.shape[1:])).reshape(len(images), -1)
-    return pca.inverse_transform(pca.transform(X)).reshape(images.shape)
+    """Reconstruct images with hidden parts set to the mean: all that a PCA can do."""
+    X = np.where(visible, images, pca.mean_.reshape(images.shape[1:]))
+    features = pca.transform(X.reshape(len(X), -1))
+    return pca.inverse_transform(features).reshape(images.shape)
 
 
 def fill_with_probabilistic_pca(pca, images, visible):
-    """The conditional mean given the visible pixels, under PCA's Gaussian model: a linear system for every image."""
-    X, W = images.reshape(len(images), -1) - pca.mean_, pca.components_.T * np.sqrt(pca.explained_variance_)
+    """The conditional mean given what is visible, under PCA's Gaussian model."""
+    X = images.reshape(len(images), -1) - pca.mean_
+    W = pca.components_.T * np.sqrt(pca.explained_variance_)
     seen = visible.reshape(len(images), -1)
     prior = pca.noise_variance_ * np.eye(W.shape[1])
-    latent = np.array([np.linalg.solve(W[v].T @ W[v] + prior, W[v].T @ x[v]) for x, v in zip(X, seen, strict=True)])
+    latent = np.array(
+        [
+            np.linalg.solve(W[v].T @ W[v] + prior, W[v].T @ x[v])
+            for x, v in zip(X, seen, strict=True)
+        ]
+    )
     return (latent @ W.T + pca.mean_).reshape(images.shape)
 
 
 def search_mask_and_patch(train, photo):
-    """GridSearchCV with a scorer of one fixed task: fill in 4 × 4 holes over half of each image.
+    """GridSearchCV with one task for all: fill 4 × 4 holes over half of each image.
 
     Each fold holds photographs that the others do not.
     """
@@ -97,12 +116,14 @@ def search_mask_and_patch(train, photo):
         return r2_hidden(X, model.reconstruct(X, visible), visible)
 
     grid = {"mask": [0.25, 0.5, 0.75], "patch": [2, 4, 8]}
-    return GridSearchCV(LinearMAE(64), grid, scoring=fill_in, cv=GroupKFold(2), refit=False).fit(train, groups=photo)
+    cv = GroupKFold(2)
+    search = GridSearchCV(LinearMAE(64), grid, scoring=fill_in, cv=cv, refit=False)
+    return search.fit(train, groups=photo)
 
 
-def probe_accuracy(features, train, test):
-    pipe = make_pipeline(features, StandardScaler(), LogisticRegression(max_iter=1000))
-    return pipe.fit(*train).score(*test)
+def probe(features):
+    classifier = LogisticRegression(max_iter=1000)
+    return make_pipeline(features, StandardScaler(), classifier)
 
 
 def draw(model, test, scores):
@@ -111,8 +132,10 @@ def draw(model, test, scores):
     ReconstructionDisplay.from_estimator(model, test, n_samples=7, ax=left)
     left.set_title("LinearMAE(64, mask=0.75, patch=8): photographs it never saw")
     for name, style in (("PCA", "o--"), ("LinearMAE", "s-")):
-        right.plot(DILATIONS, [scores["75% hidden", name, s] for s in DILATIONS], style, label=f"{name}, 8 features")
-    right.set(xlabel="Dilation of the Gabor target", ylabel="R² on test photographs", ylim=(0, None))
+        r2_of_name = [scores["75% hidden", name, s] for s in DILATIONS]
+        right.plot(DILATIONS, r2_of_name, style, label=f"{name}, 8 features")
+    right.set(xlabel="Dilation of the Gabor target", ylim=(0, None))
+    right.set_ylabel("R² on test photographs")
     right.set_title("Seeing a quarter of each image")
     right.legend()
     figure.savefig(OUT / "linear_mae.png", dpi=100)
@@ -124,7 +147,8 @@ def table(title, header, rows):
     print(f"\n{title}")
     print("  " + "".join(f"{text:>12}" for text in header))
     for row in rows:
-        print("  " + "".join(f"{cell:>12.3f}" if isinstance(cell, float) else f"{cell:>12}" for cell in row))
+        cells = (f"{cell:.3f}" if isinstance(cell, float) else cell for cell in row)
+        print("  " + "".join(f"{cell:>12}" for cell in cells))
 
 
 def main():
@@ -132,18 +156,26 @@ def main():
     OUT.mkdir(exist_ok=True)
     patches = load_photo_patches(6000)
     train, test = patches.images, load_photo_patches(2000, subset="test").images
-    print(f"{len(train)} training and {len(test)} test patches of {train.shape[1:]}, from different photographs")
+    print(
+        f"{len(train)} training and {len(test)} test patches of {train.shape[1:]}, "
+        "from different photographs"
+    )
 
-    small = {"PCA": LinearAE(8).fit(train), "LinearMAE": LinearMAE(8, mask=0.75, patch=8).fit(train)}
+    small = {
+        "PCA": LinearAE(8).fit(train),
+        "LinearMAE": LinearMAE(8, mask=0.75, patch=8).fit(train),
+    }
     scores = gabor_scores(small, train, test)
     for view in ("75% hidden", "whole"):
         rows = []
         for s in DILATIONS:
             a, b = (float(scores[view, name, s]) for name in small)
             rows.append((s, a, b, b - a))
-        table(f"Gabor task, 8 features, {view} images: R²", ("dilation", *small, "gap"), rows)
+        header = ("dilation", *small, "gap")
+        table(f"Gabor task, 8 features, {view} images: R²", header, rows)
 
-    flat, mae = train.reshape(len(train), -1), LinearMAE(64, mask=0.75, patch=8).fit(train)
+    flat = train.reshape(len(train), -1)
+    mae = LinearMAE(64, mask=0.75, patch=8).fit(train)
     pca = PCA(64, svd_solver="covariance_eigh").fit(flat.astype(np.float32))
     fillers = {
         "PCA": lambda X, v: fill_with_pca(pca, X, v),
@@ -156,16 +188,21 @@ def main():
         began = perf_counter()
         hidden = r2_hidden(test, fill(test, visible), visible)
         took = perf_counter() - began
-        rows.append((name, float(hidden), float(r2(test, fill(test, everything))), took))
+        whole = r2(test, fill(test, everything))
+        rows.append((name, float(hidden), float(whole), took))
     table(
-        "Reconstruction, 64 features: R² of hidden pixels (75% hidden), of whole images; seconds",
+        "Reconstruction, 64 features: "
+        "R² of hidden pixels (75% hidden), of whole images; seconds",
         ("", "hidden", "whole", "s"),
         rows,
     )
 
     search = search_mask_and_patch(train.mean(axis=3, dtype=np.float32), patches.photo)
     results = search.cv_results_
-    by = {(p["mask"], p["patch"]): float(v) for p, v in zip(results["params"], results["mean_test_score"], strict=True)}
+    by = {
+        (p["mask"], p["patch"]): float(v)
+        for p, v in zip(results["params"], results["mean_test_score"], strict=True)
+    }
     masks, patches = sorted({m for m, _ in by}), sorted({p for _, p in by})
     rows = [(f"mask {m}", *(by[m, p] for p in patches)) for m in masks]
     table(
@@ -177,19 +214,18 @@ def main():
 
     X, y = load_digits(return_X_y=True)
     digits = [
-        cross_val_score(make_pipeline(m, StandardScaler(), LogisticRegression(max_iter=1000)), X, y, cv=5).mean()
-        for m in (PCA(16), LinearMAE(16, mask=0.5, patch=2))
+        cross_val_score(probe(features), X, y, cv=5).mean()
+        for features in (PCA(16), LinearMAE(16, mask=0.5, patch=2))
     ]
     rows = [("digits", *map(float, digits))]
     if os.environ.get("SKMAE_DATA"):
         a, b = fetch_cifar10(), fetch_cifar10(subset="test")
-        pairs = (a.data[:20_000], a.target[:20_000]), (b.data, b.target)
-        rows.append(
-            (
-                "CIFAR-10",
-                *(probe_accuracy(m, *pairs) for m in (PCA(16, random_state=0), LinearMAE(16, mask=0.5, patch=8))),
-            )
-        )
+        seen, unseen = (a.data[:20_000], a.target[:20_000]), (b.data, b.target)
+        cifar = [
+            probe(features).fit(*seen).score(*unseen)
+            for features in (PCA(16, random_state=0), LinearMAE(16, mask=0.5, patch=8))
+        ]
+        rows.append(("CIFAR-10", *cifar))
     table("Logistic probe, 16 features: accuracy", ("", "PCA", "LinearMAE"), rows)
 
     draw(mae, test, scores)

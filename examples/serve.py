@@ -1,11 +1,14 @@
-"""A model behind HTTP: a picture in, with transparent parts where something is missing; label and filled picture out.
+"""A model behind HTTP: send a picture, get its label and the filled picture.
 
     pip install fastapi uvicorn
-    python examples/serve.py train pictures/ model.joblib   # a folder of pictures, a subfolder for each class
-    python examples/serve.py run model.joblib               # loading runs code: only models that you wrote yourself
+    python examples/serve.py train pictures/ model.joblib
+    python examples/serve.py run model.joblib
     curl --data-binary @photo.png http://127.0.0.1:8000/predict
 
-The answer is JSON: ``label``, ``probability``, and ``filled``, a PNG in base64.
+``train`` takes a folder of pictures, with a subfolder for each class. ``run`` loads the
+model, and loading runs code: run only models that you wrote yourself. A picture may be
+transparent where something is missing. The answer is JSON: ``label``, ``probability``,
+and ``filled``, a PNG in base64.
 """
 
 import argparse
@@ -57,19 +60,28 @@ def make_app(path):
     @app.post("/predict")
     async def predict(request: Request):
         try:
-            image = load_image(io.BytesIO(await request.body()), SIZE, transparent="nan")
+            body = io.BytesIO(await request.body())
+            image = load_image(body, SIZE, transparent="nan")
         except ValueError as error:
-            raise HTTPException(415, "The body is no picture. Send the bytes of a PNG, JPEG or the like.") from error
+            message = (
+                "The body is no picture. Send the bytes of a PNG, JPEG or the like."
+            )
+            raise HTTPException(415, message) from error
         filled = pipe[0].transform(image[np.newaxis])
         probabilities = pipe[1:].predict_proba(filled)[0]
         best = int(probabilities.argmax())
-        return {"label": names[best], "probability": float(probabilities[best]), "filled": as_png(filled[0])}
+        return {
+            "label": names[best],
+            "probability": float(probabilities[best]),
+            "filled": as_png(filled[0]),
+        }
 
     return app
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, arguments in {"train": ("folder", "model"), "run": ("model",)}.items():
         command = commands.add_parser(name)

@@ -7,6 +7,7 @@ import textwrap
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 
@@ -14,8 +15,6 @@ from skmae import LinearMAE, Moments, _gram
 from skmae._device_samples import DeviceSamples
 from skmae._gram import GramSum, products, takes_eight_bit
 from skmae._reading import read_samples
-
-torch = pytest.importorskip("torch")
 
 
 @pytest.fixture(autouse=True)

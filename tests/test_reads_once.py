@@ -7,11 +7,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from skmae import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, Moments
-
-torch = pytest.importorskip("torch")
-
-from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor  # noqa: E402
+from skmae import LinearAE, LinearDAE, LinearMAE, LinearMAESearchCV, Moments, ViTMAE, ViTMAEClassifier, ViTMAERegressor
 
 IMAGES, LABELS = load_digits().images[:200], load_digits().target[:200]
 FLAT = {True: IMAGES.reshape(200, -1), False: IMAGES}

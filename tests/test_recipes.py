@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skmae import JacobianBasis, LinearMAE
+from skmae import (
+    JacobianBasis,
+    LinearMAE,
+    ViTMAE,
+)
 from skmae._grid import PatchGrid
-
-torch = pytest.importorskip("torch")
-
-from skmae import ViTMAE  # noqa: E402
 
 PAGE = Path(__file__).parents[1] / "docs" / "contributing.md"
 

@@ -13,10 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("fastapi")
-pytest.importorskip("uvicorn")
-Image = pytest.importorskip("PIL.Image")
+from PIL import Image
 
 SCRIPT = Path(__file__).parents[1] / "examples" / "serve.py"
 

@@ -9,8 +9,6 @@ import pytest
 
 import skmae
 
-pytest.importorskip("mypy")
-
 SCRIPT = """
 import numpy as np
 from skmae import LinearMAE, Moments, ViTMAE

@@ -1,9 +1,8 @@
 """The verdicts on the paper's claims follow from the interval, the margin and what the paper says."""
 
 import numpy as np
+import pandas as pd
 import pytest
-
-pd = pytest.importorskip("pandas")
 
 from benchmarks.paper._findings import UNDECIDED, Estimate, Finding, each, mean_by, mean_of, spearmans
 

@@ -96,15 +96,14 @@ def by_mask_and_patch(mae: pd.DataFrame) -> Iterator[Finding]:
 
 
 def gabor(table: pd.DataFrame) -> Iterator[Finding]:
-    for view in ("whole", "75% hidden"):
-        some = table[table["view"] == view]
+    for (view, k, labelled), some in table.groupby(["view", "n_components", "labelled"], sort=False):
         near, far = (differences(some[some["dilation"] == s], "mask", 0.9, 0.0, "r2", ["seed"]) for s in (1, 8))
+        where = f"images {view}, {k} features, {labelled} labelled"
         for claim, statistic, values in (
             ("high masks help where the task needs distant pixels", "R² at dilation 8, mask 0.9 less PCA", far),
             ("the more, the farther it needs to look", "the same less that at dilation 1", far - near),
         ):
-            estimate = mean_of(values, "draws of training images")
-            yield Finding("7", claim, f"{statistic}, images {view}", estimate, 1, "fig07_gabor")
+            yield Finding("7", claim, f"{statistic}, {where}", mean_of(values, "draws"), 1, "fig07_gabor")
 
 
 def gabor_scan(table: pd.DataFrame) -> Iterator[Finding]:

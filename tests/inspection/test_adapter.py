@@ -4,10 +4,9 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
 from sklearn.frozen import FrozenEstimator
-
-torch = pytest.importorskip("torch")
 
 from skmae import JacobianBasis, LinearMAE, ViTMAE
 from skmae.inspection import ReconstructionDisplay, TorchAutoencoder

@@ -1,5 +1,6 @@
 """Whatever comes in: tensors, masks over values that are never read, types, scales, and what a display is given."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,7 +29,6 @@ from skmae.inspection import (
     spatial_autocorrelation,
 )
 
-plt = pytest.importorskip("matplotlib.pyplot")
 SHAPE = (6, 6)
 
 

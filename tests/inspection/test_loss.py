@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch")
-
 from numpy.testing import assert_allclose
 from sklearn.exceptions import NotFittedError
 from skorch.dataset import ValidSplit

@@ -1,9 +1,8 @@
 """OutlierDisplay: samples over maps of how odd their pixels are."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-
-plt = pytest.importorskip("matplotlib.pyplot")
 
 from skmae import PatchOutlierDetector
 from skmae.inspection import OutlierDisplay

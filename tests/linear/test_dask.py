@@ -5,14 +5,13 @@ import signal
 import threading
 import time
 
+import dask.array as da
+import distributed
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 from skmae import LinearDAE, LinearMAE
-
-da = pytest.importorskip("dask.array")
-distributed = pytest.importorskip("distributed")
 
 
 @pytest.fixture(scope="module", autouse=True)

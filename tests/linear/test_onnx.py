@@ -1,7 +1,9 @@
 """Linear models as ONNX, run by onnxruntime."""
 
 import numpy as np
+import onnxruntime
 import pytest
+import skl2onnx
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -10,9 +12,6 @@ from sklearn.preprocessing import StandardScaler
 
 from skmae import LinearAE, LinearDAE, LinearMAE
 from skmae.linear import register_onnx_converters
-
-skl2onnx = pytest.importorskip("skl2onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
 
 
 def run(model, X):

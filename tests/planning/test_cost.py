@@ -4,10 +4,8 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose
-
-torch = pytest.importorskip("torch")
-
 from sklearn.decomposition import PCA
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel

@@ -9,9 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_digits

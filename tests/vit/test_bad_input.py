@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor

@@ -6,10 +6,8 @@ from io import StringIO
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
-
-torch = pytest.importorskip("torch")
-
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score

@@ -10,10 +10,8 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
-
-torch = pytest.importorskip("torch")
-
 from sklearn.datasets import load_digits
 from skorch.callbacks import Callback
 

@@ -8,9 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression

@@ -6,9 +6,7 @@ import sys
 import joblib
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback

@@ -8,9 +8,7 @@ from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from sklearn.frozen import FrozenEstimator
 from torch import nn
 from torch._subclasses.fake_tensor import (

@@ -7,10 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
-
-torch = pytest.importorskip("torch")
-
 from sklearn.datasets import load_digits
 from torch import nn
 

@@ -6,11 +6,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
-
-torch = pytest.importorskip("torch")
-
+import torch
 import torch.nn.functional as F
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA

@@ -1,9 +1,5 @@
 """ViTMAEClassifier and ViTMAERegressor as scikit-learn estimators."""
 
-import pytest
-
-pytest.importorskip("torch")
-
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor

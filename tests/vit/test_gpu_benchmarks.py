@@ -3,8 +3,7 @@
 from importlib import import_module
 
 import pytest
-
-torch = pytest.importorskip("torch")
+import torch
 
 from benchmarks.gpu import _card
 from benchmarks.gpu.__main__ import PIECES, main

@@ -4,9 +4,7 @@ import gc
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from sklearn.datasets import load_digits
 
 from skmae import JacobianBasis, ViTMAE, ViTMAEClassifier

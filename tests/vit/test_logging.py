@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
 from numpy.testing import assert_allclose
 from skorch.callbacks import MlflowLogger, TensorBoard
 

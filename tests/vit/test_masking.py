@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
-
-torch = pytest.importorskip("torch")
 
 from skmae import JacobianBasis, ViTMAE
 from skmae._config import ViTConfig

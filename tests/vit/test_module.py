@@ -1,9 +1,7 @@
 """The Vision Transformer as a plain torch module."""
 
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 from sklearn.datasets import load_digits
 
 from skmae import ViTMAE, ViTMAEClassifier

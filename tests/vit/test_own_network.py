@@ -1,4 +1,4 @@
-"""A network of one's own, as examples/plot_howto_own_network.py writes it, in all that DeepAutoencoder does."""
+"""A network of one's own, as examples/howto/plot_own_network.py writes it, in all that DeepAutoencoder does."""
 
 import copy
 import pickle
@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
-
-torch = pytest.importorskip("torch")
-
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
@@ -25,7 +23,7 @@ from torch import nn
 from skmae import JacobianBasis, ViTMAE, ViTMAEClassifier, ViTMAERegressor, probe_layers
 from skmae.vit import DeepAutoencoder, PatchModule
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "plot_howto_own_network.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "howto" / "plot_own_network.py"
 SOURCE = EXAMPLE.read_text(encoding="utf-8").partition("# Train and use it")[0]  # network and estimator
 NAMES: dict = {"__name__": "own_network"}
 exec(compile(SOURCE, str(EXAMPLE), "exec"), NAMES)

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
+import torch
 import torch.nn.functional as F
 from skorch.callbacks import Callback
 

@@ -4,11 +4,9 @@ import json
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-
 import safetensors.torch
+import torch
+import transformers
 
 from skmae import ViTMAE
 from skmae._config import ViTConfig

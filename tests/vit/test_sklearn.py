@@ -1,9 +1,5 @@
 """ViTMAE as a scikit-learn estimator."""
 
-import pytest
-
-pytest.importorskip("torch")
-
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmae import ViTMAE

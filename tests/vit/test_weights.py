@@ -8,10 +8,8 @@ import shutil
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip("torch")
-
 import safetensors.torch
+import torch
 
 from skmae import ViTMAE, ViTMAEClassifier
 from skmae.vit import ViTConfig
