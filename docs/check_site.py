@@ -53,6 +53,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attributes):
         found = dict(attributes)
         self.anchors |= {found[key] for key in ("id", "name") if found.get(key)}
+        if found.get("class") == "viewcode-back":
+            return  # by one module for all that a file defines, so that some lead nowhere: sphinx.ext.viewcode
         if tag == "a" or (tag == "link" and found.get("rel") in ("next", "prev", "search", "index")):
             self.links.append(found.get("href") or "")
         else:  # what a browser loads by itself

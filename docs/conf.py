@@ -81,7 +81,8 @@ html_theme_options = {
     "footer_start": ["sphinx-version"],
     "footer_end": ["theme-version"],
 }
-html_sidebars = {"howto": [], "paper": [], "comparison": [], "changelog": [], "contributing": []}
+WITHOUT_SIDEBAR = "howto", "paper", "comparison", "changelog", "contributing", "gallery/index", "gallery/*/*"
+html_sidebars = {page: [] for page in WITHOUT_SIDEBAR}
 ogp_social_cards = {"enable": False}
 ogp_description_length = 160
 

@@ -110,7 +110,7 @@ class GroupSampler:
 
 @dataclass(frozen=True)
 class Bernoulli(GroupSampler):
-    """Every patch hidden with probability `mask`, independently of the others, as in the paper (Eq. 1).
+    """Every patch hidden with probability `mask`, independently of the others, as in the paper (equation 1).
 
     All patches of a sample may be hidden.
 

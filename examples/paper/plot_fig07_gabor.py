@@ -90,7 +90,14 @@ figure.supxlabel("Labelled images")
 figure.supylabel("Gain of mask 0.9 over PCA (R²)")
 
 # %%
-# CONCLUSION
+# From whole images, PCA predicts better, whatever the number of features and of labels:
+# the target is linear in the pixels, and no features of the same number keep more of
+# these than PCA's. The paper's result was not reproduced in this way. From images most
+# of which is hidden, as in training, masking pays in all six cases, by 0.04 to 0.12 of
+# R², and in the mean of the draws it pays more at dilation 8 than at 1. (With 64
+# features that difference is small, and with 50 labels three draws cannot decide it.)
+# How high the mask is matters little there: with 8 features and all labels, masks of
+# 0.25 to 0.9 are within 0.01 of each other.
 #
 # Other set-ups
 # -------------
@@ -104,7 +111,7 @@ figure.supylabel("Gain of mask 0.9 over PCA (R²)")
 scan = pd.read_csv(RESULTS / "fig07_scan.csv")
 found = scan.groupby(["view", "target", "n_components"])["as_in_paper"].sum().unstack()
 figure, axes = plt.subplots(
-    2, figsize=(6.4, 6.4), sharex=True, sharey=True, layout="constrained"
+    2, figsize=(6.4, 6), sharex=True, sharey=True, layout="constrained"
 )
 for ax, (view, title) in zip(axes, views.items(), strict=True):
     colors = ("C0", "C1", "C3")

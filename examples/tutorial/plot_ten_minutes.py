@@ -5,13 +5,7 @@ Ten minutes with skmae
 From images to features, to the choice of a mask, to a deep model, and to what each of
 them looks at. All of it runs in half a minute on one core.
 
-Installation, with Python 3.11 or later, in a clone of the repository::
-
-    pip install ".[deep,plot,photos]"
-
-``deep`` brings PyTorch, which `ViTMAE` needs; ``plot`` brings matplotlib, and
-``photos`` the photographs used here. ``pip install .`` alone installs the linear
-models, which need NumPy, SciPy, scikit-learn and joblib.
+It needs the extras ``deep``, ``plot`` and ``photos``: :ref:`install`.
 """
 
 # %%

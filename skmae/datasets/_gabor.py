@@ -38,7 +38,7 @@ def make_gabor_targets(
     dilation: float = 1.0,
     orientation: float = 0.0,
 ) -> np.ndarray:
-    """Filter grey or colour images with a Gabor function (Eq. 8).
+    """Filter grey or colour images with a Gabor function (equation 8).
 
     The filter is exp(−(x² + y²) / (2 (sσ)²)) · cos(2π f x / s + φ). A larger dilation s asks for pixels further apart:
     the task on which masked autoencoders gain on PCA.

@@ -33,7 +33,7 @@ def spatial_autocorrelation(
     radial: bool = True,
     bin_width: float | None = 1.0,
 ) -> "DataFrame | FloatArray":
-    """Correlation of pixels against the displacement between them (Eq. 5).
+    """Correlation of pixels against the displacement between them (equation 5).
 
     R(Δ) = mean of f(p) f(p + Δ) over samples, channels, and all pixels p for which p + Δ is in the image too, where f
     are the samples less the mean of each channel, over its standard deviation (both over all samples and pixels).

@@ -239,7 +239,7 @@ class MaskSpectrumDisplay(CurveDisplay):
         return cls(spectrum, name=name).plot(ax=ax, **kwargs)
 
     @classmethod
-    @validate_params({**GRID, **MASKING, "random_state": ["random_state"]}, prefer_skip_nested_validation=True)
+    @validate_params(GRID | MASKING | {"random_state": ["random_state"]}, prefer_skip_nested_validation=True)
     def from_samples(
         cls,
         X: ArrayLike,

@@ -109,7 +109,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class AllFeatures(Loss):
-    """The squared error of all features, hidden and visible: tr S − Σ λ (Eq. 1, Theorem 1).
+    """The squared error of all features, hidden and visible: tr S − Σ λ (equation 1, Theorem 1).
 
     Examples
     --------
