@@ -70,8 +70,8 @@ figure.supylabel("Encoder blocks")
 print("seeds:", depths[["probe", "finetuned"]].count(), sep="\n")
 
 # %%
-# The probe along training (Fig. 10): ``--along``, 30 epochs, one decoder block, one
-# seed. At epoch 0, the same networks untrained (``--control``), mean of seeds.
+# The probe along training (Fig. 10): ``--along``, 30 epochs, one decoder block, mean of
+# three seeds. At epoch 0, the same networks untrained (``--control``).
 along = pd.read_csv(RESULTS / "vit_along.csv")
 control = pd.read_csv(RESULTS / "vit_grid_control.csv")
 untrained = control[control["patch"] == 4].groupby("encoder_layers")["probe"].mean()

@@ -83,8 +83,8 @@ for (between, n), rows in agreement.groupby(["between", "n"]):
 
 # %%
 # The linear score is no guide to the probes of these ViTs: between masks its mean
-# correlation with them is -0.07, and between patches it is anything from -1 to 1. What
-# ranks the patches right at every mask is that smaller ones are better; the correlation
-# of hidden pixels with the nearest visible one, the operations of a training step and
-# the ViT's own loss rank them in the same order. Between masks, that lower ones are
-# better correlates by 0.41 in the mean, and so do those three.
+# correlation with them is -0.07, and between patches it is anything from -1 to 1. The
+# simple rule "the smaller the patch, the better" ranks the patches right at every mask;
+# so do the correlation of hidden pixels with the nearest visible one, the operations of
+# a training step and the ViT's own loss. Between masks, the rule "the lower the mask,
+# the better" has a mean correlation of 0.41 with the probes, and so have those three.

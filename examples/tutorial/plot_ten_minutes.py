@@ -33,8 +33,9 @@ for ax, image in zip(axes.flat, train, strict=False):
 # A PCA that sees part of each image
 # ----------------------------------
 # `LinearMAE` learns the 16 features from which images are best reconstructed while
-# three quarters of their patches are hidden: 12 of the 16 patches of 4 × 4 pixels. The
-# solution has a closed form, an average over all masks, so that no mask is drawn. With
+# three quarters of their patches are hidden: 12 of the 16 patches of 4 × 4 pixels.
+# ``mask_sampling="exact"`` hides the same number in every image. The solution has a
+# closed form that averages over all masks, so that no mask is drawn. With
 # ``mask=0`` nothing is hidden, and it is PCA.
 from skmae import LinearMAE
 
@@ -139,20 +140,21 @@ vit = ViTMAE(
     learning_rate=1e-2,
     random_state=0,
 ).fit(train)
-print(f"a quarter visible: {r2(vit.reconstruct(test, visible)):.2f}; more epochs, more")
+print(f"a quarter visible: ViTMAE {r2(vit.reconstruct(test, visible)):.2f}")
 ReconstructionDisplay.from_estimator(vit, test, visible=visible)
 
 # %%
-# Longer trainings, GPUs, checkpoints and published weights are the matter of
-# :doc:`/deep`; what masks, patches and depths cost before anything is trained, of
-# :doc:`/choose`.
+# More epochs raise this. For longer trainings, GPUs, checkpoints and published weights,
+# see :doc:`/deep`. To know what masks, patches and depths cost before anything is
+# trained, see :doc:`/choose`.
 #
 # What do they look at?
 # ---------------------
 # The Jacobian of the reconstruction says how much each input pixel matters for an
 # output pixel. `JacobianBasis` gives its absolute values as maps, and `SpatialEntropy`
-# how widely each map is spread: from 0, a single pixel, to log(256) = 5.55 nats, the
-# whole image alike. ``FrozenEstimator`` takes the fitted model as it is.
+# measures how widely each map is spread: from 0 (all weight on a single pixel) to
+# log(256) = 5.55 nats (the same weight on every pixel). ``FrozenEstimator`` takes the
+# fitted model as it is.
 from sklearn.frozen import FrozenEstimator
 
 from skmae import JacobianBasis, SpatialEntropy
@@ -166,8 +168,8 @@ JacobianDisplay.from_estimator(vit, test, n_samples=3)
 plt.show()
 
 # %%
-# A linear model draws the same maps for every image, a deep one its own:
-# :doc:`/inspect`.
+# A linear model has the same maps for every image. Those of a deep model change with
+# the image, though hardly after so short a training: :doc:`/inspect`.
 #
 # Where to go next
 # ----------------

@@ -77,7 +77,8 @@ plt.show()
 # %%
 # In numbers, over all that was hidden: the share of the variance that is explained, and
 # how many pixels lie within 1.96 standard deviations of what fills them. For images
-# like those that were learned from, 95 % do; fur is smoother than these.
+# like those it learned from, 95 % do. The fur here is smoother than those images, so
+# that more do.
 hidden = ~tiles(visible)
 truth, mean = tiles(photo).astype(float), mae.mean_.reshape(SIZE, SIZE, 3)
 spread = ((mean - truth)[hidden] ** 2).sum()

@@ -511,9 +511,9 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
             In the shape of X, and in its type where that is floating; of other types in float32, or wider where
             float32 would round them. Where nothing is visible of a sample, the mean.
         std : ndarray
-            Only if `return_std`: the standard deviation of what an entry is from what fills it, in units of X; zero
-            where it is visible. Of Gaussian samples, about 95 % of all entries lie within 1.96 of it, if it was learned
-            from thirty samples or more; of CIFAR-10 94 % do.
+            Only if `return_std`: how far the true value of an entry is expected to be from its filled value, as a
+            standard deviation in units of X; zero where the entry is visible. Of Gaussian samples, about 95 % of all
+            entries lie within 1.96 of it, if it was learned from thirty samples or more; of CIFAR-10 94 % do.
 
         Raises
         ------

@@ -41,7 +41,7 @@ class PatchImputer(OneToOneFeatureMixin, ReadsOnce, GridEstimator):
     Parameters
     ----------
     estimator : LinearMAE, LinearDAE, LinearAE or None, default=None
-        It is cloned and fitted, and says what a sample looks like. None is ``LinearMAE()``.
+        It is cloned and fitted; its parameters say what a sample looks like. None is ``LinearMAE()``.
     method : {"conditional", "linear"}, default="conditional"
         "conditional" is the best linear answer for each mask: one system of equations for each distinct mask, .04 s at
         3,072 features. "linear" is the reconstruction of `estimator`, one product for all samples: for many samples

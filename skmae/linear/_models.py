@@ -28,7 +28,7 @@ _DOCS = GRID_DOCS | {
             features, `n_components` an int, and ``loss="all"``. Its loss is estimated to be within 1e-4 of the least,
             relative to it; a `sklearn.exceptions.ConvergenceWarning` says if it is not. "auto" takes "dual" where that
             is possible and cheaper, and else "cholesky", or "eigh" where needed; "randomized" where the matrices of
-            all these are larger than the memory of the machine. Or an object that solves (user guide, "Contributing").
+            all these are larger than the memory of the machine. Or a `skmae.linear.Solver` of your own.
         """,
     "random_state": """
         random_state : int, RandomState instance or None, default=None
@@ -104,8 +104,9 @@ class LinearMAE(LinearAutoencoder):
     %(encoder_decoder_mean)s
     eigenvalues_ : ndarray of shape (n_components,)
         λ of Theorem 1, descending: the second moment that each direction explains under this corruption, in units of
-        X squared. With ``loss="hidden"`` the second moment of each direction of the reconstruction of corrupted
-        samples, hidden and visible parts; it does not tell what is explained, ``expected_loss_`` does.
+        X squared. With ``loss="hidden"`` it is instead the second moment, along each direction, of the reconstruction
+        of corrupted samples (hidden and visible parts). That does not say how much is explained; ``expected_loss_``
+        does.
     %(explained_variance_ratio_)s
     expected_loss_ : float
         Expected squared error of reconstructing corrupted training samples, per feature: ``-score(X)``. With

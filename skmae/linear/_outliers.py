@@ -49,9 +49,9 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
     Attributes
     ----------
     offset_ : float
-        Threshold of `score_samples`: of training samples, the share `contamination` lies below; for "auto", had each
-        of them not been among them. Where `fit` has seen none, that of Gaussian samples, with Bonferroni's correction
-        for the number of places.
+        Threshold of `score_samples`: the share `contamination` of the training samples has a score below it. For
+        "auto", each training sample is scored as if it had been left out of the training. If `fit` has seen no
+        samples, the threshold is that of Gaussian samples, with Bonferroni's correction for the number of places.
     mean_ : ndarray of shape (n_features,)
     precision_ : ndarray of shape (n_features, n_features)
         P of the notes.
@@ -78,9 +78,9 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
     (P y)_jᵀ P_jj⁻¹ (P y)_j, where y is the sample less its mean: the squared Mahalanobis distance of the patch from
     what the rest of the sample says of it, χ² where samples are Gaussian. Its logarithm is standardised at each place
     by that of training samples (10,000 of them, evenly spaced, if there are more; no rows are kept), so that smooth
-    and rough parts of a picture count alike. Each is taken as it would be had it not been among them, in closed form:
-    few samples of many features lie nearer to what they are compared with than new ones. `score_samples` is minus the
-    largest over all places.
+    and rough parts of a picture count alike. Each training sample is scored as if it had been left out, in closed form:
+    where samples are few and features many, training samples lie nearer to the fitted moments than new samples do.
+    `score_samples` is minus the largest over all places.
 
     Fitting takes O(n d²) for S, O(d³) for P; scoring a sample takes O(d²) and O(p²) for each place of p features.
 

@@ -45,9 +45,9 @@ _OWN = {
 class EpochHalvingSearchCV(LinkedToItsPage, BaseSearchCV):
     """Search over what a deep masked autoencoder is, within a budget: the worse candidates stop early.
 
-    All begin; after `min_epochs` the best ``1 / factor`` go on **from where they are**, up to `factor` times as many
-    epochs, and so on, until the last go to the end of the schedule. Nothing is trained twice, and the schedule of the
-    learning rate is that of the whole training from the first epoch on.
+    All candidates begin. After `min_epochs`, the best ``1 / factor`` of them go on **from where they are**, until they
+    have seen `factor` times as many epochs, and so on, until the last ones reach the end of the schedule. Nothing is
+    trained twice, and the schedule of the learning rate is that of the whole training from the first epoch on.
 
     Parameters
     ----------

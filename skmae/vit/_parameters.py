@@ -42,10 +42,10 @@ AUTOENCODER_DOCS = {
         """,
     "mask_sampling": """
     mask_sampling : {"exact", "bernoulli"}, sampler or callable, default="exact"
-        How patches are hidden in training: the same number of them in every sample; each with probability `mask`, all
-        of a sample's perhaps; as an object of `skmae.masking` says; or as a function ``(n_samples, grid, mask,
-        random_state)`` draws, which returns bool of shape (n_samples, n_patches), True where visible. The encoder sees
-        the visible patches and nothing else, however many they are.
+        How patches are hidden in training. "exact": the same number of them in every sample. "bernoulli": each with
+        probability `mask`, so that a sample may have all of its patches hidden. Or an object of `skmae.masking`; or a
+        function ``(n_samples, grid, mask, random_state)`` that returns a bool array of shape (n_samples, n_patches),
+        True where visible. The encoder sees the visible patches and nothing else, however many they are.
         """,
     "training": """
     normalize_target : bool, default=False

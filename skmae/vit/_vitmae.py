@@ -32,9 +32,10 @@ from skmae.vit._weights import LAYOUTS, from_module, load_into
 class ViTMAE(DeepAutoencoder):
     """Masked autoencoder with a Vision Transformer, trained by PyTorch.
 
-    An encoder sees some patches of a sample, a small decoder predicts the others from what it says [1]_. Afterwards
-    `transform` encodes whole samples. It takes the place of `LinearMAE` or ``PCA`` in a Pipeline; it needs hours or a
-    GPU where these need seconds, and gives features that classify better.
+    An encoder sees some patches of a sample, and a small decoder predicts the others from the encoder's output [1]_.
+    Afterwards `transform` encodes whole samples. It takes the place of `LinearMAE` or ``PCA`` in a Pipeline. It needs
+    minutes (small models) to hours or a GPU where these need seconds. On CIFAR-10 its features classify better than
+    theirs, but a small ViT's not better than those of `LocalTokens` with a `LinearMAE`.
 
     Parameters
     ----------
