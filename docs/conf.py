@@ -81,8 +81,8 @@ html_theme_options = {
     "footer_start": ["sphinx-version"],
     "footer_end": ["theme-version"],
 }
-WITHOUT_SIDEBAR = "howto", "paper", "comparison", "changelog", "contributing", "gallery/index", "gallery/*/*"
-html_sidebars = {page: [] for page in WITHOUT_SIDEBAR}
+ALONE = ("howto", "paper", "comparison", "questions", "changelog", "contributing", "gallery/index", "gallery/*/*")
+html_sidebars = {page: [] for page in ALONE}
 ogp_social_cards = {"enable": False}
 ogp_description_length = 160
 
@@ -130,7 +130,7 @@ def verdicts():
     lines = []
     for (figure, command), some in tables.items():
         lines += [f"**{title_of(figure)}**, `{command}`", ""]
-        lines += ["| the paper says | here | measured: value (from, to) | n |", "| --- " * 4 + "|"]
+        lines += ["| the paper says | here | measured: value (from, to) | interval, n |", "| --- " * 4 + "|"]
         lines += [*map(verdict_row, some), ""]
     return "\n".join(lines)
 

@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+for library in ("fastapi", "uvicorn"):  # of the script, which runs in a process of its own
+    pytest.importorskip(library)
+
 SCRIPT = Path(__file__).parents[1] / "examples" / "serve.py"
 
 

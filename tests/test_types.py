@@ -9,6 +9,8 @@ import pytest
 
 import skmae
 
+pytest.importorskip("mypy")  # run in a process of its own
+
 SCRIPT = """
 import numpy as np
 from skmae import LinearMAE, Moments, ViTMAE

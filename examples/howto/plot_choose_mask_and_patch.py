@@ -54,7 +54,7 @@ def r2_of_hidden(model, X, _=None):
 
 grid = {"mask": masks, "patch": patches}
 fill = LinearMAESearchCV(LinearMAE(8), grid, scoring=r2_of_hidden, cv=cv)
-fill.fit(X, groups=photos.photo)
+fill = fill.fit(X, groups=photos.photo)
 
 # %%
 # The two searches

@@ -5,7 +5,7 @@ Inspect any PyTorch model: Jacobians and spatial entropy
 Any PyTorch model that reconstructs its input can be inspected. Here it is
 ``ViTMAEForPreTraining`` of transformers, trained for half a minute by a loop of its own
 on crops of photographs. `TorchAutoencoder` makes an estimator of it, and its Jacobian
-is taken like that of skmae's own models.
+is taken like that of skmae's own models. This page needs ``pip install transformers``.
 """
 
 # %%

@@ -5,7 +5,7 @@ Save and load models
 In which format to save a fitted model, and which files may be loaded from a stranger.
 joblib and pickle keep everything, and can run any code when they are read. skops keeps
 linear models, and loads only types that one trusts. safetensors and checkpoints hold
-numbers.
+numbers. This page needs ``pip install skops``, too.
 """
 
 # %%

@@ -4,7 +4,7 @@ Load and save published MAE weights
 
 ``load_weights`` reads what facebookresearch/mae and transformers write, with or without
 a decoder; ``save_weights`` writes either. Nothing is downloaded here: a small model of
-transformers stands in for a large one.
+transformers stands in for a large one. This page needs ``pip install transformers``.
 """
 
 # %%
