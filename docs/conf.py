@@ -41,6 +41,7 @@ suppress_warnings = ["config.cache"]  # sphinx-gallery's settings hold functions
 
 default_role = "py:obj"
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 autodoc_typehints = "none"  # docstrings have them
