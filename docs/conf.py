@@ -93,7 +93,7 @@ def number(text):
 
 
 def verdict_row(row):
-    """Cells of a row of verdicts.csv: numbers that are compared with zero, within no margin, need not say so."""
+    """A row of verdicts.csv, as Markdown: numbers that are compared with zero, within no margin, need not say so."""
     interval = "" if row["low"] == "nan" else f" ({number(row['low'])} to {number(row['high'])})"
     against = f"; against {number(row['than'])}" if float(row["than"]) else ""
     margin = f"; margin {number(row['margin'])}" if float(row["margin"]) else ""
