@@ -71,49 +71,63 @@ def leading_eigenpairs(
 
 
 class _KrylovSpace:
-    """An orthonormal basis Q of W, M W, M² W, … with M Q, and the leading eigenpairs of M within it."""
+    """An orthonormal basis Q of W, M W, M² W, …, T = QᵀM Q, and the leading eigenpairs of M within it.
 
-    def __init__(self, number: int, k: int, W: FloatArray):
-        self.number, self.k, self.b, self.W = number, k, W.shape[1], W
-        self.Q = np.empty((len(W), self.b * _MAX_STEPS), order="F")
-        self.MQ = np.empty_like(self.Q)
+    M takes all blocks of Q but the last into the space, so that what it makes of that one tells all residuals.
+    """
+
+    def __init__(self, number: int, k: int, start: FloatArray):
+        self.number, self.k, self.b = number, k, start.shape[1]
+        self.Q = np.empty((len(start), self.b * _MAX_STEPS), order="F")
+        self.T = np.empty((self.b * _MAX_STEPS,) * 2)  # its lower triangle
+        self.outside = start.copy(order="F")  # what is not in the space yet
         self.reached = self.before = 1.0
 
     def extend(self, step: int) -> FloatArray:
         """The next block of Q."""
-        block = _orthonormalise(self.W, self.Q[:, : step * self.b])
+        block = _orthonormalise(self.outside, self.Q[:, : step * self.b])
         self.Q[:, step * self.b : (step + 1) * self.b] = block
         return block
 
     def receive(self, step: int, image: FloatArray) -> None:
         """M times that block."""
-        self.MQ[:, step * self.b : (step + 1) * self.b] = self.W = image
+        stop = (step + 1) * self.b
+        products = dgemm(1.0, self.Q[:, :stop], image, trans_a=1)
+        self.T[step * self.b : stop, :stop] = products.T
+        self.outside = dgemm(-1.0, self.Q[:, :stop], products, beta=1.0, c=image, overwrite_c=1)
 
     def residual(self, n_blocks: int) -> float:
-        """Find the Ritz values and vectors; the largest residual of those that are wanted, relative to its value."""
+        """Find the Ritz values; the largest residual of those that are wanted, relative to its value."""
         k, n = self.k, n_blocks * self.b
-        Q, MQ = self.Q[:, :n], self.MQ[:, :n]
-        T = dgemm(1.0, Q, MQ, trans_a=1)  # (n, n)
-        self.values, U = symmetric_eigen((T + T.T) / 2, self.b)
-        self.vectors = dgemm(1.0, Q, U)
-        error = np.linalg.norm(dgemm(1.0, MQ, U[:, :k]) - self.vectors[:, :k] * self.values[:k], axis=0)
+        self.values, self.U = symmetric_eigen(self.T[:n, :n], self.b)
+        error = np.linalg.norm(dgemm(1.0, self.outside, self.U[-self.b :, :k]), axis=0)
         self.reached = float((error / np.maximum(self.values[:k], np.finfo(float).tiny)).max())
         return self.reached
 
+    @property
+    def vectors(self) -> FloatArray:
+        """The Ritz vectors, (d, b)."""
+        found: FloatArray = dgemm(1.0, self.Q[:, : len(self.U)], self.U)
+        return found
+
     def restart(self) -> bool:
         """Go on from the Ritz vectors; False if the last cycle has gained too little for another."""
-        self.W = self.vectors
+        self.outside = self.vectors
         gained, self.before = self.reached < self.before / 100, self.reached
         return gained
 
 
 def _orthonormalise(W: FloatArray, Q: FloatArray) -> FloatArray:
-    """Orthonormal basis of the part of W outside Q: block Gram-Schmidt and Cholesky QR, twice each."""
-    for _ in range(2):
-        if Q.size:
-            W = dgemm(-1.0, Q, dgemm(1.0, Q, W, trans_a=1), beta=1.0, c=W, overwrite_c=1)
-        R, info = dpotrf(dsyrk(1.0, W, trans=1), overwrite_a=1)
-        if info:
-            raise LinAlgError("the block has dependent columns")
-        W = dtrsm(1.0, R, W, side=1, overwrite_b=1)
-    return W
+    """Orthonormal basis of W, whose part in Q is rounding or nothing: Cholesky QR, twice, without that part."""
+    W = _cholesky_qr(W)
+    if Q.size:
+        W = dgemm(-1.0, Q, dgemm(1.0, Q, W, trans_a=1), beta=1.0, c=W, overwrite_c=1)
+    return _cholesky_qr(W)
+
+
+def _cholesky_qr(W: FloatArray) -> FloatArray:
+    R, info = dpotrf(dsyrk(1.0, W, trans=1), overwrite_a=1)
+    if info:
+        raise LinAlgError("the block has dependent columns")
+    basis: FloatArray = dtrsm(1.0, R, W, side=1, overwrite_b=1)
+    return basis

@@ -183,6 +183,21 @@ def test_the_krylov_space_finds_what_a_dense_solver_finds(rng, monkeypatch):
     np.testing.assert_allclose(fast.encoder, dense.encoder, atol=1e-6 * np.abs(dense.encoder).max())
 
 
+def test_the_residual_that_a_krylov_space_tells_is_that_of_its_pairs(rng):
+    d, k = 200, 5
+    M = natural_moment(rng, d)
+    space = _krylov._KrylovSpace(0, k, rng.normal(size=(d, k + 2)))
+    for cycle, n_blocks in enumerate((3, 2)):
+        for step in range(n_blocks):
+            space.receive(step, np.asfortranarray(M @ space.extend(step)))
+        told = space.residual(n_blocks)
+        vectors, values = space.vectors[:, :k], space.values[:k]
+        true = np.linalg.norm(M @ vectors - vectors * values, axis=0) / values
+        assert 1e-9 < told < 0.1, cycle
+        np.testing.assert_allclose(told, true.max(), rtol=1e-5)
+        space.restart()
+
+
 @pytest.mark.parametrize("small", [1e-4, 1e-7, 1e-9])
 def test_a_dominant_direction_does_not_hide_errors_of_the_others(small, rng, monkeypatch):
     d, k = 600, 6
