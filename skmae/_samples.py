@@ -33,7 +33,7 @@ MIDPOINT = {np.dtype(np.uint8): 128.0, np.dtype(np.int8): 0.0, np.dtype(np.bool_
 
 _SQUARES = (1e-140, 1e150)  # absolute values whose squares float64 sums, with all their digits
 _COMPLETE = (
-    "Every value must be there and finite: drop such samples, fill the gaps first (sklearn.impute.SimpleImputer), or "
+    "Every value must be there and finite: drop such samples, fill the gaps first (skmae.PatchImputer), or "
     "hide them with visible=, where a method has it. The linear autoencoders take NaN and masked entries as hidden."
 )
 
