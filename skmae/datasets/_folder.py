@@ -111,7 +111,8 @@ def load_image_folder(
     -----
     Files are known by their endings (.jpg, .png, .tif, .webp and the like); others are ignored, and so are hidden ones.
     Pictures are turned as their EXIF data says. Grey ones of 16 bits are divided by 257; floating-point ones must lie
-    between 0 and 1. What is transparent is put on white. Of animations, and of files of several pages, the first picture counts.
+    between 0 and 1. What is transparent is put on white. Of animations, and of files of several pages, the first
+    picture counts.
 
     Examples
     --------
