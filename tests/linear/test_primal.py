@@ -8,8 +8,9 @@ from scipy.linalg import eigh
 from scipy.optimize import minimize
 
 from skmae import LinearMAE
-from skmae.linear import _krylov, _primal
-from skmae.linear._primal import reduced_rank_regression
+from skmae.linear import Corruption, _krylov, _primal
+from skmae.linear._losses import remainder_of
+from skmae.linear._primal import reduced_rank_regression, solve_together
 
 
 def problem(rng, d, rank=None):
@@ -107,6 +108,49 @@ def pseudo_inverse_solution(cross, V, k):
     values, E = eigh(cross @ plus @ cross.T)
     E = E[:, ::-1][:, :k]
     return E @ E.T @ cross @ plus, values[::-1][:k]
+
+
+@pytest.mark.parametrize(("of_cross", "of_second"), [(1e-120, 1e-120), (1e120, 1e100), (1e-90, 1e70), (1.0, 1e-200)])
+def test_units_change_the_solution_by_their_ratios(of_cross, of_second, rng):
+    cross, V, _ = problem(rng, 8)
+    plain = reduced_rank_regression(cross, V.copy(), 3)
+    found = reduced_rank_regression(cross * of_cross, V * of_second, 3)
+    np.testing.assert_allclose(found.eigenvalues, plain.eigenvalues * of_cross * (of_cross / of_second), rtol=1e-9)
+    np.testing.assert_allclose(found.encoder, plain.encoder * (of_cross / of_second), rtol=1e-7)
+    np.testing.assert_allclose(found.decoder, plain.decoder, rtol=1e-7)
+
+
+def assert_same(found, expected):
+    """But for signs, which are chosen by entries that may be equally large."""
+    np.testing.assert_allclose(found.eigenvalues, expected.eigenvalues, rtol=1e-9)
+    maps = (each.decoder @ each.encoder for each in (found, expected))
+    np.testing.assert_allclose(*maps, atol=1e-5 * np.abs(expected.decoder @ expected.encoder).max())
+
+
+@pytest.mark.parametrize("least", [100, 1000], ids=["krylov", "dense"])
+def test_several_corruptions_solved_together_are_each_solved_alone(least, rng, monkeypatch):
+    monkeypatch.setattr(_krylov, "_MIN_FEATURES", least)
+    d, k = 320, 6
+    S = natural_moment(rng, d)
+    groups = np.arange(d) // 4
+    corruptions = [Corruption.bernoulli(mask).with_groups(groups) for mask in (0.2, 0.5, 0.9)]
+    seconds = [corruption.second(S) for corruption in corruptions]
+    alone = [reduced_rank_regression(S, V.copy(), k) for V in seconds]
+    remainders = [remainder_of(corruption, S) for corruption in corruptions]
+    for known in (None, remainders):
+        together = solve_together(S, [V.copy() for V in seconds], k, remainders=known)
+        for found, expected in zip(together, alone, strict=True):
+            assert_same(found, expected)
+
+
+def test_a_cross_moment_need_not_be_symmetric_in_a_krylov_space(rng, monkeypatch):
+    d, k = 320, 6
+    S = natural_moment(rng, d)
+    cross = S @ (np.eye(d) + 0.03 * rng.normal(size=(d, d)))
+    V = S + 0.1 * np.diag(rng.random(d))
+    dense = reduced_rank_regression(cross, V.copy(), k)
+    monkeypatch.setattr(_krylov, "_MIN_FEATURES", 100)
+    assert_same(reduced_rank_regression(cross, V.copy(), k), dense)
 
 
 @pytest.mark.parametrize("fault", ["constant", "duplicate", "few"])
