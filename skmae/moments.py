@@ -517,8 +517,8 @@ class Moments:
     def _require_width(self, n_features: int, what: str) -> None:
         if n_features != self.n_features:
             raise ValueError(
-                f"{what} has {n_features} features, but these moments have n_features={self.n_features}. Moments "
-                f"of different widths cannot be combined."
+                f"n_features is {n_features} in {what} and {self.n_features} in these moments. Moments of different "
+                f"widths cannot be combined."
             )
 
 

@@ -228,7 +228,7 @@ def test_bad_batches(rng):
 
     with pytest.raises(ValueError, match="There is no batch"):
         Moments.from_batches(iter([]))
-    with pytest.raises(ValueError, match="Batch 1: X has 3 features, but these moments have n_features=4"):
+    with pytest.raises(ValueError, match="Batch 1: n_features is 3 in X and 4 in these moments"):
         Moments.from_batches([rng.random((5, 4)), rng.random((5, 3))])
     frame = pd.DataFrame(rng.random((5, 4)), columns=list("abcd"))
     with pytest.raises(ValueError, match=r"Batch 1: The columns of X are not .* column 0 is 'd' there and 'a' here"):

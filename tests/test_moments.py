@@ -169,9 +169,9 @@ def test_errors_say_what_to_do(rng):
     small, large = Moments.from_data(rng.normal(size=(5, 4))), Moments.from_data(rng.normal(size=(9, 4)))
     with pytest.raises(ValueError, match="moments of 9 samples from those of 5: subtract a part from its whole"):
         small - large
-    with pytest.raises(ValueError, match="has 3 features, but these moments have n_features=4"):
+    with pytest.raises(ValueError, match="n_features is 3 in the other moments and 4 in these moments"):
         small + Moments(3)
-    with pytest.raises(ValueError, match="X has 2 features, but these moments have n_features=4"):
+    with pytest.raises(ValueError, match="n_features is 2 in X and 4 in these moments"):
         small.update([[1.0, 2.0]])
     with pytest.raises(ValueError, match=r"hold no samples \(n=0\)"):
         Moments(3).second  # noqa: B018

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, check_non_negative, valida
 from skmae._compat import Interval, _fit_context
 from skmae._estimator import ReadsOnce
 from skmae._parameters import GRID
-from skmae._samples import Samples, floating_dtype, row_blocks
+from skmae._samples import Samples, floating_dtype, naming, row_blocks
 from skmae._typing import Array, ChannelAxis, Constraints, FloatArray, Floats, RandomState, Shape
 from skmae.inspection._inputs import grid_of, read, read_numbers, read_once
 from skmae.inspection._jacobian import frozen_basis
@@ -160,7 +160,8 @@ class SpatialEntropy(ClassNamePrefixFeaturesOutMixin, ReadsOnce, BaseEstimator):
         return read(X, reader=type(self).__name__)
 
     def _check(self, X: ArrayLike, *, reset: bool) -> Array:
-        maps = validate_data(self, read_once(X), reset=reset, dtype="numeric")
+        with naming("X", "maps laid end to end in each row, (n_samples, n_maps * n_pixels): maps.reshape(n, -1)"):
+            maps = validate_data(self, read_once(X), reset=reset, dtype="numeric")
         check_non_negative(maps, type(self).__name__)
         return maps
 

@@ -54,6 +54,7 @@ def test_channels_of_the_shape_do_not_count(shape, rng):
         ({}, [[1.0, np.nan]], "Input X contains NaN"),
         ({"image_shape": (2, 2)}, np.ones((1, 6)), "X has 6 columns, which is not a multiple of the 4 pixels"),
         ({"image_shape": (2, 0.5)}, np.ones((1, 6)), r"image_shape=\(2, 0.5\) is not a shape"),
+        ({}, np.ones((2, 4, 4)), r"X cannot be read: .*Pass maps laid end to end in each row, .*reshape\(n, -1\)"),
         ({"power": 0}, np.ones((1, 6)), "'power' parameter of SpatialEntropy"),
     ],
 )
