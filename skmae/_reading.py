@@ -146,6 +146,8 @@ def _refuse_no_array(X: Any, reader: str) -> None:
             "a loader of batches. Read them with Moments.from_batches(x for x, *_ in loader) and call fit_moments, or "
             "call partial_fit for each"
         )
+    elif hasattr(X, "from_batches"):  # Moments
+        advice = "moments, not samples. Pass them to fit_moments"
     elif isinstance(X, Iterator):
         advice = (
             "an iterator, not an array. Of batches: Moments.from_batches(batches) and fit_moments, or partial_fit for "

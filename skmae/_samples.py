@@ -623,7 +623,7 @@ def naming(parameter: str, allowed: str) -> Iterator[None]:
         if re.search(rf"\b{parameter}\b", str(error)):
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{parameter} cannot be read: {error} Pass {allowed}.") from error
+        raise kind(f"{parameter} cannot be read: {str(error).removesuffix('.')}. Pass {allowed}.") from error
 
 
 def is_dask(X: Any) -> bool:

@@ -122,6 +122,7 @@ NO_ARRAYS = [
     (lambda _: loader(IMAGES), r"a loader of batches. Read them with Moments.from_batches\(x for x, \*_ in loader\)"),
     (lambda _: (x for x in IMAGES), r"an iterator, not an array. Of batches: Moments.from_batches\(batches\)"),
     (lambda _: iter(IMAGES), r"of samples: numpy.stack\(list\(samples\)\)"),
+    (lambda _: Moments.from_data(IMAGES), "moments, not samples. Pass them to fit_moments"),
     (lambda _: Pairs(), r"Of a Dataset of \(image, label\) pairs: numpy.stack\("),
 ]
 

@@ -139,7 +139,7 @@ def test_errors(rng):
             ReconstructionDisplay.from_estimator(model, X, n_samples=number)
     with pytest.raises(ValueError, match="which must be 'encoder' or 'decoder', got 'weights'"):
         ComponentsDisplay.from_estimator(model, which="weights")
-    with pytest.raises(ValueError, match="visible cannot be read: detach Pass an array of bool"):
+    with pytest.raises(ValueError, match=r"visible cannot be read: detach\. Pass an array of bool"):
         ReconstructionDisplay.from_estimator(model, X, visible=BytesIO())
     with pytest.raises((TypeError, ValueError), match=r"[Ss]parse"):
         ReconstructionDisplay.from_estimator(model, torch.eye(24).to_sparse())
