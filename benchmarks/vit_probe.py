@@ -50,7 +50,8 @@ def measure(features: Any, train: Any, test: Any) -> dict[str, Any]:
     probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     probe.fit(features.transform(train.images[:N]), train.target[:N])
     accuracy = probe.score(features.transform(test.images), test.target)
-    return {"fit_s": round(seconds, 1), "accuracy": round(float(accuracy), 4)}
+    precision = getattr(features, "precision_", "")
+    return {"fit_s": round(seconds, 1), "accuracy": round(float(accuracy), 4), "precision": precision}
 
 
 def flat_pca() -> Any:
