@@ -432,5 +432,6 @@ def _identity(estimator: Any) -> Any:
     fitted = estimator.estimator
     if not hasattr(fitted, "net_"):
         return joblib.hash(fitted)
-    weights = fitted.net_.plain_module.state_dict()
-    return joblib.hash({name: value.cpu().numpy() for name, value in weights.items()})
+    from skmae.vit._checkpoint import described_network
+
+    return joblib.hash(described_network(fitted.net_.plain_module))

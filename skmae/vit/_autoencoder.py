@@ -46,7 +46,7 @@ from skmae.vit._masking import run_masked
 from skmae.vit._net import WarmupCosine, drawing_weights, naming_net_params
 from skmae.vit._network import check_network, pool_features
 from skmae.vit._origin import per_channel
-from skmae.vit._parameters import AUTOENCODER_DOCS, TRAINING
+from skmae.vit._parameters import AUTOENCODER_DOCS, TRAINING, plain_numbers
 from skmae.vit._training import MAENet, build_net
 from skmae.vit._weight_files import Weights, read_weights
 from skmae.vit._weights import load_state
@@ -296,7 +296,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
     def _parameters(self) -> dict[str, Any]:
         """The estimator's parameters, and those of training that its ``__init__`` does not have."""
         of_training = {name: getattr(self, name) for name in DeepAutoencoder._get_param_names()}
-        return of_training | self.get_params(deep=False)
+        return plain_numbers(of_training | self.get_params(deep=False))
 
     def _untrained(self, X: Images, seed: int) -> Self:
         """Fit nothing but the statistics of the pixels: the weights are fresh."""
@@ -356,13 +356,13 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
         _check_unchanged(self._training.parameters, parameters)
         samples.check_finite()
         net = self._training.net
-        net.batch_size = self.batch_size
+        net.batch_size, net.max_epochs = parameters["batch_size"], parameters["max_epochs"]
         if net.verbose != self.verbose:
             net.set_params(verbose=self.verbose).initialize_callbacks()
         for _, callback in net.callbacks_:
             if isinstance(callback, WarmupCosine):
                 callback.learning_rate = peak_rate(parameters)
-                callback.warmup_epochs, callback.max_epochs = self.warmup_epochs, self.max_epochs
+                callback.warmup_epochs, callback.max_epochs = parameters["warmup_epochs"], net.max_epochs
         return self._training
 
     # -- using --------------------------------------------------------------------------------------------------
@@ -457,7 +457,7 @@ class DeepAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, ClonesCallback
             return masks[rows] if len(masks) == n else masks
 
         def rebuild(module: Any, images: Tensor, rows: slice) -> Tensor:
-            return predict_pixels(net, module, images, None if visible is None else torch.from_numpy(of(rows)))
+            return predict_pixels(net, module, images, None if visible is None else torch.tensor(of(rows)))
 
         def seen(rows: slice) -> np.ndarray:
             return net.grid.per_feature(of(rows))

@@ -41,7 +41,7 @@ def net_settings(parameters: dict[str, Any], seed: int, device: str | None) -> d
         "lr": peak_rate(parameters),
         "train_split": None,
         "callbacks": _callbacks(parameters),
-        **{name: parameters[name] for name in ("batch_size", "verbose", "compile")},
+        **{name: parameters[name] for name in ("batch_size", "max_epochs", "verbose", "compile")},
         "device": device,
         "autocast": resolve_precision(parameters["precision"], device),
         "seed": seed,
@@ -89,8 +89,9 @@ def resolve_device(device: str | torch.device) -> str:
         kind = torch.device(device).type
     except RuntimeError as error:
         raise ValueError(f"device={device!r} is not a device. Pass 'auto', 'cpu' or 'cuda'.") from error
-    missing = kind == "cuda" and not torch.cuda.is_available()
-    if missing or (kind == "mps" and not torch.backends.mps.is_available()):
+    known = [part for part in (getattr(torch, kind, None), getattr(torch.backends, kind, None)) if part is not None]
+    is_there = kind in ("cpu", "meta") or any(part.is_available() for part in known if hasattr(part, "is_available"))
+    if not is_there:
         raise ValueError(f"device={device!r}, but PyTorch finds no {kind} device here. Pass device='auto' or 'cpu'.")
     return str(device)
 

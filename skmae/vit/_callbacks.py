@@ -5,7 +5,12 @@ from copy import copy, deepcopy
 from typing import Any, Self
 
 from sklearn.base import BaseEstimator
-from skorch.callbacks import BatchScoring, Callback, EpochScoring
+from skorch.callbacks import BatchScoring, Callback, EarlyStopping, EpochScoring
+
+_SET_ASIDE = (
+    'by early_stopping=True for a predictor, by net_params={"train_split": skorch.dataset.ValidSplit(5)} for an '
+    "autoencoder."
+)
 
 
 class ClonesCallbacks(BaseEstimator):
@@ -63,8 +68,12 @@ def check_callbacks(callbacks: Sequence[Any], *, validates: bool) -> None:
         if isinstance(callback, EpochScoring | BatchScoring) and not (callback.on_train or validates):
             raise ValueError(
                 f"callbacks has {kind.__name__}({callback.scoring!r}), which scores validation data, and none is set "
-                f"aside. Pass it on_train=True, or set data aside: by early_stopping=True for a predictor, by "
-                f'net_params={{"train_split": skorch.dataset.ValidSplit(5)}} for an autoencoder.'
+                f"aside. Pass it on_train=True, or set data aside: {_SET_ASIDE}"
+            )
+        if isinstance(callback, EarlyStopping) and callback.monitor == "valid_loss" and not validates:
+            raise ValueError(
+                f"callbacks has EarlyStopping(monitor='valid_loss'), and no validation data is set aside. Pass it "
+                f"monitor='train_loss', or set data aside: {_SET_ASIDE}"
             )
 
 

@@ -4,6 +4,7 @@ import hashlib
 import inspect
 import json
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +16,9 @@ import joblib
 import numpy as np
 import torch
 from skorch.callbacks import Callback
-from torch import Tensor
+from torch import Tensor, nn
 
+from skmae._config import ViTConfig
 from skmae._samples import Samples
 from skmae.vit._archives import first_line, load_archive
 from skmae.vit._data import DatasetSamples
@@ -389,6 +391,13 @@ def described(value: Any) -> Any:
     if isinstance(value, Callback):
         return type(value).__qualname__, _arguments(value)
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else value
+
+
+def described_network(module: nn.Module) -> Any:
+    """Its weights, and what else decides what it makes of samples: the layers as they are printed, and their sizes."""
+    layers = [re.sub(r" at 0x[0-9a-f]+", "", repr(layer)) for layer in module.modules() if not [*layer.children()]]
+    sizes = [config for part in module.modules() if isinstance(config := getattr(part, "config", None), ViTConfig)]
+    return layers, sizes, {name: value.cpu().numpy() for name, value in module.state_dict().items()}
 
 
 def _arguments(callback: Callback) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
+from sklearn.utils import check_scalar
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -34,7 +36,8 @@ def over_batches(
     others are taken as 0, whatever they are.
     """
     module, out = None, None
-    for rows, batch in _batches(net, samples, batch_size, checked=seen is None):
+    check_scalar(batch_size, "batch_size", Integral, min_val=1)  # set since the training, perhaps
+    for rows, batch in _batches(net, samples, int(batch_size), checked=seen is None):
         if seen is not None:
             batch = _hide(batch, seen(rows))
             _refuse_not_finite(batch, samples, rows.start)

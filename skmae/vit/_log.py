@@ -20,7 +20,7 @@ class TrainingLog(PrintLog):
             self.sink("  ".join(self._parts(net)))
 
     def _parts(self, net: Any) -> list[str]:
-        row, done, planned = net.history[-1], len(net.history), net.planned_epochs
+        row, done, planned = net.history[-1], len(net.history), net.max_epochs
         numbers = {name: value for name, value in row.items() if name not in _BESIDE and _is_number(value)}
         seconds = median(net.history[-5:, "dur"])
         left = max(planned - done, 0) * seconds

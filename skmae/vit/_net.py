@@ -185,11 +185,6 @@ class SeededNet(NeuralNet):
         return module
 
     @property
-    def planned_epochs(self) -> int:
-        """Epochs of the whole training."""
-        return next(each.max_epochs for _, each in self.callbacks_ if isinstance(each, WarmupCosine))
-
-    @property
     def plain_module(self) -> Any:
         """The module without what wraps it in several processes."""
         return self.module_
@@ -302,7 +297,11 @@ class SeededNet(NeuralNet):
             If a callback fails after the last epoch.
         """
         self.prepare()
+        rates = [group["lr"] for group in self.optimizer_.param_groups]
         self.notify("on_train_begin", X=X, y=y)
+        if self.history:  # a schedule that begins anew makes its first step, which the training has made before
+            for group, rate in zip(self.optimizer_.param_groups, rates, strict=True):
+                group["lr"] = rate
         try:
             failure = self._fit_epochs(X, y, **fit_params)
         finally:

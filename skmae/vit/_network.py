@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from skmae._grid import PatchGrid
 
+POOLS = ("cls", "mean")
+"""What makes one row of features for each sample."""
+
 _NEEDED = ("standardize", "patchify", "encode", "forward")
 _WIDE = (torch.float64, torch.int32, torch.int64)  # types whose numbers float32 does not hold
 _NEGLIGIBLE = 1e-6  # of the spread: a shift by less is left to float32's rounding
@@ -238,6 +241,8 @@ def _layers(network: Network, images: Tensor) -> Iterator[Tensor]:
 
 def pool_features(features: Tensor, pool: str, n_patches: int) -> Tensor:
     """What `encode` gives, of any of its three shapes → (n, D): the mean over patches, or the class token."""
+    if pool not in POOLS:
+        raise ValueError(f"pool must be one of {sorted(POOLS)}, got {pool!r}.")
     if not isinstance(features, Tensor):
         raise TypeError(f"The network's encode gave a {type(features).__name__}; it must give a tensor of features.")
     length = features.shape[1] if features.ndim == 3 else None

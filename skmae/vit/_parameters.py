@@ -2,18 +2,21 @@
 
 from numbers import Integral, Real
 from os import PathLike
+from typing import Any
 
+import numpy as np
 import torch
 
 from skmae._compat import Interval, StrOptions
 from skmae._parameters import GRID_DOCS
 from skmae._typing import Constraints
+from skmae.vit._network import POOLS
 from skmae.vit._precision import PRECISIONS
 
 _COUNT = [Interval(Integral, 1, None, closed="left")]
 #: Constraints of the parameters that all deep estimators train by.
 TRAINING: Constraints = {
-    "pool": [StrOptions({"mean", "cls"})],
+    "pool": [StrOptions(set(POOLS))],
     "max_epochs": _COUNT,
     "batch_size": _COUNT,
     "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -28,6 +31,12 @@ TRAINING: Constraints = {
     "verbose": ["verbose"],
     "random_state": ["random_state"],
 }
+
+
+def plain_numbers(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The same with Python's numbers for NumPy's, of which grids are made: files and PyTorch do not take those."""
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}
+
 
 _GRID_DOCS = {name: GRID_DOCS[name] for name in ("image_shape", "channel_axis")}
 AUTOENCODER_DOCS = {

@@ -31,7 +31,7 @@ from skmae.vit._augmentation import Augment, Mixing, make_supervised_augment
 from skmae.vit._autoencoder import DeepAutoencoder
 from skmae.vit._build import module_params, net_settings, resolve_device
 from skmae.vit._callbacks import ClonesCallbacks
-from skmae.vit._checkpoint import Checkpointer, fingerprint_of, hashes_of, noted_precision, train
+from skmae.vit._checkpoint import Checkpointer, described_network, fingerprint_of, hashes_of, noted_precision, train
 from skmae.vit._data import ChannelStatistics, LabelledRows, ResidentDataset, dataset_of, fits, to_array
 from skmae.vit._finetuning import (
     Predictor,
@@ -44,7 +44,7 @@ from skmae.vit._inference import over_batches
 from skmae.vit._module import MaskedAutoencoder
 from skmae.vit._net import drawing_weights, naming_net_params
 from skmae.vit._network import Network
-from skmae.vit._parameters import TRAINING
+from skmae.vit._parameters import TRAINING, plain_numbers
 
 _SAMPLES_FOR_HEAD = 2048  # that mean and spread of the features are learned from
 # what does not change the result of a training; encoder, grid, targets and seed stand for the rest
@@ -237,7 +237,7 @@ class FineTuner(ClonesCallbacks, GridEstimator, ABC):
         pretrained, grid = self._pretrained(samples, seed)
         predictor = self._predictor(pretrained, grid, targets.n_outputs, seed)
         augment = self._augment(predictor, samples)
-        parameters = self.get_params(deep=False)
+        parameters = plain_numbers(self.get_params(deep=False))
         net = build_predictor_net(parameters, predictor, criterion, augment, self._mixing(grid), split, seed)
         checkpointer, stopped = self._checkpointer(net, samples, values, seed), None
         self._learn_head(net, samples)
@@ -287,7 +287,7 @@ class FineTuner(ClonesCallbacks, GridEstimator, ABC):
         return encoder.net_.plain_module, encoder.net_.grid
 
     def _fresh_network(self, grid: PatchGrid, seed: int) -> MaskedAutoencoder:
-        parameters = self.get_params(deep=False)
+        parameters = plain_numbers(self.get_params(deep=False))
         sizes = {name: parameters[name] for name in _ENCODER_SIZES}
         check_widths(len(grid.grid_shape), embed_dim=self.embed_dim)
         no_decoder = {"decoder_dim": 1, "decoder_layers": 1, "decoder_heads": 1}
@@ -318,7 +318,7 @@ class FineTuner(ClonesCallbacks, GridEstimator, ABC):
                 "checkpoint and early_stopping=True do not go together: a stopped training would forget which of its "
                 "weights were best. Pass checkpoint=None or early_stopping=False."
             )
-        parameters = self.get_params(deep=False)
+        parameters = plain_numbers(self.get_params(deep=False))
         net_settings(parameters, seed, resolve_device(self.device))
         encoder = _unfrozen(self.encoder)
         if encoder is None:
@@ -356,10 +356,10 @@ class FineTuner(ClonesCallbacks, GridEstimator, ABC):
         """What keeps the state of `fit`: in a folder of its own for these parameters, data and encoder."""
         if self.checkpoint is None:
             return Checkpointer()
-        parameters = {k: v for k, v in self.get_params(deep=False).items() if k not in _NOT_IN_FINGERPRINT}
+        given = plain_numbers(self.get_params(deep=False))
+        parameters = {name: value for name, value in given.items() if name not in _NOT_IN_FINGERPRINT}
         if self.encoder is not None:  # fresh weights follow from the seed
-            weights = net.plain_module.state_dict()
-            parameters["encoder"] = {name: value.cpu().numpy() for name, value in weights.items()}
+            parameters["encoder"] = described_network(net.plain_module)
             parameters = {name: value for name, value in parameters.items() if name not in (*_ENCODER_SIZES, "patch")}
         grid = net.plain_module.grid
         parameters["image_shape"] = (grid.image_shape, grid.channel_axis)

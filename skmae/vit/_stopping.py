@@ -1,6 +1,5 @@
 """A training that ends before its schedule does."""
 
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +32,19 @@ def train_until(predictor: Any, X: Any, y: Any, epoch: int, folder: Path) -> Non
     stop.epoch_ = epoch if epoch < predictor.max_epochs else None
     predictor.set_params(callbacks=[*(given["callbacks"] or ()), ("stop_after", stop)])
     try:
-        if _fit(predictor.set_params(checkpoint=folder), X, y) > epoch:  # another search has gone farther
-            _fit(predictor.set_params(checkpoint=folder / f"until-{epoch}"), X, y)
-        if len(predictor.history_) != epoch:
+        is_whole = _fit(predictor.set_params(checkpoint=folder), X, y)
+        if len(predictor.history_) > epoch:  # another search has gone farther
+            is_whole = _fit(predictor.set_params(checkpoint=folder / f"until-{epoch}"), X, y)
+        if len(predictor.history_) != epoch and not is_whole:
             raise KeyboardInterrupt
     finally:
         predictor.set_params(**given)
 
 
-def _fit(predictor: Any, X: Any, y: Any) -> int:
-    """Epochs that it has seen, when it was finished or stopped."""
-    with suppress(KeyboardInterrupt):
+def _fit(predictor: Any, X: Any, y: Any) -> bool:
+    """Fit; whether nothing from outside stopped it, though a callback of its own may have."""
+    try:
         predictor.fit(X, y)
-    return len(predictor.history_)
+    except KeyboardInterrupt:
+        return False
+    return True

@@ -123,7 +123,7 @@ class ViTMAE(DeepAutoencoder):
         store_parameters(self, locals())
 
     def _make_module(self, grid: PatchGrid, **module_params: Any) -> MaskedAutoencoder:
-        config = ViTConfig.from_parameters(self.get_params(deep=False), **module_params)
+        config = ViTConfig.from_parameters(self._parameters(), **module_params)
         check_widths(len(grid.grid_shape), embed_dim=config.embed_dim, decoder_dim=config.decoder_width)
         return MaskedAutoencoder(grid, config)
 

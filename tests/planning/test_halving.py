@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, ShuffleSplit, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 
 from skmae import EpochHalvingSearchCV, LinearMAE, ViTMAE, ViTMAEClassifier
 from skmae.inspection import HalvingDisplay, SearchDisplay
@@ -496,3 +496,15 @@ def test_pictures(digits):
     assert longest.get_ydata()[-1] == search.best_score_
     assert display.control_line_.get_ydata()[0] == search.control_["mean_test_score"]
     display.figure_.canvas.draw()
+
+
+def test_a_candidate_that_stops_early_is_trained(digits):
+    X, y = digits
+    stopper = EarlyStopping(monitor="train_loss", patience=2, threshold=0.9)
+    sizes = {"embed_dim": 8, "encoder_layers": 1, "encoder_heads": 2, "patch": 4}
+    training = {"max_epochs": 6, "batch_size": 40, "augment": None, "device": "cpu", "random_state": 0}
+    predictor = ViTMAEClassifier(**sizes, **training, callbacks=[stopper])
+    search = EpochHalvingSearchCV(predictor, {"learning_rate": np.logspace(-3, -2, 2)}, cv=2)
+    search.fit(X.reshape(-1, 8, 8), y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).any()
+    assert len(search.best_estimator_.history_) < 6

@@ -3,7 +3,7 @@
 import pytest
 
 
-@pytest.fixture(scope="package", autouse=True)  # before the modules' own fixtures train anything
+@pytest.fixture(scope="module", autouse=True)  # before the module's own fixtures train anything
 def float32_on_every_processor():
     """Tolerances are those of float32: no processor multiplies bfloat16, but where a test says so."""
     torch = pytest.importorskip("torch")

@@ -60,6 +60,31 @@ def test_parameters_that_do_not_fit(X, changes, message):
         tiny(**changes).fit(X)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": -1}, "batch_size == -1, must be >= 1"),
+        ({"batch_size": 0}, "batch_size == 0, must be >= 1"),
+        ({"batch_size": None}, "batch_size must be an instance of int, not NoneType"),
+        ({"pool": "max"}, r"pool must be one of \['cls', 'mean'\], got 'max'"),
+    ],
+)
+def test_parameters_that_do_not_fit_once_the_network_is_trained(X, changes, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        tiny().fit(X).set_params(**changes).transform(X)
+
+
+@pytest.mark.parametrize("device", ["xpu", "hpu"])
+def test_devices_that_pytorch_knows_by_name_only(X, device):
+    with pytest.raises(ValueError, match=f"device='{device}', but PyTorch finds no {device} device here"):
+        tiny(device=device).fit(X)
+
+
+def test_a_mask_that_cannot_be_written_to(X):
+    visible = np.broadcast_to(np.arange(12) % 3 == 0, (len(X), 12))  # warnings are errors
+    assert tiny().fit(X).reconstruct(X, visible).shape == X.shape
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
 def test_a_device_that_is_not_there(X):
     with pytest.raises(ValueError, match=r"device='cuda', but PyTorch finds no cuda device here"):

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV
-from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring, LRScheduler
 from skorch.dataset import ValidSplit
 
 from skmae import ViTMAE, ViTMAEClassifier, ViTMAERegressor
@@ -146,6 +146,17 @@ def test_scores_of_validation_without_any_are_refused(digits):
     for estimator in (classifier(callbacks=[EpochScoring("accuracy")]), mae(callbacks=[EpochScoring("accuracy")])):
         with pytest.raises(ValueError, match=text):
             estimator.fit(X, y)
+
+
+def test_early_stopping_needs_something_to_watch(digits):
+    with pytest.raises(ValueError, match=r"EarlyStopping\(monitor='valid_loss'\), and no validation data is set aside"):
+        mae(callbacks=[EarlyStopping()]).fit(digits[0])
+
+
+def test_a_scheduler_of_the_user_is_shown(digits, capsys):
+    scheduler = LRScheduler("StepLR", step_size=1, gamma=0.1)
+    mae(callbacks=[scheduler], verbose=1).fit(digits[0])
+    assert [line[:10] for line in capsys.readouterr().out.splitlines()] == ["epoch 1/3 ", "epoch 2/3 ", "epoch 3/3 "]
 
 
 # -- the best weights -------------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_digits
-from skorch.callbacks import Callback
+from sklearn.frozen import FrozenEstimator
+from skorch.callbacks import Callback, LRScheduler
+from torch.optim.lr_scheduler import StepLR
 
 from skmae import ViTMAE, ViTMAEClassifier
 from skmae.vit import _checkpoint
@@ -98,6 +100,58 @@ def test_a_classifier_s_checkpoint_depends_on_what_counts_for_it(X, tmp_path):
     assert fit() == 1
     assert fit(embed_dim=99, patch=1, n_iter_no_change=3) == 1  # an encoder is given, and nothing is set aside
     assert fit(learning_rate=0.1) == 2
+
+
+def test_numbers_of_numpy_are_kept_as_python_s(X, tmp_path):
+    of_numpy = {"learning_rate": np.logspace(-3, -2, 3)[1], "weight_decay": np.float32(0.5), "batch_size": np.uint8(16)}
+    first = mae(checkpoint=tmp_path, **of_numpy, normalize_target=np.False_).fit(X)
+    again = mae(checkpoint=tmp_path, **{name: value.item() for name, value in of_numpy.items()}).fit(X)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert_array_equal(again.transform(X), first.transform(X))
+    y = np.arange(len(X)) % 2
+    for _ in range(2):
+        predictor = ViTMAEClassifier(FrozenEstimator(first), **TRAINING, checkpoint=tmp_path / "y", augment=None)
+        predictor.set_params(**of_numpy, layer_decay=np.float64(0.7)).fit(X, y)
+    assert len(list((tmp_path / "y").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"encoder_heads": 4}, {"net_params": {"module__activation": "relu"}}, {"net_params": {"module__norm_eps": 0.1}}],
+)
+def test_a_training_is_not_taken_up_for_an_encoder_that_does_something_else_with_the_same_weights(X, changes, tmp_path):
+    encoder, y = mae().fit(X), np.arange(len(X)) % 2
+    other = mae(image_shape=(8, 8), **changes).load_weights(dict(encoder.net_.module_.state_dict()))
+    of_encoder, of_other = (
+        ViTMAEClassifier(FrozenEstimator(each), **TRAINING, checkpoint=tmp_path, augment=None).fit(X, y)
+        for each in (encoder, other)
+    )
+    fresh = ViTMAEClassifier(FrozenEstimator(other), **TRAINING, augment=None).fit(X, y)
+    assert_array_equal(of_other.predict_proba(X), fresh.predict_proba(X))
+    assert not np.array_equal(of_encoder.predict_proba(X), fresh.predict_proba(X))
+
+
+class NotesRate(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        net.history.record("rate", net.optimizer_.param_groups[0]["lr"])
+
+
+def test_a_scheduler_of_the_user_does_not_step_twice_where_a_training_goes_on(X, tmp_path):
+    def halving():
+        return [LRScheduler(StepLR, step_size=1, gamma=0.5), NotesRate()]
+
+    whole = mae(max_epochs=5, callbacks=halving()).fit(X)
+    in_parts = mae(max_epochs=5, callbacks=halving())
+    for _ in range(5):
+        in_parts.partial_fit(X)
+    stopped = mae(max_epochs=5, callbacks=[*halving(), Stop(3, tmp_path / "go")], checkpoint=tmp_path / "states")
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(X)
+    (tmp_path / "go").touch()
+    assert whole.history_[:, "rate"] == pytest.approx(whole.history_[0, "rate"] * 0.5 ** np.arange(5))
+    for other in (in_parts, stopped.fit(X)):
+        assert other.history_[:, "rate"] == whole.history_[:, "rate"]
+        assert_array_equal(other.transform(X), whole.transform(X))
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------
