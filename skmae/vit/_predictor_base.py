@@ -316,7 +316,8 @@ class FineTuner(ClonesCallbacks, GridEstimator, ABC):
         if self.checkpoint is not None and self.early_stopping:
             raise ValueError(
                 "checkpoint and early_stopping=True do not go together: a stopped training would forget which of its "
-                "weights were best. Pass checkpoint=None or early_stopping=False."
+                "weights were best. Pass checkpoint=None or early_stopping=False; in EpochHalvingSearchCV, which keeps "
+                "checkpoints of its own, early_stopping=False."
             )
         parameters = plain_numbers(self.get_params(deep=False))
         net_settings(parameters, seed, resolve_device(self.device))
