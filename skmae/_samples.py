@@ -583,6 +583,8 @@ def _check_weights(sample_weight: Any, n_samples: int) -> FloatArray:
         values = sample_weight.compute() if is_dask(sample_weight) else to_numpy(sample_weight)
         if values.ndim == 0:
             raise ValueError(f"it is a single value, {values}.")
+        if np.ma.is_masked(values):
+            raise ValueError("it has masked entries, and a weight that is not known cannot be used.")
         weights: FloatArray = check_array(values, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weights.shape != (n_samples,):
         raise ValueError(

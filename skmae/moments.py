@@ -359,7 +359,7 @@ class Moments:
 
     def __radd__(self, other: object) -> "Moments":
         """So that `sum` adds moments, starting from 0."""
-        return self if isinstance(other, int) and other == 0 else NotImplemented
+        return self.__copy__() if isinstance(other, int) and other == 0 else NotImplemented
 
     def __sub__(self, other: object) -> "Moments":
         return self._combine(other, sign=-1) if isinstance(other, Moments) else NotImplemented
@@ -513,6 +513,13 @@ class Moments:
             f"The columns of {what} are not those of these moments, in their order: column {column} is "
             f"{names[column]!r} there and {self._names[column]!r} here. Pass the same columns, in the same order."
         )
+
+    def _record(self, estimator: Any) -> None:
+        """Let an estimator remember the width, and the names of the columns, as `fit` would."""
+        estimator.__dict__.pop("feature_names_in_", None)
+        estimator.n_features_in_ = self.n_features
+        if self._names is not None:
+            estimator.feature_names_in_ = np.array(self._names, object)
 
     def _require_width(self, n_features: int, what: str) -> None:
         if n_features != self.n_features:

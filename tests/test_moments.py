@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from skmae import Moments
+from skmae import LinearMAE, Moments, PatchOutlierDetector
 
 DTYPES = ["bool", "int8", "uint8", "int16", "uint16", "int32", "int64", "float16", "float32", "float64"]
 
@@ -141,11 +141,28 @@ def test_parameters_of_from_data(bad):
         Moments.from_data(np.ones((3, 3)), **bad)
 
 
+def test_estimators_remember_the_names_that_moments_know(rng):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(rng.normal(size=(60, 16))).rename(columns="p{}".format)
+    moments = Moments.from_data(frame)
+    fitted = (LinearMAE(2, patch=2).fit_moments(moments), PatchOutlierDetector(2).fit_moments(moments))
+    for model, use in zip(fitted, ("transform", "predict"), strict=True):
+        assert list(model.feature_names_in_) == list(frame.columns)
+        getattr(model, use)(frame)  # warnings are errors
+        with pytest.raises(ValueError, match="must be in the same order"):
+            getattr(model, use)(frame.iloc[:, ::-1])
+        model.fit_moments(Moments.from_data(frame.to_numpy()[:, :8]))
+        assert not hasattr(model, "feature_names_in_")
+
+
 def test_pickle_keeps_everything(rng):
     moments = Moments.from_data(rng.normal(size=(30, 4)))
     back = pickle.loads(pickle.dumps(moments))
     np.testing.assert_array_equal(back.second, moments.second)
     assert sum([moments, moments]).n == 60
+    alone = sum([moments])
+    alone.update(rng.normal(size=(5, moments.n_features)))
+    assert (alone.n, moments.n) == (35, 30)
     assert repr(back) == "Moments(n=30, n_features=4)"
 
 

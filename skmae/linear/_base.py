@@ -211,8 +211,7 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         check_rank(self.n_components, moments.n_rows, moments.n_features)
         with self.__dict__.setdefault("_lock", FreshLock()) as lock:
             problem, masks = self._pose_for_moments(moments.n_features, moments.sample_shape)
-            self.__dict__.pop("feature_names_in_", None)
-            self.n_features_in_ = moments.n_features
+            moments._record(self)
             self._fitted = Streamed(problem, masks, copy(moments), np.empty(0), lock)
         return self
 
@@ -403,6 +402,8 @@ class LinearAutoencoder(ClassNamePrefixFeaturesOutMixin, ReadsOnce, GridEstimato
         with naming("X", "features of (n_samples, n_components)"):
             check_same_namespace(X, self, attribute="components_", method="inverse_transform")
             check_columns(X, "inverse_transform")
+            if np.ma.is_masked(X):
+                raise ValueError("it has masked entries, and a feature that is not known cannot be decoded.")
             features = check_array(X, dtype="numeric", input_name="X")
             library, Z = library_of(features), to_numpy(features)
             Z = Z.astype(np.float64 if Z.dtype == object else floating_dtype(Z), copy=False)

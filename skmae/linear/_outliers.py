@@ -22,6 +22,7 @@ from skmae.moments import Moments
 
 _ROWS = 4096  # scored at a time
 _CALIBRATION_ROWS = 10_000
+_FLOAT32 = (1e-25, 1e25)  # entries of P whose products with samples and each other float32 holds
 _AUTO = 0.01  # share of training samples below the threshold
 
 
@@ -148,17 +149,18 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         """
         samples = self._as_samples(X)
         samples.check_finite()
-        windows = self._windows(samples.n_features, samples.sample_shape)
-        self._learn(Moments._of(samples), windows)
-        samples.record(self)
+        new = copy(self)  # whatever happens meanwhile, this one is what it was
+        new._learn(Moments._of(samples), self._windows(samples.n_features, samples.sample_shape))
+        samples.record(new)
         # what yᵀ P y leaves of n − 1 takes more digits than float32 has
-        parts = [scores for _, *scores in self._log_scores(_some(samples), np.dtype(np.float64))]
+        parts = [scores for _, *scores in new._log_scores(_some(samples), np.dtype(np.float64))]
         values, squares = map(np.concatenate, zip(*parts, strict=True))
         fresh = without_themselves(values, squares, len(samples))
-        self._log_scores_of_training = LogScores.of(fresh)
+        new._log_scores_of_training = LogScores.of(fresh)
         judged = fresh if self.contamination == "auto" else values
-        scores = -self._log_scores_of_training.standardise(judged).max(axis=1)
-        self.offset_ = float(np.percentile(scores, 100 * self._share_of_outliers))
+        scores = -new._log_scores_of_training.standardise(judged).max(axis=1)
+        new.offset_ = float(np.percentile(scores, 100 * self._share_of_outliers))
+        self.__dict__ = new.__dict__
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -166,6 +168,7 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
         """Add a batch to ``moments_``. Each call inverts them, O(d³): of many small batches, gather `Moments` first.
 
         After `fit`, log scores are standardised as its samples were, and ``offset_`` stays; else as in `fit_moments`.
+        Patch and stride are those of the first call.
 
         Parameters
         ----------
@@ -190,8 +193,7 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
             self.fit_moments(batch)
             samples.record(self)
             return self
-        moments = self.moments_ + batch
-        self._learn(moments, self._windows(moments.n_features, moments.sample_shape))
+        self._learn(self.moments_ + batch, self._fitted_windows)
         return self
 
     @fit_context(prefer_skip_nested_validation=True)
@@ -218,7 +220,7 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
             raise TypeError(f"moments must be a skmae.Moments, got {type(moments).__name__}: Moments.from_data(X).")
         windows = self._windows(moments.n_features, moments.sample_shape)
         self._learn(copy(moments), windows)
-        self.n_features_in_ = moments.n_features
+        moments._record(self)
         self._log_scores_of_training = LogScores.in_theory(windows)
         self.offset_ = -self._log_scores_of_training.quantile(self._share_of_outliers)
         return self
@@ -377,6 +379,9 @@ class PatchOutlierDetector(OutlierMixin, GridEstimator):
 
     def _log_scores(self, samples: Samples, dtype: DType) -> Iterator[tuple[slice, Array, Array]]:
         """Rows, their log scores (m, n_windows), and yᵀ P y of the whole, some at a time."""
+        diagonal = self.precision_.diagonal()
+        if not (_FLOAT32[0] < diagonal.min() and diagonal.max() < _FLOAT32[1]):
+            dtype = np.dtype(np.float64)
         for rows, block in samples.centred_blocks(self.mean_, dtype, _ROWS):
             yield rows, *log_scores(block, self.precision_, self._fitted_windows)
 

@@ -185,6 +185,17 @@ def test_columns_of_dates_are_not_decoded():
         LinearDAE(2).fit(X).inverse_transform(dates)
 
 
+def test_masked_features_and_weights_are_not_read():
+    model = LinearDAE(2).fit(X)
+    features = np.ma.masked_array(model.transform(X), mask=False)
+    features[0, 0] = np.ma.masked
+    with pytest.raises(ValueError, match="X cannot be read: it has masked entries"):
+        model.inverse_transform(features)
+    weights = np.ma.masked_array(np.ones(len(X)), np.arange(len(X)) == 0)
+    with pytest.raises(ValueError, match="sample_weight cannot be read: it has masked entries"):
+        LinearDAE(2).fit(X, sample_weight=weights)
+
+
 def test_features_that_are_no_numbers_are_not_decoded():
     with pytest.raises(ValueError, match=r"X cannot be read: .* float: 'a'\. Pass features of"):
         LinearDAE(2).fit(X).inverse_transform(np.full((3, 2), "a", dtype=object))

@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmae import Moments, PatchOutlierDetector
-from skmae.linear import _leave_out
+from skmae.linear import _leave_out, _outliers
 from skmae.linear._leave_out import LogScores, _inverse_trigamma, log_scores, without_themselves
 
 DETECTORS = [
@@ -40,6 +40,38 @@ def left_out(X, x, features, ridge):
     covariance = S[np.ix_(features, features)] - S[np.ix_(features, rest)] @ weights
     error = y[features] - y[rest] @ weights
     return error @ np.linalg.solve(covariance, error)
+
+
+def test_a_fit_that_is_interrupted_leaves_the_detector_as_it_was(rng, monkeypatch):
+    X = rng.normal(size=(60, 6, 6))
+    detector = PatchOutlierDetector(patch=2).fit(X)
+    before = detector.score_samples(X)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_outliers, "without_themselves", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            detector.fit(7 * X + 100)
+    np.testing.assert_array_equal(detector.score_samples(X), before)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-17, 1e25])
+def test_scales_that_float32_holds_do_not_count(scale, rng):
+    X = correlated(rng, 200, (6, 6))
+    plain, scaled = X.astype(np.float32), (X * scale).astype(np.float32)
+    expected, found = (PatchOutlierDetector(patch=2).fit(Y).score_samples(Y) for Y in (plain, scaled))
+    assert found.dtype == np.float32
+    assert_allclose(found, expected, atol=1e-3)
+
+
+def test_patch_and_stride_are_those_of_the_first_call(rng):
+    X = rng.normal(size=(60, 6, 6))
+    changed = PatchOutlierDetector(patch=2).fit(X).set_params(patch=3, stride=2).partial_fit(X)
+    same = PatchOutlierDetector(patch=2).fit(X).partial_fit(X)
+    np.testing.assert_array_equal(changed.score_samples(X), same.score_samples(X))
+    assert changed.log_score_mean_.shape == (5, 5)
 
 
 @pytest.mark.parametrize(
